@@ -1,0 +1,89 @@
+package fleet
+
+// PlanVersion is the version of the plan's JSON form. A file of another version is refused.
+const PlanVersion = 1
+
+// Action is what a change does.
+type Action string
+
+// The actions, by stage. The set only grows.
+const (
+	ActionMark      Action = "mark"      // provision: mark a machine outgoing
+	ActionCreate    Action = "create"    // provision: make a machine
+	ActionStart     Action = "start"     // provision: switch a stopped machine on
+	ActionConfigure Action = "configure" // configure: install and start a relay that does not run
+	ActionRestart   Action = "restart"   // configure: new configuration or binary for a relay that serves
+	ActionIntroduce Action = "introduce" // configure: tell a relay of the fleet's others
+	ActionPublish   Action = "publish"   // publish: add a record
+	ActionUpdate    Action = "update"    // publish: TTL or comment of a record of ours
+	ActionWatch     Action = "watch"     // withdraw: see the successor serve for min_healthy_time
+	ActionWithdraw  Action = "withdraw"  // withdraw: remove a record
+	ActionWait      Action = "wait"      // retire: until the record has left every cache
+	ActionDrain     Action = "drain"     // retire: until no reservation is left
+	ActionCensus    Action = "census"    // retire: merge the old census into the successor's
+	ActionDelete    Action = "delete"    // retire: delete a machine
+	ActionCleanup   Action = "cleanup"   // retire: what the provider keeps for an empty fleet
+)
+
+// The stages of a plan, in their order.
+const (
+	StageProvision = "provision"
+	StageConfigure = "configure"
+	StagePublish   = "publish"
+	StageWithdraw  = "withdraw"
+	StageRetire    = "retire"
+)
+
+// Ref names what a change is about.
+type Ref struct {
+	Kind string `json:"kind"`         // "machine" or "record" or "fleet"
+	Node string `json:"node"`         // the slot
+	ID   string `json:"id,omitempty"` // machine ID or record value; "" while it does not exist
+}
+
+// Field is one difference.
+type Field struct {
+	Name string `json:"name"`
+	From string `json:"from"`
+	To   string `json:"to"`
+}
+
+// Change is one thing to do. It is data: two equal changes do the same.
+type Change struct {
+	Action Action  `json:"action"`
+	Ref    Ref     `json:"ref"`
+	Fields []Field `json:"fields,omitempty"`
+	Reason string  `json:"reason"`
+}
+
+// Stage is a set of changes of which Parallel may be under way at once. A stage
+// begins when the one before has ended without an error.
+type Stage struct {
+	Name     string   `json:"name"`
+	Parallel int      `json:"parallel"`
+	Changes  []Change `json:"changes"`
+}
+
+// Deferral is a change that cannot be made yet.
+type Deferral struct {
+	Action  Action `json:"action"`
+	Ref     Ref    `json:"ref"`
+	Waiting string `json:"waiting"`        // for what, in words
+	Soon    bool   `json:"soon,omitempty"` // it may come by itself: look again in a moment
+}
+
+// Kept is something that the plan leaves alone on purpose.
+type Kept struct {
+	Ref     Ref    `json:"ref"`
+	Reason  string `json:"reason"`
+	Problem bool   `json:"problem,omitempty"` // the operator should look at it; the command exits 3
+}
+
+// Plan is what would be done, in order, and what is left alone.
+type Plan struct {
+	Version  int        `json:"version"`
+	Fleet    string     `json:"fleet"`
+	Stages   []Stage    `json:"stages"`
+	Deferred []Deferral `json:"deferred"`
+	Kept     []Kept     `json:"kept"`
+}

@@ -1,0 +1,185 @@
+package fleet
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"github.com/relayfleet/fleetctl/dnsaddr"
+)
+
+// Phase is where a machine stands on its way out. It is kept by the provider
+// (tags, or the box's directory), so that a run that was killed is finished by the next.
+type Phase string
+
+// The phases, in the order in which a machine goes through them.
+const (
+	PhaseActive   Phase = ""         // holds the slot of its node
+	PhaseOutgoing Phase = "outgoing" // is being replaced or removed; holds no slot
+	PhaseDraining Phase = "draining" // its record has been gone for a whole TTL
+	PhaseDoomed   Phase = "doomed"   // drained, its census saved: only the delete is left
+)
+
+// Status is whether a machine runs, as its provider says.
+type Status string
+
+// The statuses of a machine.
+const (
+	StatusRunning Status = "running"
+	StatusPending Status = "pending" // being made
+	StatusStopped Status = "stopped" // exists, switched off
+)
+
+// Ports of a relay. Zero means that the transport is not served.
+type Ports struct {
+	SSH  int `json:"ssh,omitempty"`
+	TCP  int `json:"tcp,omitempty"`
+	QUIC int `json:"quic,omitempty"`
+	WS   int `json:"ws,omitempty"`
+	API  int `json:"api,omitempty"` // on the box's own loopback
+}
+
+// Machine is a box as its provider lists it.
+type Machine struct {
+	ID      string       `json:"id"`    // the provider's; never reused
+	Name    string       `json:"name"`  // for people
+	Fleet   string       `json:"fleet"` // the owner mark; only machines with our fleet's name are ever listed
+	Node    string       `json:"node"`  // the slot, "nyc1-1"
+	Region  string       `json:"region"`
+	Op      string       `json:"op"` // the operation (ULID) that created it
+	Phase   Phase        `json:"phase,omitempty"`
+	Status  Status       `json:"status"`
+	HostKey string       `json:"host_key,omitempty"` // the mark "hostkey": authorized_keys form, no comment
+	Addrs   []netip.Addr `json:"addrs"`              // public addresses, IPv4 first
+	Ports   Ports        `json:"ports"`              // what clients dial
+	Bind    Ports        `json:"bind"`               // what the daemon listens on, where that differs (a forwarder in front)
+	User    string       `json:"user"`               // for SSH
+	Root    string       `json:"root,omitempty"`     // prefix of the box's "/" as its own processes see it; "" on a real machine
+	PID     int          `json:"pid,omitempty"`      // of the relay, where the provider knows it (local)
+	Created time.Time    `json:"created"`
+}
+
+// NewMachine is an order for one machine.
+type NewMachine struct {
+	Node   string
+	Region string
+	Op     string        // ULID; a second Create with the same Op returns the machine of the first
+	Delay  time.Duration // one way, local provider only
+}
+
+// Mark keys that Provider.Mark accepts.
+const (
+	MarkPhase   = "phase"
+	MarkHostKey = "hostkey"
+)
+
+// Provider makes and removes machines. Every method is idempotent, absent is success,
+// and implementations are safe for concurrent use. Errors name the operation and the subject.
+type Provider interface {
+	// Machines lists every machine marked with our fleet, sorted by ID. It changes nothing.
+	Machines(ctx context.Context) ([]Machine, error)
+	// Create orders a machine and returns when it runs and its SSH answers with the
+	// marked host key.
+	Create(ctx context.Context, m NewMachine) (Machine, error)
+	// Start switches a stopped machine on and returns when its SSH answers. The relay
+	// of a box that was set up before starts with it. A running machine is left alone.
+	Start(ctx context.Context, id string) error
+	// Delete removes a machine and returns when it is gone.
+	Delete(ctx context.Context, id string) error
+	// Mark sets and unsets marks. Marking an absent machine is ErrNoMachine.
+	Mark(ctx context.Context, id string, set map[string]string, unset []string) error
+	// EnsureKey makes the operator's public SSH key known to machines made from now on.
+	EnsureKey(ctx context.Context, authorizedKey string) error
+	// EnsureFirewall makes the fleet's firewall what the spec says.
+	EnsureFirewall(ctx context.Context) error
+	// Cleanup removes what the provider keeps for an empty fleet: tags, firewall, the
+	// local supervisor and its directory. It is an error while a machine is listed.
+	Cleanup(ctx context.Context) error
+}
+
+// Release is a relay binary that can be installed.
+type Release struct {
+	SHA256  string `json:"sha256"` // lower-case hex of the file, "" if there is none to install
+	Version string `json:"version,omitempty"`
+	Path    string `json:"-"` // where fleetctl reads it
+}
+
+// Relay is what a box says of itself. Decisions about DNS are made from probes, not from this.
+type Relay struct {
+	Installed    bool      `json:"installed"`    // a release and a configuration are there
+	Active       bool      `json:"active"`       // the service runs
+	Ready        bool      `json:"ready"`        // /readyz answered yes
+	Reason       string    `json:"reason"`       // why not active or not ready
+	PeerID       string    `json:"peer_id"`      // "" if the box has no identity yet
+	Version      string    `json:"version"`      // of the running daemon
+	SHA256       string    `json:"sha256"`       // of the running release
+	Config       string    `json:"config"`       // text of its configuration file
+	Peers        []string  `json:"peers"`        // fleet-peers.txt, sorted
+	Draining     bool      `json:"draining"`     // the drain mark is there
+	Reservations int       `json:"reservations"` // held now
+	Restarted    time.Time `json:"restarted"`    // when fleetctl last restarted it while it served; zero: never
+	Warnings     []string  `json:"warnings"`     // what the operator should know: a census set aside
+}
+
+// Hosts sets boxes up and reads them, over SSH.
+type Hosts interface {
+	// Inspect reads a box and changes nothing. An error means that the box could not be read.
+	Inspect(ctx context.Context, m Machine) (Relay, error)
+	// Configure installs the release (where r.SHA256 is not "" and differs), writes the
+	// configuration, starts or restarts the service where needed, and returns when the
+	// relay says that it serves. It does nothing on a box that is as it should be.
+	Configure(ctx context.Context, m Machine, config string, r Release) error
+	// Introduce writes the addresses of the fleet's other relays; nothing restarts.
+	Introduce(ctx context.Context, m Machine, peers []string) error
+	// Drain sets the drain mark. It returns at once; Inspect counts what is left.
+	Drain(ctx context.Context, m Machine) error
+	// CarryCensus merges the census of one box into that of another, once.
+	CarryCensus(ctx context.Context, from, to Machine) error
+	// Stop stops and disables the service, so that a machine about to go cannot come back.
+	Stop(ctx context.Context, m Machine) error
+	// Ping dials an address from a box ("relay ping"): another vantage. It changes nothing.
+	Ping(ctx context.Context, from Machine, addr dnsaddr.Addr) error
+}
+
+// Verdict of a probe.
+type Verdict string
+
+// The verdicts. Serving and Full are verified.
+const (
+	Serving     Verdict = "serving"     // dialed, identified, reserved, relayed through
+	Full        Verdict = "full"        // refuses for lack of room: alive
+	Draining    Verdict = "draining"    // refuses by its own will
+	NotServing  Verdict = "not serving" // answers, is no relay
+	WrongPeer   Verdict = "wrong peer"  // somebody else answers there
+	Unreachable Verdict = "unreachable" // nothing answers from this vantage
+)
+
+// ProbeStep is one step of a probe: "resolve", "dial", "identify", "reserve", "relay".
+type ProbeStep struct {
+	Name string        `json:"name"`
+	Took time.Duration `json:"took"`
+	Err  string        `json:"error,omitempty"`
+}
+
+// Probe is what one address did when it was used as a client uses it.
+type Probe struct {
+	Addr    dnsaddr.Addr `json:"addr"`
+	At      time.Time    `json:"at"`
+	Via     string       `json:"via"` // the vantage: "here", or the node that pinged it
+	Verdict Verdict      `json:"verdict"`
+	Steps   []ProbeStep  `json:"steps"`
+}
+
+// Prober uses a relay's address as a client does.
+type Prober interface {
+	// Probe returns an error only if it could not find out; unreachable is a result.
+	Probe(ctx context.Context, addr dnsaddr.Addr) (Probe, error)
+}
+
+// Backends are everything outside that a fleet needs.
+type Backends struct {
+	Provider Provider
+	Hosts    Hosts
+	Zone     dnsaddr.Zone
+	Prober   Prober
+}

@@ -1,0 +1,37 @@
+package fleet
+
+import (
+	"time"
+
+	"github.com/relayfleet/fleetctl/dnsaddr"
+)
+
+// Observed is a reading: a value, or the reason why there is none. Unknown is not absent.
+type Observed[T any] struct {
+	Value T
+	Err   error
+}
+
+// OK reports whether the reading succeeded.
+func (o Observed[T]) OK() bool { return o.Err == nil }
+
+// State is everything that was observed of a fleet at one time.
+type State struct {
+	At       time.Time
+	Machines Observed[[]Machine]              // ours, sorted by ID
+	Relays   map[string]Observed[Relay]       // by machine ID
+	Records  Observed[[]dnsaddr.Record]       // every TXT record at our name, foreign ones too
+	Probes   map[dnsaddr.Addr]Observed[Probe] // of every published address and of every address that ought to be
+}
+
+// Intent is what the operator asked of this run beside the spec. The zero value is a plain up.
+type Intent struct {
+	Release     Release  `json:"release"`                // the relay binary for boxes that need one
+	Upgrade     bool     `json:"upgrade,omitempty"`      // replace the binary of serving relays, too
+	Force       bool     `json:"force,omitempty"`        // restart a relay that was restarted less than an hour ago
+	Down        bool     `json:"down,omitempty"`         // remove everything that is ours
+	RecordsOnly bool     `json:"records_only,omitempty"` // dnsaddr sync: touch records and nothing else
+	Replace     []string `json:"replace,omitempty"`      // IDs of machines that shall be replaced
+	MachineGone []string `json:"machine_gone,omitempty"` // nodes whose machine is gone although its relay answers
+	Abandon     []string `json:"abandon,omitempty"`      // nodes whose dead box may go, census and all
+}

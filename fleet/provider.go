@@ -92,6 +92,10 @@ type Provider interface {
 	EnsureKey(ctx context.Context, authorizedKey string) error
 	// EnsureFirewall makes the fleet's firewall what the spec says.
 	EnsureFirewall(ctx context.Context) error
+	// Leftovers names what the provider keeps for the fleet beside its machines: tags,
+	// a firewall, a supervisor, keys. It changes nothing. A fleet that never was, or
+	// that was cleaned up, has none.
+	Leftovers(ctx context.Context) ([]string, error)
 	// Cleanup removes what the provider keeps for an empty fleet: tags, firewall, the
 	// local supervisor and its directory. It is an error while a machine is listed.
 	Cleanup(ctx context.Context) error
@@ -151,8 +155,17 @@ const (
 	Draining    Verdict = "draining"    // refuses by its own will
 	NotServing  Verdict = "not serving" // answers, is no relay
 	WrongPeer   Verdict = "wrong peer"  // somebody else answers there
-	Unreachable Verdict = "unreachable" // nothing answers from this vantage
+	Elsewhere   Verdict = "elsewhere"   // nothing answers from here, but another relay of the fleet reaches it
+	Unreachable Verdict = "unreachable" // nothing answers from any vantage that was tried
 )
+
+// Verified reports whether a client finds a working relay there: Serving or Full.
+func (v Verdict) Verified() bool { return v == Serving || v == Full }
+
+// Answers reports whether the relay that is expected there lives, verified or not.
+func (v Verdict) Answers() bool {
+	return v.Verified() || v == Draining || v == NotServing || v == Elsewhere
+}
 
 // ProbeStep is one step of a probe: "resolve", "dial", "identify", "reserve", "relay".
 type ProbeStep struct {
@@ -182,4 +195,5 @@ type Backends struct {
 	Hosts    Hosts
 	Zone     dnsaddr.Zone
 	Prober   Prober
+	Key      string // the operator's public SSH key, authorized_keys form
 }

@@ -17,11 +17,12 @@ func (o Observed[T]) OK() bool { return o.Err == nil }
 
 // State is everything that was observed of a fleet at one time.
 type State struct {
-	At       time.Time
-	Machines Observed[[]Machine]              // ours, sorted by ID
-	Relays   map[string]Observed[Relay]       // by machine ID
-	Records  Observed[[]dnsaddr.Record]       // every TXT record at our name, foreign ones too
-	Probes   map[dnsaddr.Addr]Observed[Probe] // of every published address and of every address that ought to be
+	At        time.Time
+	Machines  Observed[[]Machine]              // ours, sorted by ID
+	Relays    map[string]Observed[Relay]       // by machine ID
+	Records   Observed[[]dnsaddr.Record]       // every TXT record at our name, foreign ones too
+	Leftovers Observed[[]string]               // what the provider keeps beside the machines
+	Probes    map[dnsaddr.Addr]Observed[Probe] // of every published address and of every address that ought to be
 }
 
 // Intent is what the operator asked of this run beside the spec. The zero value is a plain up.

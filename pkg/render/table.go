@@ -1,0 +1,273 @@
+package render
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/olekukonko/tablewriter"
+	"github.com/olekukonko/tablewriter/pkg/twwidth"
+	"github.com/olekukonko/tablewriter/renderer"
+	"github.com/olekukonko/tablewriter/tw"
+)
+
+// gap is how many spaces stand between two columns.
+const gap = 2
+
+// narrowest is the least width that a column is wrapped to.
+const narrowest = 16
+
+// writeTables writes t and the tables below it, with an empty line between two blocks.
+func writeTables(w io.Writer, t Table, o Options) error {
+	var blocks []string
+	for _, one := range append([]Table{t}, t.More...) {
+		more, err := one.blocks(o)
+		if err != nil {
+			return err
+		}
+		blocks = append(blocks, more...)
+	}
+	if len(blocks) == 0 {
+		return nil
+	}
+	_, err := io.WriteString(w, strings.Join(blocks, "\n"))
+	return err
+}
+
+// blocks are the parts of one table, each ending in a newline.
+func (t Table) blocks(o Options) ([]string, error) {
+	var blocks []string
+	if len(t.Facts) > 0 {
+		text, err := facts(t.Facts, o)
+		if err != nil {
+			return nil, err
+		}
+		blocks = append(blocks, text)
+	}
+	title := ""
+	if t.Title != "" {
+		title = Safe(t.Title) + "\n"
+	}
+	switch {
+	case len(t.Columns) > 0 && (len(t.Rows) > 0 || t.Empty == ""):
+		text, err := t.grid(o)
+		if err != nil {
+			return nil, err
+		}
+		blocks = append(blocks, title+text)
+	case t.Empty != "":
+		blocks = append(blocks, title+Safe(t.Empty)+"\n")
+	}
+	if len(t.Notes) > 0 {
+		var b strings.Builder
+		for _, note := range t.Notes {
+			for _, line := range wrap(Safe(note), o.Width) {
+				b.WriteString(line + "\n")
+			}
+		}
+		blocks = append(blocks, b.String())
+	}
+	return blocks, nil
+}
+
+// facts are lines of a name and a value.
+func facts(all []Fact, o Options) (string, error) {
+	grid := make([][]string, len(all))
+	for i, f := range all {
+		v, tone := plain(f.Value)
+		grid[i] = []string{Safe(f.Name) + ":", tint(forPeople(v, o.Format == FormatWide), tone, o.Colour)}
+	}
+	return align(nil, grid, []bool{false, false}, o.Width)
+}
+
+// grid is the header and the rows.
+func (t Table) grid(o Options) (string, error) {
+	format := o.Format
+	if format != FormatWide {
+		format = FormatTable
+	}
+	at := t.shown(format)
+	var header []string
+	right := make([]bool, len(at))
+	for i, c := range at {
+		if !o.NoHeader {
+			header = append(header, strings.ToUpper(Safe(t.Columns[c].Name)))
+		}
+		right[i] = t.isNumeric(c)
+	}
+	rows := make([][]string, len(t.Rows))
+	for r, row := range t.Rows {
+		rows[r] = make([]string, len(at))
+		for i, c := range at {
+			v, tone := plain(cell(row, c))
+			if v == nil && tone == Plain {
+				tone = Faint
+			}
+			rows[r][i] = tint(forPeople(v, format == FormatWide), tone, o.Colour)
+		}
+	}
+	return align(header, rows, right, o.Width)
+}
+
+// isNumeric reports whether a column holds numbers and unknowns only.
+func (t Table) isNumeric(column int) bool {
+	found := false
+	for _, row := range t.Rows {
+		v, _ := plain(cell(row, column))
+		if v == nil {
+			continue
+		}
+		if !numeric(v) {
+			return false
+		}
+		found = true
+	}
+	return found
+}
+
+// align lays cells out in columns without borders, no wider than width where that
+// can be had by wrapping the widest text column.
+func align(header []string, rows [][]string, right []bool, width int) (string, error) {
+	if len(right) == 0 {
+		return "", nil
+	}
+	rows = fit(header, rows, right, width)
+	cells := tw.CellConfig{
+		Formatting: tw.CellFormatting{AutoFormat: tw.Off, AutoWrap: tw.WrapNone},
+		Padding:    tw.CellPadding{Global: tw.Padding{Right: strings.Repeat(" ", gap), Overwrite: true}},
+	}
+	for _, r := range right {
+		side := tw.AlignLeft
+		if r {
+			side = tw.AlignRight
+		}
+		cells.Alignment.PerColumn = append(cells.Alignment.PerColumn, side)
+	}
+	var buf bytes.Buffer
+	table := tablewriter.NewTable(&buf,
+		tablewriter.WithRenderer(renderer.NewBlueprint(tw.Rendition{
+			Borders:  tw.BorderNone,
+			Settings: tw.Settings{Separators: tw.SeparatorsNone, Lines: tw.LinesNone, CompactMode: tw.On},
+		})),
+		tablewriter.WithConfig(tablewriter.Config{
+			Header: cells, Row: cells, Behavior: tw.Behavior{TrimSpace: tw.Off},
+		}))
+	if header != nil {
+		table.Header(header)
+	}
+	if err := table.Bulk(rows); err != nil {
+		return "", fmt.Errorf("table: %w", err)
+	}
+	if err := table.Render(); err != nil {
+		return "", fmt.Errorf("table: %w", err)
+	}
+	return trimLines(buf.String()), nil
+}
+
+// fit wraps the widest left-aligned columns until the line fits.
+func fit(header []string, rows [][]string, right []bool, width int) [][]string {
+	if width <= 0 {
+		return rows
+	}
+	widths := make([]int, len(right))
+	total := gap * (len(right) - 1)
+	for i := range right {
+		if header != nil {
+			widths[i] = twwidth.Width(header[i])
+		}
+		for _, row := range rows {
+			widths[i] = max(widths[i], twwidth.Width(row[i]))
+		}
+		total += widths[i]
+	}
+	for total > width {
+		widest := -1
+		for i, r := range right {
+			if !r && widths[i] > narrowest && (widest < 0 || widths[i] > widths[widest]) {
+				widest = i
+			}
+		}
+		if widest < 0 {
+			return rows // it cannot be made to fit: the terminal wraps
+		}
+		cut := min(total-width, widths[widest]-narrowest)
+		// Take from the widest only what makes it as wide as the second widest.
+		for i, r := range right {
+			if !r && i != widest && widths[i] < widths[widest] {
+				cut = min(cut, max(widths[widest]-widths[i], 1))
+			}
+		}
+		widths[widest] -= cut
+		total -= cut
+	}
+	out := make([][]string, len(rows))
+	for r, row := range rows {
+		out[r] = make([]string, len(row))
+		for i, text := range row {
+			if twwidth.Width(text) > widths[i] {
+				text = wrapTinted(text, widths[i])
+			}
+			out[r][i] = text
+		}
+	}
+	return out
+}
+
+// trimLines takes the padding off the end of every line.
+func trimLines(text string) string {
+	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+	for i, line := range lines {
+		bare := strings.TrimSuffix(line, reset)
+		trimmed := strings.TrimRight(bare, " ")
+		if bare != line && strings.Count(trimmed, "\x1b[") > 2*strings.Count(trimmed, reset) {
+			trimmed += reset
+		}
+		lines[i] = trimmed
+	}
+	return strings.Join(lines, "\n") + "\n"
+}
+
+// wrap breaks safe text into lines of at most width columns, at spaces where there
+// are any. A width of 0 is no limit.
+func wrap(text string, width int) []string {
+	if width <= 0 || twwidth.Width(text) <= width {
+		return []string{text}
+	}
+	var lines []string
+	line := ""
+	for _, word := range strings.Fields(text) {
+		for {
+			joined := word
+			if line != "" {
+				joined = line + " " + word
+			}
+			if twwidth.Width(joined) <= width {
+				line = joined
+				break
+			}
+			if line != "" {
+				lines, line = append(lines, line), ""
+				continue
+			}
+			head := split(word, width)
+			lines, word = append(lines, word[:head]), word[head:]
+		}
+	}
+	if line != "" {
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+// split is how many bytes of a word fit into width columns, at least one character.
+func split(word string, width int) int {
+	used := 0
+	for i, r := range word {
+		used += twwidth.Width(string(r))
+		if i > 0 && used > width {
+			return i
+		}
+	}
+	return len(word)
+}

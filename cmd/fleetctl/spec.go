@@ -1,0 +1,4 @@
+package main
+
+// specPath is the absolute path of the spec.
+func (a *app) specPath() string { return a.abs(a.globals.config) }

@@ -1,0 +1,40 @@
+package host
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"time"
+)
+
+// AuditLine is one line of [AuditLog]: what was written to the box, by whom, and how it went.
+type AuditLine struct {
+	Time    time.Time `json:"time"`
+	Actor   string    `json:"actor"`
+	Command string    `json:"command"`
+	Plan    string    `json:"plan,omitempty"` // digest
+	Did     string    `json:"did"`            // "configure: installed …, restarted"
+	Result  string    `json:"result"`         // "ok", or the error
+}
+
+// audit notes a write that was tried. That it could not be noted is logged and is no
+// error: the write is done, and a full disk must not keep a box from being stopped.
+func (b box) audit(ctx context.Context, did string, result error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), quick)
+	defer cancel()
+	line := AuditLine{Time: time.Now().UTC().Truncate(time.Second), Actor: b.cfg.Actor, Command: b.cfg.Command, Did: did, Result: "ok"}
+	if b.cfg.Plan != nil {
+		line.Plan = b.cfg.Plan()
+	}
+	if result != nil {
+		line.Result = clean(result.Error(), 500)
+	}
+	data, err := json.Marshal(line)
+	if err == nil {
+		err = b.run.AppendFile(ctx, b.at, AuditLog, append(data, '\n'), 0o600)
+	}
+	if err != nil {
+		b.log.WarnContext(ctx, "a write was not noted in the box's audit log",
+			slog.String("node", b.m.Node), slog.String("did", did), slog.Any("error", err))
+	}
+}

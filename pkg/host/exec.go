@@ -1,0 +1,67 @@
+package host
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/relayfleet/fleetctl/fleet"
+	"github.com/relayfleet/fleetctl/pkg/sshx"
+)
+
+// Bounds of a command that the operator runs.
+const (
+	execTimeout = 10 * time.Minute
+	execOutput  = 16 << 20
+)
+
+// Exec runs a command of the operator's on a box and returns what it said, as it said
+// it: whoever prints it cleans it. It is noted in the audit log: nobody knows what it
+// changes.
+func (h *Hosts) Exec(ctx context.Context, m fleet.Machine, argv []string) (sshx.Result, error) {
+	b, err := h.box(m)
+	if err != nil {
+		return sshx.Result{}, err
+	}
+	res, err := b.run.Run(ctx, b.at, sshx.Command{Argv: argv, Timeout: execTimeout, MaxOutput: execOutput})
+	result := err
+	if err == nil && res.ExitCode != 0 {
+		result = &exitError{command: named(sshx.Command{Argv: argv}), code: res.ExitCode}
+	}
+	b.audit(ctx, "exec: "+clean(joined(argv), 300), result)
+	if err != nil {
+		return sshx.Result{}, fmt.Errorf("run %s: %w", named(sshx.Command{Argv: argv}), err)
+	}
+	return res, nil
+}
+
+// Logs copies the last n lines of the relay's journal to stdout, and with follow what
+// comes after, until ctx ends; that is then no error. Control characters are dropped.
+func (h *Hosts) Logs(ctx context.Context, m fleet.Machine, n int, follow bool, stdout io.Writer) error {
+	b, err := h.box(m)
+	if err != nil {
+		return err
+	}
+	var said head
+	code, err := b.run.Stream(ctx, b.at, journal(n, follow), filter{stdout}, &said)
+	switch {
+	case follow && ctx.Err() != nil:
+		return nil
+	case err != nil:
+		return fmt.Errorf("read the journal: %w", err)
+	case code != 0:
+		return &exitError{command: "journalctl", code: code, said: joined(lines(string(said.buf), 3))}
+	}
+	return nil
+}
+
+// head keeps the first bytes that are written to it and drops the rest.
+type head struct{ buf []byte }
+
+func (t *head) Write(p []byte) (int, error) {
+	if room := 4096 - len(t.buf); room > 0 {
+		t.buf = append(t.buf, p[:min(room, len(p))]...)
+	}
+	return len(p), nil
+}

@@ -1,0 +1,52 @@
+package host
+
+import "path"
+
+// The layout of a box. Paths are absolute on the box, as SSH and SFTP see it.
+const (
+	// Base holds what fleetctl installs.
+	Base = "/opt/relay"
+	// Releases holds one directory for each installed binary, named after its SHA-256.
+	Releases = Base + "/releases"
+	// Current is the symbolic link to the release that the service starts.
+	Current = Base + "/current"
+	// Restarted holds the time (RFC 3339) of the last restart of a serving relay by fleetctl.
+	Restarted = Base + "/restarted"
+	// Changing says what the running process was started with, from before its files
+	// change until its successor serves. See [mark].
+	Changing = Base + "/changing.json"
+	// Binary is the daemon that the service starts.
+	Binary = Current + "/relay"
+
+	// ConfigFile is the daemon's configuration.
+	ConfigFile = "/etc/relay/relay.yaml"
+
+	// StateDir is where the daemon keeps its identity and its counters.
+	StateDir = "/var/lib/relay"
+	// PeerIDFile holds the relay's peer ID and a newline.
+	PeerIDFile = StateDir + "/peer-id.txt"
+	// CensusFile is the daemon's register of everybody it has met.
+	CensusFile = StateDir + "/bootnode-peers.json"
+	// ImportFile is a census that the daemon merges into its own once.
+	ImportFile = StateDir + "/bootnode-peers.import.json"
+	// DrainMark makes the daemon refuse reservations while it exists.
+	DrainMark = StateDir + "/draining"
+	// PeersFile holds the addresses of the fleet's other relays, one on a line.
+	PeersFile = StateDir + "/fleet-peers.txt"
+	// AuditLog has one line of JSON for each time that fleetctl wrote to the box.
+	AuditLog = StateDir + "/audit.log"
+
+	// Unit is the name of the service.
+	Unit = "relay.service"
+	// API is where the daemon answers, as seen from the box.
+	API = "127.0.0.1:9847"
+)
+
+// Kept is how many releases stay on a box.
+const Kept = 5
+
+// ReleaseDir is the directory of the release with this SHA-256.
+func ReleaseDir(sha256 string) string { return path.Join(Releases, sha256) }
+
+// ReleaseFile is the binary of the release with this SHA-256.
+func ReleaseFile(sha256 string) string { return path.Join(Releases, sha256, "relay") }

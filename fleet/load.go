@@ -46,7 +46,7 @@ func Load(data []byte, file string) (Spec, error) {
 		spec.DNS.MinRelays = Defaults(spec.Name, spec.Provider, spec.DNS.Zone, spec.Nodes).DNS.MinRelays
 	}
 
-	c := &checker{places: r.places, broken: r.broken, problems: r.problems}
+	c := &checker{places: r.places, broken: r.broken, problems: r.problems, more: r.more}
 	c.spec(&spec)
 	if err := c.err(file); err != nil {
 		return Spec{}, err
@@ -146,9 +146,9 @@ func refusedToken(tokens token.Tokens) *Problem {
 func syntaxProblem(err error) *Problem {
 	var y yaml.Error
 	if !errors.As(err, &y) {
-		return &Problem{Want: "not YAML: " + strconv.QuoteToGraphic(err.Error())}
+		return &Problem{Want: "not YAML: " + plain(err.Error())}
 	}
-	p := Problem{Want: "not YAML: " + y.GetMessage()}
+	p := Problem{Want: "not YAML: " + plain(y.GetMessage())}
 	if t := y.GetToken(); t != nil && t.Position != nil {
 		p.Line, p.Column = t.Position.Line, t.Position.Column
 	}

@@ -21,3 +21,6 @@ func TestLoad_ExampleFleetsAreAccepted(t *testing.T) {
 		}
 	}
 }
+
+// minimal is the shortest spec that is accepted.
+const minimal = "name: three\nnodes: [{region: nyc1}]\ndns: {domain: p2p.three.test}\n"

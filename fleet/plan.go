@@ -1,5 +1,7 @@
 package fleet
 
+import "slices"
+
 // PlanVersion is the version of the plan's JSON form. A file of another version is refused.
 const PlanVersion = 1
 
@@ -86,4 +88,44 @@ type Plan struct {
 	Stages   []Stage    `json:"stages"`
 	Deferred []Deferral `json:"deferred"`
 	Kept     []Kept     `json:"kept"`
+}
+
+// The kinds of things that a Ref can name.
+const (
+	KindMachine = "machine"
+	KindRecord  = "record"
+	KindFleet   = "fleet"
+)
+
+// Empty reports whether the plan changes nothing. Deferrals may still be waiting.
+func (p Plan) Empty() bool { return len(p.Stages) == 0 }
+
+// Changes lists the changes of every stage, in order.
+func (p Plan) Changes() []Change {
+	var out []Change
+	for _, s := range p.Stages {
+		out = append(out, s.Changes...)
+	}
+	return out
+}
+
+// contains reports whether some change satisfies f.
+func (p Plan) contains(f func(Change) bool) bool {
+	return slices.ContainsFunc(p.Changes(), f)
+}
+
+// Problems lists what is kept although something is wrong with it.
+func (p Plan) Problems() []Kept {
+	var out []Kept
+	for _, k := range p.Kept {
+		if k.Problem {
+			out = append(out, k)
+		}
+	}
+	return out
+}
+
+// Soon reports whether something deferred may come by itself.
+func (p Plan) Soon() bool {
+	return slices.ContainsFunc(p.Deferred, func(d Deferral) bool { return d.Soon })
 }

@@ -14,6 +14,18 @@ type reader struct {
 	places   map[string]place // of every key that was read, and of "" for the file
 	broken   map[string]bool  // keys whose value is not read: their range says nothing
 	problems []Problem
+	more     int // problems that are only counted
+}
+
+// maxKept bounds the problems that are kept before they are sorted and cut to MaxProblems.
+const maxKept = 10 * MaxProblems
+
+func (r *reader) add(p Problem) {
+	if len(r.problems) == maxKept {
+		r.more++
+		return
+	}
+	r.problems = append(r.problems, p)
 }
 
 func newReader() *reader {
@@ -27,7 +39,7 @@ func (r *reader) at(path string, n ast.Node) { r.places[path] = placeOf(n) }
 func (r *reader) refuse(n ast.Node, path, want string) {
 	r.broken[path] = true
 	p := placeOf(n)
-	r.problems = append(r.problems, Problem{Line: p.line, Column: p.column, Key: path, Got: shown(n), Want: want})
+	r.add(Problem{Line: p.line, Column: p.column, Key: path, Got: shown(n), Want: want})
 }
 
 // text reads a string.
@@ -62,10 +74,16 @@ func (r *reader) whole(path string, n ast.Node, want string) (int64, bool) {
 }
 
 // sequence reads the entries of a list.
-func (r *reader) sequence(path string, n ast.Node, want string) ([]ast.Node, bool) {
+func (r *reader) sequence(path string, n ast.Node, most int, want string) ([]ast.Node, bool) {
 	s, ok := n.(*ast.SequenceNode)
 	if !ok {
 		r.refuse(n, path, "want "+want)
+		return nil, false
+	}
+	if len(s.Values) > most {
+		r.broken[path] = true
+		p := r.places[path]
+		r.add(Problem{Line: p.line, Column: p.column, Key: path, Got: fmt.Sprintf("%d entries", len(s.Values)), Want: "want " + want})
 		return nil, false
 	}
 	return s.Values, true
@@ -89,7 +107,7 @@ func (r *reader) mapping(path string, n ast.Node) iter.Seq2[*ast.MappingValueNod
 			name := keyName(kv)
 			if was, twice := first[name]; twice {
 				p := placeOf(kv)
-				r.problems = append(r.problems, Problem{
+				r.add(Problem{
 					Line: p.line, Column: p.column, Key: join(path, shownKey(name)),
 					Want: fmt.Sprintf("the key stands twice; the first is in line %d", was.line),
 				})
@@ -114,12 +132,16 @@ func (r *reader) known(path string, kv *ast.MappingValueNode, g group, read func
 			return
 		}
 	}
+	if len(r.problems) == maxKept {
+		r.more++
+		return
+	}
 	p := placeOf(kv)
 	near := misplaced(path, name)
 	if near == "" {
 		near = join(path, nearest(name, g.names()))
 	}
-	r.problems = append(r.problems, Problem{
+	r.add(Problem{
 		Line: p.line, Column: p.column, Key: join(path, shownKey(name)),
 		Got:  shown(kv.Value),
 		Want: fmt.Sprintf("unknown key; the nearest known key is %s", near),

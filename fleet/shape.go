@@ -19,6 +19,7 @@ type key struct {
 	value    shape
 	required bool
 	hidden   bool // left out of the canonical form while it is empty
+	derived  bool // its default depends on other values
 }
 
 // shape is what a value looks like, bound to the field that holds it.

@@ -27,11 +27,13 @@ func (g group) read(r *reader, path string, n ast.Node) {
 func (g group) check(c *checker, path string) {
 	for _, k := range g {
 		at := join(path, k.name)
-		if k.required && c.absent(at) {
+		switch {
+		case c.absent(at) && k.required:
 			c.missing(at)
 			continue
-		}
-		if _, written := c.places[at]; k.hidden && !written && empty(k.value.encode()) {
+		case c.absent(at): // a default
+			continue
+		case c.places == nil && k.hidden && empty(k.value.encode()):
 			continue
 		}
 		k.value.check(c, at)
@@ -56,6 +58,9 @@ func (g group) schema() map[string]any {
 	for _, k := range g {
 		s := k.value.schema()
 		s["description"] = k.doc
+		if _, nested := k.value.(group); !nested && !k.required && !k.hidden && !k.derived {
+			s["default"] = k.value.encode()
+		}
 		properties[k.name] = s
 		if k.required {
 			required = append(required, k.name)
@@ -78,7 +83,7 @@ type list[T any] struct {
 }
 
 func (l list[T]) read(r *reader, path string, n ast.Node) {
-	items, ok := r.sequence(path, n, l.want)
+	items, ok := r.sequence(path, n, l.most, l.want)
 	if !ok {
 		return
 	}

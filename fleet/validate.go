@@ -21,6 +21,7 @@ type checker struct {
 	places   map[string]place // nil: not from a file
 	broken   map[string]bool
 	problems []Problem
+	more     int // problems of the file that were only counted
 }
 
 // add reports a value. Where the key does not stand in the file, the one around it is named.
@@ -60,7 +61,7 @@ func (c *checker) err(file string) error {
 	}
 	sortProblems(c.problems)
 	shown := c.problems[:min(len(c.problems), MaxProblems)]
-	return &SpecError{File: file, Problems: shown, More: len(c.problems) - len(shown)}
+	return &SpecError{File: file, Problems: shown, More: len(c.problems) - len(shown) + c.more}
 }
 
 // spec checks each value by itself and then what depends on several.

@@ -1,0 +1,279 @@
+package fleet
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"github.com/relayfleet/fleetctl/dnsaddr"
+)
+
+// drainPoll is how often a draining relay is asked what is left.
+const drainPoll = time.Second
+
+// Apply makes the changes of a plan, stage by stage. It asks Guard first, and again on
+// a fresh observation before everything that withdraws, restarts or deletes.
+//
+// Within a stage the changes that can go on do so after one has failed; the next stage
+// begins only when all have succeeded. What failed is returned as joined *[Failure]s.
+// Every change may run twice, so that a run that was cut off is gone on with by
+// observing and planning again. progress may be nil; it is called by one goroutine at a time.
+func Apply(ctx context.Context, b Backends, s Spec, in Intent, st State, p Plan, progress func(Event)) error {
+	if err := Guard(s, st, in, p); err != nil {
+		return err
+	}
+	run := &run{b: b, spec: s, intent: in, reporter: newReporter(progress)}
+	for _, stage := range p.Stages {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := run.stage(ctx, stage); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// run is one Apply under way.
+type run struct {
+	b        Backends
+	spec     Spec
+	intent   Intent
+	reporter *reporter
+}
+
+// stage makes the changes of one stage.
+func (r *run) stage(ctx context.Context, st Stage) error {
+	if st.Name == StagePublish || st.Name == StageWithdraw {
+		return r.records(ctx, st)
+	}
+	if st.Name == StageProvision && slices.ContainsFunc(st.Changes, func(c Change) bool { return c.Action == ActionCreate }) {
+		if err := r.prepare(ctx); err != nil {
+			return err
+		}
+	}
+	size := max(st.Parallel, 1)
+	var failed []error
+	for batch := range slices.Chunk(st.Changes, size) {
+		if err := r.ask(ctx, Stage{Name: st.Name, Parallel: size, Changes: batch}); err != nil {
+			return errors.Join(append(failed, err)...)
+		}
+		machines, err := r.machines(ctx)
+		if err != nil {
+			return errors.Join(append(failed, err)...)
+		}
+		errs := make([]error, len(batch))
+		each(size, len(batch), func(i int) {
+			errs[i] = r.one(ctx, st.Name, batch[i], machines)
+		})
+		failed = append(failed, errs...)
+		if slices.ContainsFunc(batch, func(c Change) bool { return c.Action == ActionRestart }) && errors.Join(errs...) != nil {
+			break // a bad release or setting stops at the first relay
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// prepare makes the provider ready for its first machine.
+func (r *run) prepare(ctx context.Context) error {
+	if err := r.b.Provider.EnsureKey(ctx, r.b.Key); err != nil {
+		return err
+	}
+	return r.b.Provider.EnsureFirewall(ctx)
+}
+
+// ask observes and lets Guard judge once more before something is taken away.
+func (r *run) ask(ctx context.Context, st Stage) error {
+	taking := func(c Change) bool {
+		return c.Action == ActionWithdraw || c.Action == ActionDelete || c.Action == ActionRestart
+	}
+	if !slices.ContainsFunc(st.Changes, taking) {
+		return nil
+	}
+	now, err := Observe(ctx, r.b, r.spec)
+	if err != nil {
+		return err
+	}
+	return Guard(r.spec, now, r.intent, Plan{Version: PlanVersion, Fleet: r.spec.Name, Stages: []Stage{st}})
+}
+
+// machines lists the fleet's machines for the changes that are about one.
+func (r *run) machines(ctx context.Context) ([]Machine, error) {
+	o := read(ctx, r.b.Provider.Machines)
+	return o.Value, o.Err
+}
+
+// one makes one change and reports it.
+func (r *run) one(ctx context.Context, stage string, c Change, machines []Machine) error {
+	done := r.reporter.begin(stage, c)
+	err := r.do(ctx, stage, c, machines)
+	done(err)
+	if err != nil {
+		return &Failure{Stage: stage, Change: c, Err: err}
+	}
+	return nil
+}
+
+func (r *run) do(ctx context.Context, stage string, c Change, machines []Machine) error {
+	m, listed := find(machines, c.Ref)
+	switch c.Action {
+	case ActionCreate:
+		return r.create(ctx, c)
+	case ActionStart:
+		return r.b.Provider.Start(ctx, c.Ref.ID)
+	case ActionCleanup:
+		return r.b.Provider.Cleanup(ctx)
+	case ActionDelete:
+		if !listed {
+			return nil
+		}
+		return r.remove(ctx, m)
+	}
+	if !listed {
+		return fmt.Errorf("%s: %w", cmp.Or(c.Ref.ID, c.Ref.Node), ErrNoMachine)
+	}
+	switch c.Action {
+	case ActionMark:
+		return r.b.Provider.Mark(ctx, m.ID, map[string]string{MarkPhase: fieldTo(c, MarkPhase)}, nil)
+	case ActionConfigure:
+		return r.configure(ctx, stage, c, m)
+	case ActionRestart:
+		return r.restart(ctx, stage, c, m)
+	case ActionIntroduce:
+		return r.b.Hosts.Introduce(ctx, m, splitPeers(fieldTo(c, "peers")))
+	case ActionWait:
+		return r.wait(ctx, stage, c, fieldTo(c, "for"))
+	case ActionDrain:
+		return r.drain(ctx, stage, c, m)
+	case ActionCensus:
+		heir, ok := find(machines, Ref{ID: fieldTo(c, "to")})
+		if !ok {
+			return fmt.Errorf("census for %s: %w", fieldTo(c, "to"), ErrNoMachine)
+		}
+		return r.b.Hosts.CarryCensus(ctx, m, heir)
+	}
+	return fmt.Errorf("this version does not know the action %q", c.Action)
+}
+
+// create orders a machine and then looks whether somebody else did so, too: the lowest
+// operation keeps the slot, and the loser deletes its own, never yet published.
+func (r *run) create(ctx context.Context, c Change) error {
+	i := slices.IndexFunc(r.spec.Slots(), func(s Slot) bool { return s.Node == c.Ref.Node })
+	if i < 0 {
+		return fmt.Errorf("the spec has no node %q", c.Ref.Node)
+	}
+	slot := r.spec.Slots()[i]
+	own, err := r.b.Provider.Create(ctx, NewMachine{Node: slot.Node, Region: slot.Region, Delay: slot.Delay, Op: ulid.Make().String()})
+	if err != nil {
+		return err
+	}
+	machines, err := r.machines(ctx)
+	if err != nil {
+		return err
+	}
+	for _, m := range machines {
+		if m.Node == own.Node && m.Phase == PhaseActive && m.Op < own.Op && !slices.Contains(r.intent.Replace, m.ID) {
+			r.reporter.note(StageProvision, c, "machine "+m.ID+" was ordered first and keeps the slot; deleting "+own.ID)
+			return r.b.Provider.Delete(ctx, own.ID)
+		}
+	}
+	return nil
+}
+
+// configure sets a box up; the release goes along only if the plan says so.
+func (r *run) configure(ctx context.Context, stage string, c Change, m Machine) error {
+	config, err := RelayConfig(r.spec, m)
+	if err != nil {
+		return err
+	}
+	var release Release
+	if fieldTo(c, fieldRelease) != "" {
+		release = r.intent.Release
+	}
+	r.reporter.waiting(stage, c, "the relay to serve, at most "+r.spec.Rollout.HealthyDeadline.String())
+	ctx, cancel := context.WithTimeout(ctx, r.spec.Rollout.HealthyDeadline)
+	defer cancel()
+	return r.b.Hosts.Configure(ctx, m, config, release)
+}
+
+// restart changes a relay that serves, and waits until a probe finds it serving again.
+func (r *run) restart(ctx context.Context, stage string, c Change, m Machine) error {
+	if err := r.configure(ctx, stage, c, m); err != nil {
+		return err
+	}
+	rel, err := r.b.Hosts.Inspect(ctx, m)
+	if err != nil {
+		return err
+	}
+	addrs, err := Published(r.spec, m, rel.PeerID)
+	if err != nil {
+		return err
+	}
+	for _, a := range addrs {
+		r.reporter.waiting(stage, c, "a probe of "+a.String())
+		if err := r.untilVerified(ctx, a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// untilVerified probes an address until it serves.
+func (r *run) untilVerified(ctx context.Context, a dnsaddr.Addr) error {
+	ctx, cancel := context.WithTimeout(ctx, r.spec.Rollout.HealthyDeadline)
+	defer cancel()
+	for {
+		p := read(ctx, func(ctx context.Context) (Probe, error) { return r.b.Prober.Probe(ctx, a) })
+		if p.OK() && p.Value.Verdict.Verified() {
+			return nil
+		}
+		if err := pause(ctx, drainPoll); err != nil {
+			return fmt.Errorf("probe of %s: %s: %w", a, describe(p), err)
+		}
+	}
+}
+
+// find looks up the machine that a change is about: by ID, or, for one that the same
+// plan ordered, the slot's active machine with the lowest operation.
+func find(machines []Machine, ref Ref) (Machine, bool) {
+	var found Machine
+	for _, m := range machines {
+		if ref.ID != "" {
+			if m.ID == ref.ID {
+				return m, true
+			}
+			continue
+		}
+		if m.Node == ref.Node && m.Phase == PhaseActive && (found.ID == "" || m.Op < found.Op) {
+			found = m
+		}
+	}
+	return found, found.ID != ""
+}
+
+// fieldTo is the wanted value of a change's field, "" if it has none of the name.
+func fieldTo(c Change, name string) string {
+	for _, f := range c.Fields {
+		if f.Name == name {
+			return f.To
+		}
+	}
+	return ""
+}
+
+// pause waits, or returns the context's error.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

@@ -1,0 +1,123 @@
+package fleet
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/relayfleet/fleetctl/dnsaddr"
+)
+
+// records makes the changes of a publish or withdraw stage: what has to be watched is
+// watched first, then all writes go to the zone at once.
+func (r *run) records(ctx context.Context, st Stage) error {
+	var writes []Change
+	for _, c := range st.Changes {
+		if c.Action != ActionWatch {
+			writes = append(writes, c)
+			continue
+		}
+		if err := r.watchOne(ctx, st.Name, c); err != nil {
+			return err
+		}
+	}
+	if err := r.ask(ctx, Stage{Name: st.Name, Parallel: st.Parallel, Changes: writes}); err != nil {
+		return err
+	}
+	now := read(ctx, func(ctx context.Context) ([]dnsaddr.Record, error) {
+		return r.b.Zone.Records(ctx, r.spec.DNS.RecordName())
+	})
+	if now.Err != nil {
+		return now.Err
+	}
+	changes := r.zoneChanges(writes, now.Value)
+	if changes.Empty() {
+		return nil
+	}
+	finish := make([]func(error), len(writes))
+	for i, c := range writes {
+		finish[i] = r.reporter.begin(st.Name, c)
+	}
+	err := r.b.Zone.Apply(ctx, r.spec.DNS.RecordName(), changes)
+	for i := range writes {
+		finish[i](err)
+	}
+	if err != nil {
+		return &Failure{Stage: st.Name, Change: writes[0], Err: err}
+	}
+	return nil
+}
+
+// zoneChanges turns record changes into writes, given what is there now. A record that
+// is not ours is never part of them, whatever the plan says.
+func (r *run) zoneChanges(writes []Change, now []dnsaddr.Record) dnsaddr.Changes {
+	want := make(map[string]dnsaddr.Record)
+	for _, rec := range now {
+		if o, ok := rec.Owner(); ok && o.Fleet == r.spec.Name {
+			want[rec.Value] = rec
+		}
+	}
+	for _, c := range writes {
+		switch _, there := want[c.Ref.ID]; {
+		case c.Action == ActionWithdraw:
+			delete(want, c.Ref.ID)
+		case c.Action == ActionPublish, there:
+			want[c.Ref.ID] = dnsaddr.Record{
+				Value: c.Ref.ID, TTL: r.spec.DNS.TTL,
+				Comment: dnsaddr.Owner{Fleet: r.spec.Name, Relay: c.Ref.Node}.Comment(),
+			}
+		}
+	}
+	return dnsaddr.Diff(r.spec.Name, now, slices.Collect(maps.Values(want)))
+}
+
+// watchOne lets a successor serve for a while and then probes it once more.
+func (r *run) watchOne(ctx context.Context, stage string, c Change) error {
+	done := r.reporter.begin(stage, c)
+	err := r.watch(ctx, stage, c)
+	done(err)
+	if err != nil {
+		return &Failure{Stage: stage, Change: c, Err: err}
+	}
+	return nil
+}
+
+func (r *run) watch(ctx context.Context, stage string, c Change) error {
+	machines, err := r.machines(ctx)
+	if err != nil {
+		return err
+	}
+	m, ok := find(machines, c.Ref)
+	if !ok {
+		return fmt.Errorf("%s: %w", c.Ref.ID, ErrNoMachine)
+	}
+	if err := r.wait(ctx, stage, c, fieldTo(c, "for")); err != nil {
+		return err
+	}
+	rel, err := r.b.Hosts.Inspect(ctx, m)
+	if err != nil {
+		return err
+	}
+	addrs, err := Published(r.spec, m, rel.PeerID)
+	if err != nil {
+		return err
+	}
+	for _, a := range addrs {
+		p := read(ctx, func(ctx context.Context) (Probe, error) { return r.b.Prober.Probe(ctx, a) })
+		if !p.OK() || !p.Value.Verdict.Verified() {
+			return fmt.Errorf("it served and does not any more: %s", describe(p))
+		}
+	}
+	return nil
+}
+
+// splitPeers undoes the joining of addresses in a plan's field.
+func splitPeers(joined string) []string {
+	out := strings.Fields(joined)
+	if out == nil {
+		return []string{}
+	}
+	return out
+}

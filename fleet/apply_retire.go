@@ -1,0 +1,61 @@
+package fleet
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// wait lets a time pass that the plan names.
+func (r *run) wait(ctx context.Context, stage string, c Change, d string) error {
+	span, err := time.ParseDuration(d)
+	if err != nil {
+		return fmt.Errorf("the plan's waiting time: %w", err)
+	}
+	r.reporter.waiting(stage, c, span.String()+" to pass")
+	return pause(ctx, span)
+}
+
+// drain asks a relay to take no reservations and waits until the ones that it has are
+// gone, at most drain_timeout: what stays longer is dropped with the machine.
+func (r *run) drain(ctx context.Context, stage string, c Change, m Machine) error {
+	if err := r.b.Provider.Mark(ctx, m.ID, map[string]string{MarkPhase: string(PhaseDraining)}, nil); err != nil {
+		return err
+	}
+	if err := r.b.Hosts.Drain(ctx, m); err != nil {
+		return err
+	}
+	deadline := time.Now().Add(r.spec.Rollout.DrainTimeout)
+	for {
+		rel := read(ctx, func(ctx context.Context) (Relay, error) { return r.b.Hosts.Inspect(ctx, m) })
+		if rel.OK() && (rel.Value.Reservations == 0 || !rel.Value.Active) {
+			return nil
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if !time.Now().Before(deadline) {
+			r.reporter.note(stage, c, fmt.Sprintf("drain_timeout is over with %d reservations left; they are dropped with the machine", rel.Value.Reservations))
+			return nil
+		}
+		r.reporter.waiting(stage, c, fmt.Sprintf("%d reservations to move, at most %s", rel.Value.Reservations, r.spec.Rollout.DrainTimeout))
+		if err := pause(ctx, min(drainPoll, max(time.Until(deadline), time.Millisecond))); err != nil {
+			return err
+		}
+	}
+}
+
+// remove deletes a machine whose record is gone. From the mark on, any run knows that
+// only the delete is left. The service is stopped first, so that a machine whose delete
+// is slow cannot come back as a relay; a box that does not answer cannot be stopped.
+func (r *run) remove(ctx context.Context, m Machine) error {
+	if err := r.b.Provider.Mark(ctx, m.ID, map[string]string{MarkPhase: string(PhaseDoomed)}, nil); err != nil {
+		return err
+	}
+	if m.Status == StatusRunning {
+		if _, err := within(ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, r.b.Hosts.Stop(ctx, m) }); err != nil && ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+	return r.b.Provider.Delete(ctx, m.ID)
+}

@@ -1,0 +1,150 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Bounds of one run.
+const (
+	maxPasses   = 24 // observe, plan, apply: a replacement needs five
+	lookAgain   = 500 * time.Millisecond
+	freshEnough = 5 * time.Second // a state this young is acted on without another look
+)
+
+// Outcome is how a run ended.
+type Outcome struct {
+	State    State   // as last observed
+	Plan     Plan    // what is still to be done, from State
+	Failures []error // changes that were tried and failed, *[Failure]s
+}
+
+// Settled reports whether everything asked for is there.
+func (o Outcome) Settled() bool {
+	return len(o.Failures) == 0 && o.Plan.Empty() && len(o.Plan.Deferred) == 0
+}
+
+// Converge runs until the fleet is what the spec says or nothing more can be done: it
+// applies, observes and plans again. It does only what shown covers, and stops with
+// [ErrStalePlan] when more would be needed. first is the state that shown was made
+// from; it is read again if it is old.
+//
+// A node that could not be provisioned or configured is left behind and the others go
+// on; a failure later in a plan ends the run. What is only a matter of time is waited
+// for, at most rollout.healthy_deadline without progress.
+func Converge(ctx context.Context, b Backends, s Spec, in Intent, first State, shown Plan, progress func(Event)) (Outcome, error) {
+	c := &convergence{b: b, spec: s, intent: in, shown: shown, progress: progress, behind: make(map[string]bool), moved: time.Now()}
+	st := first
+	if time.Since(st.At) > freshEnough {
+		var err error
+		if st, err = Observe(ctx, b, s); err != nil {
+			return Outcome{State: st, Plan: Diff(s, st, in)}, err
+		}
+	}
+	for range maxPasses {
+		more, err := c.pass(ctx, st)
+		if err != nil || !more {
+			return c.outcome, err
+		}
+		if st, err = Observe(ctx, b, s); err != nil {
+			return c.outcome, err
+		}
+	}
+	return c.outcome, fmt.Errorf("%w after %d passes: the fleet changes while it is being changed", ErrNotSettled, maxPasses)
+}
+
+// convergence is one Converge under way.
+type convergence struct {
+	b        Backends
+	spec     Spec
+	intent   Intent
+	shown    Plan
+	progress func(Event)
+
+	behind  map[string]bool // nodes that failed
+	moved   time.Time       // when something was last achieved
+	waiting string          // what was last reported as waited for
+	outcome Outcome
+}
+
+// pass plans from st and applies. It returns false when there is nothing more to do.
+func (c *convergence) pass(ctx context.Context, st State) (more bool, err error) {
+	full := Diff(c.spec, st, c.intent)
+	c.outcome.State, c.outcome.Plan = st, full
+	plan := full.Without(c.behind)
+	if extra := c.shown.Uncovered(plan); len(extra) > 0 {
+		return false, stale(extra)
+	}
+	if plan.Empty() {
+		return c.idle(ctx, plan)
+	}
+	err = Apply(ctx, c.b, c.spec, c.intent, st, plan, c.progress)
+	c.moved = time.Now()
+	if err == nil {
+		return true, nil
+	}
+	if ctx.Err() != nil {
+		return false, context.Cause(ctx)
+	}
+	return true, c.leaveBehind(err)
+}
+
+// idle waits a moment if time alone may bring what is missing.
+func (c *convergence) idle(ctx context.Context, plan Plan) (more bool, err error) {
+	if !plan.Soon() || time.Since(c.moved) > c.spec.Rollout.HealthyDeadline {
+		return false, nil
+	}
+	for _, d := range plan.Deferred {
+		if d.Soon && c.progress != nil && d.Waiting != c.waiting {
+			c.waiting = d.Waiting
+			c.progress(Event{Kind: EventWaiting, Change: Change{Action: d.Action, Ref: d.Ref}, Detail: d.Waiting, Elapsed: time.Since(c.moved)})
+			break
+		}
+	}
+	return true, pause(ctx, lookAgain)
+}
+
+// leaveBehind notes the nodes that failed while they were being brought up. Any other
+// error ends the run.
+func (c *convergence) leaveBehind(err error) error {
+	for _, e := range unjoin(err) {
+		var f *Failure
+		if !errors.As(e, &f) || f.Stage != StageProvision && f.Stage != StageConfigure || f.Change.Action == ActionRestart {
+			return err
+		}
+	}
+	for _, e := range unjoin(err) {
+		var f *Failure
+		if errors.As(e, &f) {
+			c.behind[f.Change.Ref.Node] = true
+			c.outcome.Failures = append(c.outcome.Failures, f)
+		}
+	}
+	return nil
+}
+
+// unjoin lists the errors that errors.Join put together, however deep.
+func unjoin(err error) []error {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []error{err}
+	}
+	var out []error
+	for _, e := range joined.Unwrap() {
+		out = append(out, unjoin(e)...)
+	}
+	return out
+}
+
+// stale is the error of a plan that does not cover what would be done.
+func stale(extra []Change) error {
+	names := make([]string, 0, len(extra))
+	for _, c := range extra {
+		names = append(names, strings.TrimSpace(fmt.Sprintf("%s %s %s", c.Action, c.Ref.Node, c.Ref.ID)))
+	}
+	return WithHint(fmt.Errorf("%w: %s", ErrStalePlan, strings.Join(names, ", ")),
+		"the fleet changed meanwhile; look at `fleetctl plan` and run again")
+}

@@ -1,0 +1,141 @@
+package fleet
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+)
+
+// Stages begin this many changes at once where order does not matter.
+const stageParallel = 8
+
+// Diff says what separates the fleet from its spec. It is pure: equal inputs give
+// identical plans, in an order from which make-before-break follows. What a failed
+// reading leaves unknown is deferred or kept, never undone.
+func Diff(s Spec, st State, in Intent) Plan {
+	p := &planner{roles: assign(s, st, in), plan: Plan{
+		Version: PlanVersion, Fleet: s.Name,
+		Stages: []Stage{}, Deferred: []Deferral{}, Kept: []Kept{},
+	}}
+	switch {
+	case !st.Machines.OK():
+		p.keep(Ref{Kind: KindFleet}, fmt.Sprintf("the provider did not list its machines, so nothing is decided: %v", st.Machines.Err), true)
+		p.keepForeign()
+		p.keepSilent()
+	case in.Down:
+		p.withdrawAll()
+		p.retireAll()
+		p.keepForeign()
+	default:
+		if !in.RecordsOnly {
+			p.provision()
+			p.configure()
+			p.introduce()
+		}
+		p.publish()
+		p.withdraw()
+		if !in.RecordsOnly {
+			p.retire()
+		}
+		p.keepForeign()
+		p.keepSilent()
+	}
+	return p.plan
+}
+
+// planner builds a plan from roles.
+type planner struct {
+	*roles
+	plan        Plan
+	withdrawing map[string]bool // values of records that this plan withdraws
+}
+
+// stage adds a stage if it has changes.
+func (p *planner) stage(name string, parallel int, changes []Change) {
+	if len(changes) > 0 {
+		p.plan.Stages = append(p.plan.Stages, Stage{Name: name, Parallel: max(parallel, 1), Changes: changes})
+	}
+}
+
+// postpone adds a deferral.
+func (p *planner) postpone(a Action, ref Ref, waiting string, soon bool) {
+	p.plan.Deferred = append(p.plan.Deferred, Deferral{Action: a, Ref: ref, Waiting: waiting, Soon: soon})
+}
+
+// keep notes what is left alone on purpose.
+func (p *planner) keep(ref Ref, reason string, problem bool) {
+	p.plan.Kept = append(p.plan.Kept, Kept{Ref: ref, Reason: reason, Problem: problem})
+}
+
+// machineRef names a machine; recordRef names a record.
+func machineRef(m Machine) Ref { return Ref{Kind: KindMachine, Node: m.Node, ID: m.ID} }
+
+// provision marks who leaves, switches on what is off, and orders what is missing.
+func (p *planner) provision() {
+	var marks, machines []Change
+	for _, m := range p.marking {
+		marks = append(marks, Change{
+			Action: ActionMark, Ref: machineRef(m.machine), Reason: m.reason,
+			Fields: []Field{{Name: MarkPhase, From: string(m.machine.Phase), To: string(PhaseOutgoing)}},
+		})
+	}
+	slices.SortFunc(marks, func(a, b Change) int { return cmp.Compare(a.Ref.ID, b.Ref.ID) })
+	for _, m := range p.state.Machines.Value {
+		if m.Status == StatusStopped && !p.abandoned(m) {
+			machines = append(machines, Change{Action: ActionStart, Ref: machineRef(m), Reason: "the machine is switched off"})
+		}
+	}
+	for _, s := range p.slots {
+		if _, ok := p.holder[s.Node]; !ok {
+			p.order(s, &machines)
+		}
+	}
+	p.stage(StageProvision, 1, marks)
+	p.stage(StageProvision, stageParallel, machines)
+}
+
+// order plans a machine for an empty slot, unless it cannot be told whether the slot's
+// published relay still lives.
+func (p *planner) order(s Slot, out *[]Change) {
+	ref := Ref{Kind: KindMachine, Node: s.Node}
+	for _, rec := range p.owned {
+		if nodeOf(rec) != s.Node {
+			continue
+		}
+		if _, known := p.answers(rec); !known {
+			p.postpone(ActionCreate, ref, "a probe of its published address "+rec.Value, true)
+			return
+		}
+	}
+	if !p.state.Records.OK() {
+		p.postpone(ActionCreate, ref, fmt.Sprintf("the zone to be read: a relay may be published for this slot: %v", p.state.Records.Err), false)
+		return
+	}
+	*out = append(*out, Change{
+		Action: ActionCreate, Ref: ref, Fields: []Field{{Name: "region", To: s.Region}},
+		Reason: "the provider lists no machine for this node",
+	})
+	p.postpone(ActionPublish, Ref{Kind: KindRecord, Node: s.Node}, "its peer ID", true)
+}
+
+// abandoned reports whether the operator gave up a machine's box.
+func (p *planner) abandoned(m Machine) bool { return slices.Contains(p.want.Abandon, m.Node) }
+
+// keepForeign lists the records of others.
+func (p *planner) keepForeign() {
+	for _, rec := range p.foreign {
+		p.keep(Ref{Kind: KindRecord, ID: rec.Value}, "not ours", false)
+	}
+}
+
+// keepSilent lists our records that stay although nobody could use them just now.
+func (p *planner) keepSilent() {
+	for _, rec := range p.owned {
+		a, err := rec.Addr()
+		if err != nil || p.withdrawing[rec.Value] || p.verified(a) {
+			continue
+		}
+		p.keep(Ref{Kind: KindRecord, Node: nodeOf(rec), ID: rec.Value},
+			"its relay did not pass a probe, which is no reason to withdraw it: "+describe(p.state.Probes[a]), true)
+	}
+}

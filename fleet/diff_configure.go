@@ -1,0 +1,196 @@
+package fleet
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/relayfleet/fleetctl/dnsaddr"
+)
+
+// restartInterval is how long a relay that was restarted is left alone: clients put a
+// relay that they lost into a back-off of one hour (go-libp2p, autorelay.WithBackoff).
+const restartInterval = time.Hour
+
+// fieldRelease marks a change that also installs the release.
+const fieldRelease = "release"
+
+// configure brings the daemons of slot holders to what the spec says.
+func (p *planner) configure() {
+	var fresh, restarts []Change
+	for _, s := range p.slots {
+		m, ok := p.holder[s.Node]
+		switch {
+		case !ok:
+			if p.ordered(s.Node) {
+				fresh = append(fresh, Change{
+					Action: ActionConfigure, Ref: Ref{Kind: KindMachine, Node: s.Node},
+					Fields: p.releaseField(""), Reason: "new machine",
+				})
+			}
+			continue
+		case m.Status == StatusStopped:
+			p.postpone(ActionConfigure, machineRef(m), "the machine to run", true)
+			continue
+		}
+		rel, ok := p.reading(m)
+		if !ok {
+			p.unreadable(m)
+			continue
+		}
+		p.converge(m, rel, &fresh, &restarts)
+	}
+	p.stage(StageConfigure, stageParallel, fresh)
+	p.stage(StageConfigure, p.spec.Rollout.MaxParallel, restarts)
+}
+
+// ordered reports whether this plan creates a machine for the node.
+func (p *planner) ordered(node string) bool {
+	return p.plan.contains(func(c Change) bool { return c.Action == ActionCreate && c.Ref.Node == node })
+}
+
+// unreadable leaves a box alone that did not answer, and says so. One that was never
+// published may still be on its way up.
+func (p *planner) unreadable(m Machine) {
+	why := "no reading"
+	if err := p.state.Relays[m.ID].Err; err != nil {
+		why = err.Error()
+	}
+	p.keep(machineRef(m), "its box could not be read, so nothing is changed on it: "+why, true)
+	if !p.slotPublished(m.Node) {
+		p.postpone(ActionConfigure, machineRef(m), "its box to answer", true)
+	}
+}
+
+// converge compares one readable box with the spec.
+func (p *planner) converge(m Machine, rel Relay, fresh, restarts *[]Change) {
+	ref := machineRef(m)
+	config, err := RelayConfig(p.spec, m)
+	if err != nil {
+		p.keep(ref, err.Error(), true)
+		return
+	}
+	for _, w := range rel.Warnings {
+		p.keep(ref, w, true)
+	}
+	switch {
+	case !rel.Installed:
+		*fresh = append(*fresh, Change{Action: ActionConfigure, Ref: ref, Fields: p.releaseField(rel.SHA256), Reason: "the relay is not installed"})
+		return
+	case !rel.Active:
+		var fields []Field
+		if p.want.Upgrade {
+			fields = p.releaseField(rel.SHA256)
+		}
+		*fresh = append(*fresh, Change{Action: ActionConfigure, Ref: ref, Fields: fields, Reason: "the relay does not run: " + rel.Reason})
+		return
+	}
+	fields := configFields(rel.Config, config)
+	if p.want.Upgrade {
+		fields = append(fields, p.releaseField(rel.SHA256)...)
+	} else if len(p.releaseField(rel.SHA256)) > 0 {
+		p.keep(ref, "runs another release ("+shortDigest(rel.SHA256)+", "+rel.Version+") than would be installed ("+
+			shortDigest(p.want.Release.SHA256)+", "+p.want.Release.Version+"); `fleetctl up --upgrade` changes it", false)
+	}
+	if len(fields) > 0 {
+		p.restart(m, rel, fields, restarts)
+		return
+	}
+	if !rel.Ready && !rel.Draining {
+		p.keep(ref, "the relay runs and is not ready: "+rel.Reason, true)
+	}
+}
+
+// restart plans new settings for a relay that runs, at most once an hour.
+func (p *planner) restart(m Machine, rel Relay, fields []Field, restarts *[]Change) {
+	if since := p.state.At.Sub(rel.Restarted); since < restartInterval && !p.want.Force {
+		p.postpone(ActionRestart, machineRef(m), "an hour to pass since its last restart, because clients back off for one; --force does it now", false)
+		return
+	}
+	names := make([]string, len(fields))
+	for i, f := range fields {
+		names[i] = f.Name
+	}
+	*restarts = append(*restarts, Change{Action: ActionRestart, Ref: machineRef(m), Fields: fields, Reason: "changed: " + strings.Join(names, ", ")})
+}
+
+// releaseField is the difference between an installed release and the one to install,
+// none if they are the same or there is nothing to install.
+func (p *planner) releaseField(have string) []Field {
+	if w := p.want.Release.SHA256; w != "" && w != have {
+		return []Field{{Name: fieldRelease, From: shortDigest(have), To: shortDigest(w)}}
+	}
+	return nil
+}
+
+// shortDigest is a digest for people.
+func shortDigest(sha256 string) string { return sha256[:min(len(sha256), 12)] }
+
+// introduce tells every relay of the others.
+func (p *planner) introduce() {
+	var changes []Change
+	for _, s := range p.slots {
+		m, ok := p.holder[s.Node]
+		if !ok {
+			continue
+		}
+		rel, ok := p.reading(m)
+		if !ok || !rel.Installed {
+			continue
+		}
+		if want := p.others(s.Node); !slices.Equal(want, rel.Peers) {
+			changes = append(changes, Change{
+				Action: ActionIntroduce, Ref: machineRef(m),
+				Fields: []Field{{Name: "peers", From: strings.Join(rel.Peers, " "), To: strings.Join(want, " ")}},
+				Reason: "the relays of a fleet know each other",
+			})
+		}
+	}
+	p.stage(StageConfigure, stageParallel, changes)
+	if p.strangers() {
+		for _, s := range p.slots {
+			p.postpone(ActionIntroduce, Ref{Kind: KindMachine, Node: s.Node}, "the peer IDs of the new relays", false)
+		}
+	}
+}
+
+// strangers reports whether some slot's relay has no known address yet.
+func (p *planner) strangers() bool {
+	return slices.ContainsFunc(p.slots, func(s Slot) bool {
+		m, held := p.holder[s.Node]
+		return !held || p.peer(m) == "" && (p.readable(m) || !p.slotPublished(s.Node))
+	})
+}
+
+// slotPublished reports whether a record of ours names the node.
+func (p *planner) slotPublished(node string) bool {
+	return slices.ContainsFunc(p.owned, func(rec dnsaddr.Record) bool { return nodeOf(rec) == node })
+}
+
+// others lists the addresses of every slot's relay but one, sorted. A relay that cannot
+// be read is known by its record.
+func (p *planner) others(node string) []string {
+	out := []string{}
+	for _, s := range p.slots {
+		m, ok := p.holder[s.Node]
+		if !ok || s.Node == node {
+			continue
+		}
+		if peer := p.peer(m); peer != "" {
+			addrs, err := Published(p.spec, m, peer)
+			if err == nil {
+				for _, a := range addrs {
+					out = append(out, a.String())
+				}
+				continue
+			}
+		}
+		for _, rec := range p.owned {
+			if a, err := rec.Addr(); err == nil && nodeOf(rec) == s.Node && p.peerNode[a.PeerID()].ID == "" {
+				out = append(out, a.String())
+			}
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}

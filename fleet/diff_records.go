@@ -1,0 +1,190 @@
+package fleet
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/relayfleet/fleetctl/dnsaddr"
+)
+
+// publish adds the records of relays that were seen to serve, and repairs TTLs and
+// comments of the records that stay.
+func (p *planner) publish() {
+	if !p.state.Records.OK() {
+		p.keep(Ref{Kind: KindFleet}, fmt.Sprintf("the zone could not be read, so no record is changed: %v", p.state.Records.Err), true)
+		return
+	}
+	var adds, updates []Change
+	for _, s := range p.slots {
+		m, ok := p.holder[s.Node]
+		if !ok {
+			continue
+		}
+		addrs, err := Published(p.spec, m, p.peer(m))
+		if err != nil {
+			p.keep(machineRef(m), err.Error(), true)
+			continue
+		}
+		if p.peer(m) == "" && !p.slotPublished(s.Node) {
+			p.postpone(ActionPublish, Ref{Kind: KindRecord, Node: s.Node}, "its peer ID", true)
+		}
+		for _, a := range addrs {
+			p.publishOne(s.Node, a, &adds, &updates)
+		}
+	}
+	p.stage(StagePublish, 1, append(adds, updates...))
+}
+
+// publishOne compares one address with the records that are there.
+func (p *planner) publishOne(node string, a dnsaddr.Addr, adds, updates *[]Change) {
+	ref := Ref{Kind: KindRecord, Node: node, ID: a.Value()}
+	rec, ours := p.recordOf(a)
+	_, theirs := findRecord(p.foreign, a.Value())
+	switch {
+	case ours:
+		if fields := p.recordDrift(node, rec); len(fields) > 0 {
+			*updates = append(*updates, Change{Action: ActionUpdate, Ref: ref, Fields: fields, Reason: "the record differs from the spec"})
+		}
+	case theirs:
+		// Somebody else publishes our relay: that serves clients as well.
+	case p.verified(a):
+		*adds = append(*adds, Change{Action: ActionPublish, Ref: ref, Fields: []Field{ttlField("", p.spec.DNS.TTL)}, Reason: "the relay serves and is not published"})
+	default:
+		p.postpone(ActionPublish, ref, "a probe that finds it serving; last: "+describe(p.state.Probes[a]), true)
+	}
+}
+
+// recordDrift compares what stands beside a value.
+func (p *planner) recordDrift(node string, rec dnsaddr.Record) []Field {
+	var out []Field
+	if rec.TTL != p.spec.DNS.TTL {
+		out = append(out, ttlField(ttlSeconds(rec.TTL), p.spec.DNS.TTL))
+	}
+	if want := p.owner(node).Comment(); rec.Comment != want {
+		out = append(out, Field{Name: "comment", From: rec.Comment, To: want})
+	}
+	return out
+}
+
+func (p *planner) owner(node string) dnsaddr.Owner {
+	return dnsaddr.Owner{Fleet: p.spec.Name, Relay: node}
+}
+
+func ttlField(from string, to time.Duration) Field {
+	return Field{Name: "ttl", From: from, To: ttlSeconds(to)}
+}
+
+// ttlSeconds prints a TTL as zone files do.
+func ttlSeconds(d time.Duration) string { return strconv.Itoa(int(d / time.Second)) }
+
+// withdraw removes records of ours that no slot wants, each only when its clients have
+// somewhere to go.
+func (p *planner) withdraw() {
+	p.withdrawing = make(map[string]bool)
+	if !p.state.Records.OK() {
+		return
+	}
+	var changes []Change
+	watched := make(map[string]bool)
+	for _, rec := range p.owned {
+		if p.wanted(rec) {
+			continue
+		}
+		ref := Ref{Kind: KindRecord, Node: nodeOf(rec), ID: rec.Value}
+		reason, waiting, soon := p.judge(rec)
+		switch {
+		case waiting != "":
+			p.postpone(ActionWithdraw, ref, waiting, soon)
+			continue
+		case reason == "":
+			continue
+		}
+		if m, ok := p.holder[ref.Node]; ok && p.spec.Rollout.MinHealthyTime > 0 && !watched[m.ID] {
+			watched[m.ID] = true
+			changes = append(changes, Change{
+				Action: ActionWatch, Ref: machineRef(m),
+				Fields: []Field{{Name: "for", To: p.spec.Rollout.MinHealthyTime.String()}},
+				Reason: "it has to serve for a while before its predecessor goes",
+			})
+		}
+		p.withdrawing[rec.Value] = true
+		changes = append(changes, Change{Action: ActionWithdraw, Ref: ref, Fields: []Field{{Name: "ttl", From: ttlSeconds(rec.TTL)}}, Reason: reason})
+	}
+	p.stage(StageWithdraw, 1, changes)
+}
+
+// wanted reports whether a record is one that a slot ought to have.
+func (p *planner) wanted(rec dnsaddr.Record) bool {
+	m, ok := p.holder[nodeOf(rec)]
+	if !ok {
+		// The comment may name an old node: the peer ID decides.
+		if m, ok = p.peerNode[peerOf(rec)]; !ok || p.holder[m.Node].ID != m.ID {
+			return false
+		}
+	}
+	addrs, err := Published(p.spec, m, p.peer(m))
+	return err == nil && slices.ContainsFunc(addrs, func(a dnsaddr.Addr) bool { return a.Value() == rec.Value })
+}
+
+// judge decides about a record of ours that no slot wants: a reason to withdraw it now,
+// or what to wait for. Neither means that it stays, which keepSilent explains.
+func (p *planner) judge(rec dnsaddr.Record) (reason, waiting string, soon bool) {
+	if _, err := rec.Addr(); err != nil {
+		return "it is ours and holds no address that a client could use", "", false
+	}
+	node := nodeOf(rec)
+	if owner, ok := p.peerNode[peerOf(rec)]; ok {
+		if owner.Node != node {
+			node = owner.Node
+		}
+	} else if p.mightBeOf(rec) {
+		return "", "", false // unknown is not absent
+	}
+	successor, slot := p.holder[node]
+	switch {
+	case !slot && p.slotWanted(node):
+		return "", "a successor in the slot", true
+	case slot && !p.serves(successor):
+		return "", "its successor to be published and to serve", true
+	case slot:
+		return "its successor serves", "", false
+	}
+	if lives, known := p.answers(rec); !known {
+		return "", "", false
+	} else if lives {
+		return "the spec has no such node any more", "", false
+	}
+	return "the spec has no such node any more, and nothing answers there", "", false
+}
+
+// mightBeOf reports whether the record may belong to a machine that holds its slot and
+// whose peer ID is not known just now.
+func (p *planner) mightBeOf(rec dnsaddr.Record) bool {
+	m, ok := p.holder[nodeOf(rec)]
+	return ok && p.peer(m) == ""
+}
+
+// slotWanted reports whether the spec asks for the node.
+func (p *planner) slotWanted(node string) bool {
+	return slices.ContainsFunc(p.slots, func(s Slot) bool { return s.Node == node })
+}
+
+// withdrawAll removes every record of ours.
+func (p *planner) withdrawAll() {
+	p.withdrawing = make(map[string]bool)
+	if !p.state.Records.OK() {
+		p.keep(Ref{Kind: KindFleet}, fmt.Sprintf("the zone could not be read, so nothing is removed: %v", p.state.Records.Err), true)
+		return
+	}
+	var changes []Change
+	for _, rec := range p.owned {
+		p.withdrawing[rec.Value] = true
+		changes = append(changes, Change{
+			Action: ActionWithdraw, Ref: Ref{Kind: KindRecord, Node: nodeOf(rec), ID: rec.Value},
+			Fields: []Field{{Name: "ttl", From: ttlSeconds(rec.TTL)}}, Reason: "the fleet goes",
+		})
+	}
+	p.stage(StageWithdraw, 1, changes)
+}

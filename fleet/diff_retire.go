@@ -1,0 +1,139 @@
+package fleet
+
+import (
+	"slices"
+	"time"
+)
+
+// retire removes machines that hold no slot, once nobody is sent to them any more.
+func (p *planner) retire() {
+	if !p.state.Records.OK() {
+		return
+	}
+	var r retirement
+	for _, m := range p.leaving {
+		if !p.blocked(m) {
+			r.add(p, m, p.heir(m))
+		}
+	}
+	r.stages(p)
+}
+
+// retireAll removes every machine, and then what the provider keeps beside them.
+func (p *planner) retireAll() {
+	if !p.state.Records.OK() {
+		return
+	}
+	var r retirement
+	for _, m := range p.leaving {
+		r.add(p, m, Machine{})
+	}
+	r.stages(p)
+	if len(p.state.Machines.Value)+len(p.owned)+len(p.state.Leftovers.Value) > 0 {
+		p.stage(StageRetire, 1, []Change{{Action: ActionCleanup, Ref: Ref{Kind: KindFleet}, Reason: "nothing of the fleet is left to need it"}})
+	}
+}
+
+// blocked defers the end of a machine that must not go yet, and says what it waits for.
+func (p *planner) blocked(m Machine) bool {
+	rel, ok := p.reading(m)
+	later := func(waiting string, soon bool) bool {
+		if m.Phase != PhaseDoomed {
+			if m.Phase != PhaseDraining {
+				p.postpone(ActionWait, machineRef(m), waiting, soon)
+			}
+			p.postpone(ActionDrain, machineRef(m), waiting, soon)
+			p.postpone(ActionCensus, machineRef(m), waiting, soon)
+		}
+		p.postpone(ActionDelete, machineRef(m), waiting, soon)
+		return true
+	}
+	switch {
+	case m.Status == StatusStopped && !p.abandoned(m):
+		return later("the machine to run: its census has to be saved", true)
+	case !ok && !p.abandoned(m) && m.Phase != PhaseDoomed:
+		return later("its box to answer; --abandon "+m.Node+" gives up its census and its peer ID for good", false)
+	case p.stillPublished(m):
+		return later("its record to be withdrawn", true)
+	case ok && rel.PeerID == "":
+		return false // it never became a relay
+	}
+	if successor, held := p.holder[m.Node]; p.slotWanted(m.Node) && (!held || !p.serves(successor)) {
+		return later("its successor to be published and to serve", true)
+	}
+	if ok && m.Phase != PhaseDoomed && p.heir(m).ID == "" {
+		return later("another relay that can take its census", false)
+	}
+	return false
+}
+
+// stillPublished reports whether a record stays that is, or may be, of m.
+func (p *planner) stillPublished(m Machine) bool {
+	peer := p.peer(m)
+	return slices.ContainsFunc(p.owned, recordMayBeOf(p.roles, m, peer, p.withdrawing))
+}
+
+// heir is the machine that takes over the census of m: the new holder of its slot, else
+// the first relay of the fleet that can be read.
+func (p *planner) heir(m Machine) Machine {
+	if h, ok := p.holder[m.Node]; ok && p.readable(h) && p.peer(h) != "" {
+		return h
+	}
+	for _, s := range p.slots {
+		if h, ok := p.holder[s.Node]; ok && p.readable(h) && p.peer(h) != "" {
+			return h
+		}
+	}
+	return Machine{}
+}
+
+// retirement collects the steps of all machines that go, each kind a stage of its own:
+// the waits run side by side, and nothing is deleted before every census is safe.
+type retirement struct{ waits, drains, census, deletes []Change }
+
+// add plans the end of one machine. A phase that it has reached is not gone through again;
+// how long ago its record went is not known, so the wait is always a whole TTL.
+func (r *retirement) add(p *planner, m Machine, heir Machine) {
+	rel, readable := p.reading(m)
+	ref := machineRef(m)
+	relay := readable && rel.PeerID != ""
+	why := "drained, and its census is saved"
+	if m.Phase == PhaseActive || m.Phase == PhaseOutgoing {
+		if relay || !readable {
+			r.waits = append(r.waits, Change{Action: ActionWait, Ref: ref, Fields: []Field{{Name: "for", To: p.longestTTL().String()}}, Reason: "resolvers keep its record for a TTL"})
+		}
+	}
+	if m.Phase != PhaseDoomed {
+		if relay && rel.Active {
+			r.drains = append(r.drains, Change{Action: ActionDrain, Ref: ref, Fields: []Field{{Name: "at most", To: p.spec.Rollout.DrainTimeout.String()}}, Reason: "clients with a reservation get time to move"})
+		}
+		if relay && heir.ID != "" {
+			r.census = append(r.census, Change{Action: ActionCensus, Ref: ref, Fields: []Field{{Name: "to", To: heir.ID}}, Reason: "what it counted is kept by " + heir.Node})
+		}
+		switch {
+		case p.want.Down:
+			why = "the fleet goes"
+		case !readable:
+			why = "abandoned: its census and its peer ID are lost"
+		case !relay:
+			why = "it never became a relay"
+		}
+	}
+	r.deletes = append(r.deletes, Change{Action: ActionDelete, Ref: ref, Reason: why})
+}
+
+func (r *retirement) stages(p *planner) {
+	p.stage(StageRetire, len(r.waits), r.waits)
+	p.stage(StageRetire, stageParallel, r.drains)
+	p.stage(StageRetire, stageParallel, r.census)
+	p.stage(StageRetire, stageParallel, r.deletes)
+}
+
+// longestTTL is how long a resolver may keep a record of ours that it has seen.
+func (p *planner) longestTTL() time.Duration {
+	longest := p.spec.DNS.TTL
+	for _, rec := range p.owned {
+		longest = max(longest, rec.TTL)
+	}
+	return longest
+}

@@ -1,0 +1,226 @@
+package fleet
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/relayfleet/fleetctl/dnsaddr"
+)
+
+// Guard is the one place that says no. It returns nil if the plan may run on the fleet
+// as st shows it, else a *[Refusal]. It is pure, and it trusts nothing that the plan
+// says of itself: every rule is checked against the state.
+//
+// It refuses what lowers the number of verified published relays below min_relays, what
+// empties the record set, what touches a record or a machine that is not ours, what
+// withdraws on the strength of a failed reading, what deletes a machine whose relay is
+// still published, and what fills the slot or withdraws the record of a relay that
+// answers although the provider lists no machine for it. Additions of verified relays
+// always pass. Intent.Down lifts the floor and the emptiness, and nothing else.
+func Guard(s Spec, st State, in Intent, p Plan) error {
+	g := &guard{roles: assign(s, st, in), withdrawn: make(map[string]bool)}
+	if p.Fleet != s.Name {
+		g.object(Ref{Kind: KindFleet}, fmt.Sprintf("the plan is for fleet %q, the spec for %q", p.Fleet, s.Name), "")
+	}
+	for _, stage := range p.Stages {
+		for _, c := range stage.Changes {
+			g.check(c)
+		}
+		if !in.Down {
+			g.checkRestarts(stage)
+		}
+	}
+	if !in.Down {
+		g.checkFloor(p)
+	}
+	if len(g.objections) > 0 {
+		return &Refusal{Objections: g.objections}
+	}
+	return nil
+}
+
+// guard goes through a plan once, in order.
+type guard struct {
+	*roles
+	withdrawn  map[string]bool // values of records withdrawn so far in the plan
+	objections []Objection
+}
+
+func (g *guard) object(ref Ref, reason, hint string) {
+	g.objections = append(g.objections, Objection{Ref: ref, Reason: reason, Hint: hint})
+}
+
+// check applies the rules that concern one change by itself.
+func (g *guard) check(c Change) {
+	switch c.Ref.Kind {
+	case KindRecord:
+		g.checkRecord(c)
+	case KindMachine:
+		g.checkMachine(c)
+	case KindFleet:
+		g.checkFleet(c)
+	default:
+		g.object(c.Ref, fmt.Sprintf("unknown kind of thing %q", c.Ref.Kind), "")
+	}
+}
+
+func (g *guard) checkRecord(c Change) {
+	if !g.state.Records.OK() {
+		g.object(c.Ref, "the zone could not be read", "")
+		return
+	}
+	if _, foreign := findRecord(g.foreign, c.Ref.ID); foreign {
+		g.object(c.Ref, "the record "+c.Ref.ID+" is not ours", "")
+		return
+	}
+	rec, ours := findRecord(g.owned, c.Ref.ID)
+	switch c.Action {
+	case ActionPublish:
+		a, err := dnsaddr.ParseValue(c.Ref.ID)
+		if err != nil {
+			g.object(c.Ref, err.Error(), "")
+		} else if !ours && !g.verified(a) {
+			g.object(c.Ref, "no probe found it serving: "+describe(g.state.Probes[a]), "")
+		}
+	case ActionWithdraw:
+		if ours {
+			g.checkWithdraw(c, rec)
+		}
+		g.withdrawn[c.Ref.ID] = true
+	case ActionUpdate:
+	default:
+		g.object(c.Ref, fmt.Sprintf("%q is not done to records", c.Action), "")
+	}
+}
+
+// checkWithdraw refuses to take away what may still be somebody's way in.
+func (g *guard) checkWithdraw(c Change, rec dnsaddr.Record) {
+	node := nodeOf(rec)
+	_, err := rec.Addr()
+	switch {
+	case err != nil:
+	case !g.state.Machines.OK():
+		g.object(c.Ref, "the provider did not list its machines: unknown is not absent", "")
+	case g.orphanAnswers(rec):
+		g.objectGone(c.Ref, node)
+	case !g.want.Down && g.unknownHolder(rec):
+		g.object(c.Ref, "its box could not be read: unknown is not absent", "")
+	}
+}
+
+// unknownHolder reports whether the record may be of its slot's holder, whose peer ID is not known.
+func (g *guard) unknownHolder(rec dnsaddr.Record) bool {
+	m, held := g.holder[nodeOf(rec)]
+	_, accounted := g.peerNode[peerOf(rec)]
+	return held && g.peer(m) == "" && !accounted
+}
+
+// orphanAnswers reports whether the relay of a record answers, or cannot be told not to,
+// although no listed machine can be its box.
+func (g *guard) orphanAnswers(rec dnsaddr.Record) bool {
+	node := nodeOf(rec)
+	if slices.Contains(g.want.MachineGone, node) {
+		return false
+	}
+	if _, accounted := g.peerNode[peerOf(rec)]; accounted {
+		return false
+	}
+	for _, m := range g.state.Machines.Value {
+		if m.Node == node && !g.readable(m) {
+			return false // its own box, just now not readable
+		}
+	}
+	lives, known := g.answers(rec)
+	return lives || !known
+}
+
+func (g *guard) objectGone(ref Ref, node string) {
+	ref.Node = node
+	g.object(ref, "its published relay answers (or could not be probed), although the provider lists no machine for it: a wrong token or account looks like this",
+		"check the provider's account; if the machine is really gone, add --machine-gone "+node)
+}
+
+func (g *guard) checkMachine(c Change) {
+	if !g.state.Machines.OK() {
+		g.object(c.Ref, "the provider did not list its machines", "")
+		return
+	}
+	if c.Ref.ID == "" {
+		g.checkNew(c)
+		return
+	}
+	i := slices.IndexFunc(g.state.Machines.Value, func(m Machine) bool { return m.ID == c.Ref.ID })
+	if i < 0 {
+		if c.Action != ActionDelete {
+			g.object(c.Ref, "no machine "+c.Ref.ID+" of this fleet is listed", "")
+		}
+		return
+	}
+	m := g.state.Machines.Value[i]
+	if m.Fleet != g.spec.Name {
+		g.object(c.Ref, "machine "+m.ID+" belongs to "+m.Fleet, "")
+		return
+	}
+	switch c.Action {
+	case ActionWait, ActionDrain, ActionCensus, ActionDelete:
+		g.checkRetire(c, m)
+	}
+}
+
+// checkNew refuses a machine for a slot that somebody may still fill.
+func (g *guard) checkNew(c Change) {
+	if c.Action != ActionCreate && c.Action != ActionConfigure {
+		g.object(c.Ref, fmt.Sprintf("%q names no machine", c.Action), "")
+		return
+	}
+	if m, held := g.holder[c.Ref.Node]; held && c.Action == ActionCreate {
+		g.object(c.Ref, "machine "+m.ID+" holds the slot", "")
+	}
+	if c.Action != ActionCreate {
+		return
+	}
+	for _, rec := range g.owned {
+		if nodeOf(rec) == c.Ref.Node && g.orphanAnswers(rec) {
+			g.objectGone(c.Ref, c.Ref.Node)
+			return
+		}
+	}
+}
+
+// checkRetire refuses to end a machine that holds a slot, is published, or has a census to lose.
+func (g *guard) checkRetire(c Change, m Machine) {
+	leaving := slices.ContainsFunc(g.leaving, func(l Machine) bool { return l.ID == m.ID })
+	switch {
+	case !leaving:
+		g.object(c.Ref, "machine "+m.ID+" holds its slot", "")
+	case !g.state.Records.OK():
+		g.object(c.Ref, "the zone could not be read: its relay may be published", "")
+	case slices.ContainsFunc(g.owned, recordMayBeOf(g.roles, m, g.peer(m), g.withdrawn)):
+		g.object(c.Ref, "its relay is, or may be, still published", "")
+	case c.Action == ActionDelete && !g.want.Down && m.Phase != PhaseDoomed && !g.readable(m) && !slices.Contains(g.want.Abandon, m.Node):
+		g.object(c.Ref, "its box does not answer, so its census cannot be saved", "start the box, or give up its census and its peer ID with --abandon "+m.Node)
+	}
+}
+
+// recordMayBeOf matches records of ours that are, or may be, those of m's relay, but for
+// the values in except.
+func recordMayBeOf(r *roles, m Machine, peer string, except map[string]bool) func(dnsaddr.Record) bool {
+	return func(rec dnsaddr.Record) bool {
+		switch {
+		case except[rec.Value]:
+			return false
+		case peer != "":
+			return peerOf(rec) == peer
+		case r.readable(m):
+			return false // it never became a relay
+		}
+		_, other := r.peerNode[peerOf(rec)]
+		return nodeOf(rec) == m.Node && !other && peerOf(rec) != ""
+	}
+}
+
+func (g *guard) checkFleet(c Change) {
+	if c.Action != ActionCleanup || !g.want.Down {
+		g.object(c.Ref, fmt.Sprintf("%q belongs to down alone", c.Action), "")
+	}
+}

@@ -1,0 +1,103 @@
+package fleet
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/relayfleet/fleetctl/dnsaddr"
+)
+
+// checkFloor follows the record set through the plan, in order, and refuses each step
+// that leaves fewer verified relays than the floor, or no record at all.
+func (g *guard) checkFloor(p Plan) {
+	set := make(map[string]bool, len(g.owned))
+	for _, rec := range g.owned {
+		set[rec.Value] = true
+	}
+	had := len(set)
+	for _, c := range p.Changes() {
+		before := g.countVerified(set)
+		switch c.Action {
+		case ActionPublish:
+			set[c.Ref.ID] = true
+			continue
+		case ActionWithdraw:
+			delete(set, c.Ref.ID)
+		default:
+			continue
+		}
+		if after := g.countVerified(set); after < before && after < g.spec.DNS.MinRelays {
+			g.object(c.Ref, fmt.Sprintf("withdrawing it leaves %d verified relays published, the floor is %d", after, g.spec.DNS.MinRelays),
+				"bring another relay up first, or lower dns.min_relays")
+		}
+	}
+	if had > 0 && len(set) == 0 {
+		g.object(Ref{Kind: KindFleet}, "no record would be left at the name", "use `fleetctl down` to remove the fleet")
+	}
+}
+
+// checkRestarts refuses to restart so many verified relays at once that fewer than the
+// floor go on serving.
+func (g *guard) checkRestarts(stage Stage) {
+	set := make(map[string]bool, len(g.owned))
+	for _, rec := range g.owned {
+		set[rec.Value] = true
+	}
+	before := g.countVerified(set)
+	serving := 0
+	var last Ref
+	for _, c := range stage.Changes {
+		if c.Action != ActionRestart {
+			continue
+		}
+		if m, ok := g.machine(c.Ref.ID); ok && g.servesClients(m) {
+			serving++
+			last = c.Ref
+		}
+	}
+	if down := min(serving, stage.Parallel); down > 0 && before-down < g.spec.DNS.MinRelays {
+		g.object(last, fmt.Sprintf("restarting it leaves %d verified relays serving, the floor is %d", before-down, g.spec.DNS.MinRelays),
+			"add a node, replace the region with `fleetctl replace-region`, or lower dns.min_relays to "+strconv.Itoa(max(before-1, 1)))
+	}
+}
+
+func (g *guard) machine(id string) (Machine, bool) {
+	for _, m := range g.state.Machines.Value {
+		if m.ID == id {
+			return m, true
+		}
+	}
+	return Machine{}, false
+}
+
+// servesClients reports whether the relay of m is published and verified.
+func (g *guard) servesClients(m Machine) bool {
+	for _, rec := range g.owned {
+		if a, err := rec.Addr(); err == nil && a.PeerID() == g.peer(m) && g.verified(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// countVerified counts the relays, by peer ID, of which some address in set is verified.
+func (g *guard) countVerified(set map[string]bool) int {
+	relays := make(map[string]bool)
+	for value := range set {
+		if a, err := dnsaddr.ParseValue(value); err == nil && g.verified(a) {
+			relays[a.PeerID()] = true
+		}
+	}
+	return len(relays)
+}
+
+// VerifiedPublished counts the relays of ours that are published and were probed as
+// serving, recently enough: what the floor dns.min_relays is compared with.
+func VerifiedPublished(s Spec, st State) int {
+	g := &guard{roles: assign(s, st, Intent{})}
+	set := make(map[string]bool, len(g.owned))
+	for _, rec := range g.owned {
+		set[rec.Value] = true
+	}
+	return g.countVerified(set)
+}

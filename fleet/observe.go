@@ -1,0 +1,198 @@
+package fleet
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/relayfleet/fleetctl/dnsaddr"
+)
+
+// Bounds of one observation.
+const (
+	inspectParallel = 30               // boxes read at once
+	probeParallel   = 8                // addresses dialed at once: each is a whole libp2p client
+	readDeadline    = 30 * time.Second // for each single reading
+	vantages        = 2                // boxes that are asked to dial what does not answer from here
+)
+
+// Observe reads everything: the provider, every box, the records, and every address
+// that is published or ought to be. It changes nothing. A reading that failed is data
+// in the State, so Observe returns an error only when ctx ends.
+func Observe(ctx context.Context, b Backends, s Spec) (State, error) {
+	st := State{}
+	var group errgroup.Group
+	group.Go(func() error {
+		st.Machines = read(ctx, b.Provider.Machines)
+		st.Relays = inspect(ctx, b.Hosts, st.Machines.Value)
+		return nil
+	})
+	group.Go(func() error {
+		st.Leftovers = read(ctx, b.Provider.Leftovers)
+		return nil
+	})
+	group.Go(func() error {
+		st.Records = read(ctx, func(ctx context.Context) ([]dnsaddr.Record, error) {
+			return b.Zone.Records(ctx, s.DNS.RecordName())
+		})
+		return nil
+	})
+	_ = group.Wait()
+	st.Probes = probe(ctx, b.Prober, candidates(s, st))
+	askElsewhere(ctx, b.Hosts, &st)
+	st.At = time.Now()
+	return st, ctx.Err()
+}
+
+// read makes one reading under its own deadline.
+func read[T any](ctx context.Context, f func(context.Context) (T, error)) Observed[T] {
+	ctx, cancel := context.WithTimeout(ctx, readDeadline)
+	defer cancel()
+	v, err := f(ctx)
+	if err != nil {
+		var zero T
+		return Observed[T]{Value: zero, Err: err}
+	}
+	return Observed[T]{Value: v}
+}
+
+// inspect reads every running box. A stopped one is not asked and has no entry.
+func inspect(ctx context.Context, h Hosts, machines []Machine) map[string]Observed[Relay] {
+	readings := make([]Observed[Relay], len(machines))
+	each(inspectParallel, len(machines), func(i int) {
+		if machines[i].Status == StatusRunning {
+			readings[i] = read(ctx, func(ctx context.Context) (Relay, error) {
+				return h.Inspect(ctx, machines[i])
+			})
+		}
+	})
+	out := make(map[string]Observed[Relay], len(machines))
+	for i, m := range machines {
+		if m.Status == StatusRunning {
+			out[m.ID] = readings[i]
+		}
+	}
+	return out
+}
+
+// candidates lists the addresses worth a probe, sorted: those of our records, and those
+// that our machines' relays ought to have.
+func candidates(s Spec, st State) []dnsaddr.Addr {
+	seen := make(map[dnsaddr.Addr]bool)
+	for _, r := range st.Records.Value {
+		if o, ok := r.Owner(); ok && o.Fleet == s.Name {
+			if a, err := r.Addr(); err == nil {
+				seen[a] = true
+			}
+		}
+	}
+	for _, m := range st.Machines.Value {
+		addrs, err := Published(s, m, st.Relays[m.ID].Value.PeerID)
+		if err != nil {
+			continue // Diff meets the same error and reports it
+		}
+		for _, a := range addrs {
+			seen[a] = true
+		}
+	}
+	return slices.SortedFunc(maps.Keys(seen), dnsaddr.Addr.Compare)
+}
+
+// probe uses every address as a client does.
+func probe(ctx context.Context, p Prober, addrs []dnsaddr.Addr) map[dnsaddr.Addr]Observed[Probe] {
+	readings := make([]Observed[Probe], len(addrs))
+	each(probeParallel, len(addrs), func(i int) {
+		readings[i] = read(ctx, func(ctx context.Context) (Probe, error) {
+			return p.Probe(ctx, addrs[i])
+		})
+	})
+	out := make(map[dnsaddr.Addr]Observed[Probe], len(addrs))
+	for i, a := range addrs {
+		out[a] = readings[i]
+	}
+	return out
+}
+
+// askElsewhere has other boxes dial what does not answer from here: our own network is
+// not the world's. A relay that one of them reaches is alive, though not verified.
+func askElsewhere(ctx context.Context, h Hosts, st *State) {
+	var silent []dnsaddr.Addr
+	for a, p := range st.Probes {
+		if p.OK() && p.Value.Verdict == Unreachable {
+			silent = append(silent, a)
+		}
+	}
+	slices.SortFunc(silent, dnsaddr.Addr.Compare)
+	reached := make([]string, len(silent))
+	each(probeParallel, len(silent), func(i int) {
+		reached[i] = elsewhere(ctx, h, st, silent[i])
+	})
+	for i, a := range silent {
+		if reached[i] != "" {
+			p := st.Probes[a].Value
+			p.Verdict, p.Via = Elsewhere, reached[i]
+			st.Probes[a] = Observed[Probe]{Value: p}
+		}
+	}
+}
+
+// elsewhere names the first of a few nodes whose box reaches a, "" if none does.
+func elsewhere(ctx context.Context, h Hosts, st *State, a dnsaddr.Addr) string {
+	asked := 0
+	for _, m := range st.Machines.Value {
+		r, ok := st.Relays[m.ID]
+		if !ok || !r.OK() || !r.Value.Active || r.Value.PeerID == a.PeerID() {
+			continue
+		}
+		if asked++; asked > vantages {
+			return ""
+		}
+		_, err := within(ctx, func(ctx context.Context) (struct{}, error) {
+			return struct{}{}, h.Ping(ctx, m, a)
+		})
+		if err == nil {
+			return m.Node
+		}
+	}
+	return ""
+}
+
+// within gives f a short deadline.
+func within[T any](ctx context.Context, f func(context.Context) (T, error)) (T, error) {
+	ctx, cancel := context.WithTimeout(ctx, readDeadline/3)
+	defer cancel()
+	return f(ctx)
+}
+
+// each calls f for 0..n-1, at most limit at once, and returns when all have returned.
+func each(limit, n int, f func(i int)) {
+	var group errgroup.Group
+	group.SetLimit(max(limit, 1))
+	for i := range n {
+		group.Go(func() error {
+			f(i)
+			return nil
+		})
+	}
+	_ = group.Wait()
+}
+
+// describe says in a few words what a probe found.
+func describe(p Observed[Probe]) string {
+	if !p.OK() {
+		return fmt.Sprintf("could not be probed: %v", p.Err)
+	}
+	for _, step := range p.Value.Steps {
+		if step.Err != "" {
+			return fmt.Sprintf("%s at step %q: %s", p.Value.Verdict, step.Name, step.Err)
+		}
+	}
+	if p.Value.Verdict == "" {
+		return "not probed"
+	}
+	return string(p.Value.Verdict)
+}

@@ -1,0 +1,61 @@
+package fleet
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+)
+
+// maxPlanFile bounds a plan file, in bytes: a thousand nodes need about 2 MB.
+const maxPlanFile = 64 << 20
+
+// EncodePlan is the JSON form of a plan: stable, indented, ending in a newline.
+func EncodePlan(p Plan) ([]byte, error) {
+	b, err := json.MarshalIndent(p, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("plan: encode: %w", err)
+	}
+	return append(b, '\n'), nil
+}
+
+// Digest identifies a plan: equal plans have equal digests. It is 64 hex digits.
+func (p Plan) Digest() string {
+	b, err := json.Marshal(p)
+	if err != nil { // a Plan holds nothing that JSON cannot
+		return ""
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+// DecodePlan reads a plan file for the fleet. It refuses another fleet's plan, another
+// version, fields that it does not know, and what is not a plan at all.
+func DecodePlan(r io.Reader, fleet string) (Plan, error) {
+	data, err := io.ReadAll(io.LimitReader(r, maxPlanFile+1))
+	if err != nil {
+		return Plan{}, fmt.Errorf("plan file: %w", err)
+	}
+	if len(data) > maxPlanFile {
+		return Plan{}, fmt.Errorf("plan file: longer than %d bytes", maxPlanFile)
+	}
+	var head struct{ Version int }
+	if err := json.Unmarshal(data, &head); err != nil {
+		return Plan{}, WithHint(fmt.Errorf("plan file: not a plan: %w", err), "make one with `fleetctl plan --out FILE`")
+	}
+	if head.Version != PlanVersion {
+		return Plan{}, WithHint(fmt.Errorf("plan file: version %d, this fleetctl reads version %d", head.Version, PlanVersion), "make a new plan with `fleetctl plan --out FILE`")
+	}
+	var p Plan
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&p); err != nil {
+		return Plan{}, fmt.Errorf("plan file: %w", err)
+	}
+	if p.Fleet != fleet {
+		return Plan{}, fmt.Errorf("plan file: it is for fleet %q, the spec is for %q", p.Fleet, fleet)
+	}
+	return p, nil
+}

@@ -1,0 +1,204 @@
+package fleet
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/relayfleet/fleetctl/dnsaddr"
+)
+
+// roles sorts a state by what each part is to the spec: who holds a slot, who leaves,
+// which records are ours. It decides nothing about what to do.
+type roles struct {
+	spec  Spec
+	state State
+	want  Intent
+
+	slots    []Slot
+	holder   map[string]Machine // by node
+	marking  []marking          // machines that hold no slot and are not marked yet
+	leaving  []Machine          // marked, or about to be, sorted by ID
+	owned    []dnsaddr.Record   // records of this fleet, sorted as the zone lists them
+	foreign  []dnsaddr.Record
+	peerNode map[string]Machine // machines whose peer ID is known, by peer ID
+}
+
+// marking is a machine that is to be marked outgoing, and why.
+type marking struct {
+	machine Machine
+	reason  string
+}
+
+// assign finds the role of everything in st.
+func assign(s Spec, st State, in Intent) *roles {
+	r := &roles{
+		spec: s, state: st, want: in,
+		slots:    s.Slots(),
+		holder:   make(map[string]Machine),
+		peerNode: make(map[string]Machine),
+	}
+	for _, rec := range st.Records.Value {
+		if o, ok := rec.Owner(); ok && o.Fleet == s.Name && !r.keeps(rec) {
+			r.owned = append(r.owned, rec)
+		} else {
+			r.foreign = append(r.foreign, rec)
+		}
+	}
+	for _, m := range st.Machines.Value {
+		if p := r.peer(m); p != "" {
+			r.peerNode[p] = m
+		}
+	}
+	r.fill()
+	return r
+}
+
+// fill gives each slot to one machine and sends the others away.
+func (r *roles) fill() {
+	wanted := make(map[string]bool, len(r.slots))
+	for _, s := range r.slots {
+		wanted[s.Node] = true
+	}
+	rivals := make(map[string][]Machine)
+	for _, m := range r.state.Machines.Value {
+		switch {
+		case r.want.Down:
+			r.leaving = append(r.leaving, m)
+		case m.Phase != PhaseActive:
+			r.leaving = append(r.leaving, m)
+		case slices.Contains(r.want.Replace, m.ID):
+			r.send(m, "to be replaced")
+		case !wanted[m.Node]:
+			r.send(m, "the spec has no node "+m.Node)
+		default:
+			rivals[m.Node] = append(rivals[m.Node], m)
+		}
+	}
+	for _, s := range r.slots {
+		ms := rivals[s.Node]
+		if len(ms) == 0 {
+			continue
+		}
+		slices.SortFunc(ms, func(a, b Machine) int {
+			return cmp.Or(-cmp.Compare(r.standing(a), r.standing(b)), cmp.Compare(a.Op, b.Op), cmp.Compare(a.ID, b.ID))
+		})
+		r.holder[s.Node] = ms[0]
+		for _, m := range ms[1:] {
+			r.send(m, "second machine for the slot; "+ms[0].ID+" keeps it")
+		}
+	}
+	slices.SortFunc(r.leaving, func(a, b Machine) int { return cmp.Compare(a.ID, b.ID) })
+}
+
+// standing ranks the machines of one slot: a published relay stays, and one that cannot
+// be read might be published.
+func (r *roles) standing(m Machine) int {
+	switch {
+	case r.published(m):
+		return 2
+	case !r.readable(m):
+		return 1
+	}
+	return 0
+}
+
+func (r *roles) send(m Machine, reason string) {
+	r.marking = append(r.marking, marking{m, reason})
+	r.leaving = append(r.leaving, m)
+}
+
+// reading of a machine's relay, and whether there is one.
+func (r *roles) reading(m Machine) (Relay, bool) {
+	o, ok := r.state.Relays[m.ID]
+	return o.Value, ok && o.OK()
+}
+
+func (r *roles) readable(m Machine) bool {
+	_, ok := r.reading(m)
+	return ok
+}
+
+// peer is the peer ID of a machine's relay, "" while it is unknown.
+func (r *roles) peer(m Machine) string {
+	if rel, ok := r.reading(m); ok {
+		return rel.PeerID
+	}
+	return ""
+}
+
+// keeps reports whether the spec names the record as somebody else's.
+func (r *roles) keeps(rec dnsaddr.Record) bool {
+	a, err := rec.Addr()
+	return err == nil && slices.Contains(r.spec.DNS.Keep, a.String())
+}
+
+// published reports whether a record of ours carries the peer ID of m.
+func (r *roles) published(m Machine) bool {
+	p := r.peer(m)
+	return p != "" && slices.ContainsFunc(r.owned, func(rec dnsaddr.Record) bool { return peerOf(rec) == p })
+}
+
+// recordOf finds the record of ours with this address.
+func (r *roles) recordOf(a dnsaddr.Addr) (dnsaddr.Record, bool) {
+	return findRecord(r.owned, a.Value())
+}
+
+// verified reports whether a was probed as serving, recently enough.
+func (r *roles) verified(a dnsaddr.Addr) bool { return verifiedAt(r.spec, r.state, a) }
+
+// serves reports whether every address that m ought to have is published and verified:
+// clients of a predecessor can go there.
+func (r *roles) serves(m Machine) bool {
+	addrs, err := Published(r.spec, m, r.peer(m))
+	if err != nil || len(addrs) == 0 {
+		return false
+	}
+	for _, a := range addrs {
+		if _, ok := findRecord(r.state.Records.Value, a.Value()); !ok || !r.verified(a) {
+			return false
+		}
+	}
+	return true
+}
+
+// answers reports whether a relay lives at a record's address, and whether that is known.
+func (r *roles) answers(rec dnsaddr.Record) (lives, known bool) {
+	a, err := rec.Addr()
+	if err != nil {
+		return false, true
+	}
+	p, ok := r.state.Probes[a]
+	if !ok || !p.OK() {
+		return false, false
+	}
+	return p.Value.Verdict.Answers(), true
+}
+
+// nodeOf is the node that a record of ours names.
+func nodeOf(rec dnsaddr.Record) string {
+	o, _ := rec.Owner()
+	return o.Relay
+}
+
+// peerOf is the peer ID in a record, "" if it holds none.
+func peerOf(rec dnsaddr.Record) string {
+	a, err := rec.Addr()
+	if err != nil {
+		return ""
+	}
+	return a.PeerID()
+}
+
+func findRecord(recs []dnsaddr.Record, value string) (dnsaddr.Record, bool) {
+	i := slices.IndexFunc(recs, func(r dnsaddr.Record) bool { return r.Value == value })
+	if i < 0 {
+		return dnsaddr.Record{}, false
+	}
+	return recs[i], true
+}
+
+// verifiedAt reports whether a was probed as serving no longer ago than the spec allows.
+func verifiedAt(s Spec, st State, a dnsaddr.Addr) bool {
+	p, ok := st.Probes[a]
+	return ok && p.OK() && p.Value.Verdict.Verified() && st.At.Sub(p.Value.At) <= s.Rollout.ProbeMaxAge
+}

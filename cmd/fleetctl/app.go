@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -192,4 +193,4 @@ func (a *app) readState(s fleet.Spec) (*statedir.Dir, error) {
 }
 
 // interrupted reports whether the operator asked to stop.
-func interrupted(ctx context.Context) bool { return ctx.Err() == context.Canceled }
+func interrupted(ctx context.Context) bool { return errors.Is(ctx.Err(), context.Canceled) }

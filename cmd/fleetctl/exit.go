@@ -73,18 +73,79 @@ func ofNode(node string, err error) error {
 }
 
 // exit prints err and returns the exit code. Nothing else prints errors.
-func (a *app) exit(ctx context.Context, err error) int {
+func (a *app) exit(ctx context.Context, args []string, err error) int {
 	if err == nil {
 		return exitOK
 	}
 	code := exitCode(err)
 	if interrupted(ctx) {
 		code = exitInterrupted
+		err = &interruption{err}
 	}
-	for _, one := range printed(err) {
-		a.printError(one, code)
+	all := printed(err)
+	for i, one := range all {
+		line := errorLine{Error: safeLines(one.Error()), Code: code, Hint: render.Safe(fleet.Hint(one)), Node: nodeOf(one)}
+		if a.wantsJSON(args) {
+			a.printJSON(line)
+			continue
+		}
+		for text := range strings.Lines(line.Error) {
+			fmt.Fprintf(a.stderr, "fleetctl: error: %s\n", strings.TrimSuffix(text, "\n"))
+		}
+		last := i == len(all)-1 || fleet.Hint(all[i+1]) != fleet.Hint(one)
+		if line.Hint != "" && last {
+			fmt.Fprintf(a.stderr, "hint: %s\n", line.Hint)
+		}
 	}
 	return code
+}
+
+// interruption is the error of a command that the operator stopped.
+type interruption struct{ error }
+
+func (i *interruption) Unwrap() error { return i.error }
+
+func (i *interruption) Error() string {
+	if text := i.error.Error(); text != context.Canceled.Error() {
+		return "interrupted: " + text
+	}
+	return "interrupted"
+}
+
+func (i *interruption) Hint() string {
+	if hint := fleet.Hint(i.error); hint != "" {
+		return hint
+	}
+	return "run the same command again: it goes on from what is there"
+}
+
+// wantsJSON reports whether errors are written as JSON, even if they are errors of the
+// command line that came before -o was read.
+func (a *app) wantsJSON(args []string) bool {
+	if len(a.globals.output.given) > 0 {
+		return a.globals.output.format == render.FormatJSON
+	}
+	for i, arg := range args {
+		if arg == "--" {
+			break
+		}
+		switch arg {
+		case "--json", "-ojson", "-o=json", "--output=json":
+			return true
+		case "-o", "--output":
+			return i+1 < len(args) && args[i+1] == string(render.FormatJSON)
+		}
+	}
+	return a.getenv(envName("output")) == string(render.FormatJSON)
+}
+
+// safeLines makes every line of an error safe by itself.
+func safeLines(text string) string {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		lines[i] = render.Safe(line)
+	}
+	return strings.Join(lines, "\n")
 }
 
 // exitCode is the code of err: of all codes found in its tree, the one that goes before.
@@ -169,18 +230,12 @@ type errorLine struct {
 	Node  string `json:"node"`
 }
 
-func (a *app) printError(err error, code int) {
-	line := errorLine{Error: render.Safe(err.Error()), Code: code, Hint: render.Safe(fleet.Hint(err)), Node: nodeOf(err)}
-	if a.globals.output.format == render.FormatJSON {
-		if text, err := json.Marshal(line); err == nil {
-			fmt.Fprintf(a.stderr, "%s\n", text)
-			return
-		}
+func (a *app) printJSON(line errorLine) {
+	text, err := json.Marshal(line)
+	if err != nil {
+		text = []byte(`{"error":"unprintable"}`)
 	}
-	fmt.Fprintf(a.stderr, "fleetctl: error: %s\n", line.Error)
-	if line.Hint != "" {
-		fmt.Fprintf(a.stderr, "hint: %s\n", line.Hint)
-	}
+	fmt.Fprintf(a.stderr, "%s\n", text)
 }
 
 // nodeOf is the node that err is about, "" if none or several.

@@ -17,6 +17,9 @@ import (
 	"github.com/relayfleet/fleetctl/pkg/render"
 )
 
+// defaultConfig is the spec when nothing else is said.
+const defaultConfig = "fleet.yaml"
+
 // globals are the flags that every command takes.
 type globals struct {
 	config    string
@@ -35,7 +38,7 @@ func (g *globals) register(f *pflag.FlagSet) {
 	g.output.format = render.FormatTable
 	g.colour = choice{value: render.ColourAuto, accepted: render.ColourModes()}
 	g.logFormat = choice{value: "text", accepted: []string{"text", "json"}}
-	f.StringVarP(&g.config, "config", "c", "fleet.yaml", "the `file` that describes the fleet")
+	f.StringVarP(&g.config, "config", "c", defaultConfig, "the `file` that describes the fleet")
 	f.VarP(&g.output, "output", "o", "form of the result: table, wide, json, yaml, csv")
 	f.Var(&outputAlias{&g.output, render.FormatJSON}, "json", "the same as -o json")
 	f.Var(&outputAlias{&g.output, render.FormatCSV}, "csv", "the same as -o csv")
@@ -122,6 +125,11 @@ func alsoFrom(cmd *cobra.Command, flag, env string) {
 		f.Annotations = make(map[string][]string)
 	}
 	f.Annotations[envAlso] = append(f.Annotations[envAlso], env)
+}
+
+// dryRunFlag adds --dry-run to a command that changes something.
+func dryRunFlag(cmd *cobra.Command, dryRun *bool) {
+	cmd.Flags().BoolVar(dryRun, "dry-run", false, "show the plan and change nothing")
 }
 
 // settle gives every flag of cmd that was not written on the command line its value

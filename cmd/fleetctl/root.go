@@ -20,13 +20,16 @@ func run(ctx context.Context, a *app, args []string) int {
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	err := root.ExecuteContext(ctx)
-	return a.exit(ctx, err)
+	return a.exit(ctx, args, err)
 }
 
 // newRoot is the command tree: one line per command.
 func newRoot(a *app) *cobra.Command {
 	root := group("fleetctl", "Run a fleet of libp2p relays",
+		newInit(a),
+		newConfig(a),
 		newVersion(a),
+		newCompletion(a),
 	)
 	root.Long = `fleetctl runs a fleet of libp2p relays as fleet.yaml describes it: machines, relays,
 and the DNS records that tell clients where they are.
@@ -85,35 +88,53 @@ func unknownCommand(parent *cobra.Command, name string) error {
 			known = append(known, c.Name())
 		}
 	}
-	err := fmt.Errorf("%s: unknown command %q", parent.CommandPath(), name)
+	err := fmt.Errorf("unknown command %q", name)
+	if parent.HasParent() {
+		err = fmt.Errorf("%s: %w", path(parent), err)
+	}
 	return fleet.WithHint(err, didYouMean(name, known, "run '"+parent.CommandPath()+" --help' for the list"))
 }
 
-// args checks the number of arguments of a command whose Use names them in capitals:
-// `replace-region REGION` takes one, `status` none, `help [COMMAND]` at most one.
+// exactArgs takes the arguments that it names, and no others: exactArgs("REGION") one,
+// exactArgs() none.
 func exactArgs(want ...string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, got []string) error {
 		if len(got) < len(want) {
-			err := fmt.Errorf("%s: %s is missing", cmd.CommandPath(), want[len(got)])
+			err := fmt.Errorf("%s: %s is missing", path(cmd), want[len(got)])
 			return fleet.WithHint(err, "run '"+cmd.UseLine()+"'")
 		}
 		if len(got) > len(want) {
-			err := fmt.Errorf("%s: unexpected argument %q", cmd.CommandPath(), got[len(want)])
+			err := fmt.Errorf("%s: unexpected argument %q", path(cmd), got[len(want)])
 			return fleet.WithHint(err, "run '"+cmd.CommandPath()+" --help' for what it takes")
 		}
 		return nil
 	}
 }
 
+// unknownValue names what is accepted in place of an argument.
+func unknownValue(cmd *cobra.Command, what, got string, accepted []string) error {
+	err := fmt.Errorf("%s: unknown %s %q", path(cmd), what, got)
+	return fleet.WithHint(err, didYouMean(got, accepted, "accepted are "+strings.Join(accepted, ", ")))
+}
+
+// path is a command without the program's name, which errors begin with anyway.
+func path(cmd *cobra.Command) string {
+	if !cmd.HasParent() {
+		return cmd.Name()
+	}
+	_, rest, _ := strings.Cut(cmd.CommandPath(), " ")
+	return rest
+}
+
 // flagError adds the nearest flag to the error of an unknown one.
 func flagError(cmd *cobra.Command, err error) error {
 	name, unknown := strings.CutPrefix(err.Error(), "unknown flag: --")
 	if !unknown {
-		return fmt.Errorf("%s: %w", cmd.CommandPath(), err)
+		return fmt.Errorf("%s: %w", path(cmd), err)
 	}
 	name, _, _ = strings.Cut(name, "=")
 	hint := didYouMean("--"+name, flagNames(cmd), "run '"+cmd.CommandPath()+" --help' for its flags")
-	return fleet.WithHint(fmt.Errorf("%s: unknown flag --%s", cmd.CommandPath(), name), hint)
+	return fleet.WithHint(fmt.Errorf("%s: unknown flag --%s", path(cmd), name), hint)
 }
 
 // didYouMean is a hint that names the nearest of what is known, if any is near.

@@ -17,11 +17,11 @@ type PeerID string
 
 // Short is the form for people: the first eight characters, an ellipsis and the last six.
 func (p PeerID) Short() string {
-	s := Safe(string(p))
-	if len(s) <= 16 {
-		return s
+	r := []rune(Safe(string(p)))
+	if len(r) <= 16 {
+		return string(r)
 	}
-	return s[:8] + "…" + s[len(s)-6:]
+	return string(r[:8]) + "…" + string(r[len(r)-6:])
 }
 
 // Tone says how a cell should strike the eye. It is shown as colour, never as colour alone.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"reflect"
@@ -17,7 +18,7 @@ import (
 func writeCSV(w io.Writer, t Table, o Options) error {
 	at := t.shown(FormatCSV)
 	if len(at) == 0 {
-		return nil
+		return errors.New("output: this result has no CSV form")
 	}
 	out := csv.NewWriter(w)
 	line := make([]string, len(at))

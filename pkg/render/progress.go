@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -49,6 +50,7 @@ type Progress struct {
 // pending is a change under way.
 type pending struct {
 	key    string
+	stage  string // "" for what no stage waits for: it is over when anything else begins
 	change fleet.Change
 	since  time.Time
 	detail string
@@ -113,6 +115,9 @@ func (p *Progress) Event(e fleet.Event) {
 
 // follow keeps the list of what is under way.
 func (p *Progress) follow(e fleet.Event) {
+	if e.Kind != fleet.EventNote {
+		p.running = slices.DeleteFunc(p.running, func(r pending) bool { return r.stage == "" })
+	}
 	key := fmt.Sprint(e.Stage, "\x00", e.Change.Action, "\x00", e.Change.Ref)
 	at := -1
 	for i := range p.running {
@@ -124,7 +129,7 @@ func (p *Progress) follow(e fleet.Event) {
 	case fleet.EventStarted, fleet.EventWaiting:
 		if at < 0 {
 			at = len(p.running)
-			p.running = append(p.running, pending{key: key, change: e.Change, since: time.Now().Add(-e.Elapsed)})
+			p.running = append(p.running, pending{key: key, stage: e.Stage, change: e.Change, since: time.Now().Add(-e.Elapsed)})
 		}
 		p.running[at].detail = e.Detail
 	case fleet.EventDone, fleet.EventFailed:
@@ -202,7 +207,7 @@ func (p *Progress) beat() {
 	if p.o.JSON {
 		now := time.Now()
 		for _, r := range p.running {
-			p.line(eventJSON(fleet.Event{Kind: fleet.EventWaiting, Change: r.change, Elapsed: now.Sub(r.since), Detail: r.detail}))
+			p.line(eventJSON(fleet.Event{Kind: fleet.EventWaiting, Stage: r.stage, Change: r.change, Elapsed: now.Sub(r.since), Detail: r.detail}))
 		}
 		return
 	}

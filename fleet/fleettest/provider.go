@@ -179,7 +179,6 @@ func (p *Provider) Mark(ctx context.Context, id string, set map[string]string, u
 	})
 }
 
-
 func mark(m *fleet.Machine, key, value string) {
 	switch key {
 	case fleet.MarkPhase:

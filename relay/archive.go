@@ -1,0 +1,174 @@
+package relay
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// archive keeps the census and the counters on disk. It never overwrites what it
+// could not read.
+type archive struct {
+	dir    string
+	ledger *ledger
+	log    *slog.Logger
+
+	writing sync.Mutex   // one flush at a time
+	written atomic.Int64 // UNIX seconds of the last flush; 0 = never
+
+	mu       sync.Mutex
+	warnings map[string]string // by file; for /readyz
+	sealed   map[string]bool   // files that could not be set aside
+	flushErr error
+}
+
+func newArchive(dir string, l *ledger, log *slog.Logger) *archive {
+	return &archive{dir: dir, ledger: l, log: log, warnings: make(map[string]string), sealed: make(map[string]bool)}
+}
+
+// load reads both files. A damaged one is set aside and named in the warnings; what
+// could be read of it is kept.
+func (a *archive) load(now time.Time) {
+	text, err := readBounded(filepath.Join(a.dir, countersFile), 1<<20)
+	if err == nil {
+		var c counters
+		if c, err = parseCounters(text); err == nil {
+			a.ledger.restore(c)
+		}
+	}
+	a.setAside(countersFile, err, now)
+
+	text, err = readBounded(filepath.Join(a.dir, censusFile), maxCensusBytes)
+	if err == nil {
+		entries, bad, parseErr := parseCensus(text, now)
+		a.ledger.merge(entries, "")
+		err = errors.Join(bad, parseErr)
+	}
+	a.setAside(censusFile, err, now)
+}
+
+// setAside renames a damaged file. One that cannot be renamed is never written.
+func (a *archive) setAside(name string, cause error, now time.Time) {
+	if cause == nil || errors.Is(cause, fs.ErrNotExist) {
+		return
+	}
+	aside := freeName(filepath.Join(a.dir, name+".damaged-"+now.UTC().Format("20060102T150405Z")))
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if err := os.Rename(filepath.Join(a.dir, name), aside); err != nil {
+		a.sealed[name] = true
+		a.warnings[name] = fmt.Sprintf("%s is damaged (%v), could not be set aside (%v) and is not written", name, cause, err)
+	} else {
+		a.warnings[name] = fmt.Sprintf("%s was damaged (%v) and is kept as %s", name, cause, filepath.Base(aside))
+	}
+	a.log.Warn("damaged file", slog.String("file", name), slog.Any("cause", cause), slog.String("kept_as", filepath.Base(aside)))
+}
+
+// freeName appends a number while there is something of that name.
+func freeName(path string) string {
+	free := path
+	for i := 2; exists(free); i++ {
+		free = fmt.Sprintf("%s-%d", path, i)
+	}
+	return free
+}
+
+// flush writes both files. Calls queue up.
+func (a *archive) flush(now time.Time) error {
+	a.writing.Lock()
+	defer a.writing.Unlock()
+	entries, c := a.ledger.survey(now)
+	err := errors.Join(a.write(censusFile, entries), a.write(countersFile, c))
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.flushErr = err
+	if err == nil {
+		a.written.Store(now.Unix())
+	}
+	return err
+}
+
+func (a *archive) write(name string, content any) error {
+	a.mu.Lock()
+	sealed := a.sealed[name]
+	a.mu.Unlock()
+	if sealed {
+		return nil
+	}
+	text, err := json.Marshal(content)
+	if err == nil {
+		err = replaceFile(filepath.Join(a.dir, name), append(text, '\n'))
+	}
+	if err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	return nil
+}
+
+// takeImport merges a census that was dropped beside ours, once, and renames it
+// away. It reports whether there was one.
+func (a *archive) takeImport(now time.Time) (bool, error) {
+	path := filepath.Join(a.dir, importFile)
+	if !exists(path) {
+		return false, nil
+	}
+	text, err := readBounded(path, maxCensusBytes)
+	if err != nil {
+		return true, fmt.Errorf("import: %w", err)
+	}
+	entries, bad, err := parseCensus(text, now)
+	if err != nil {
+		a.setAside(importFile, err, now)
+		return true, nil
+	}
+	digest := sha256.Sum256(text)
+	fresh := a.ledger.merge(entries, hex.EncodeToString(digest[:]))
+	if fresh {
+		// Both files are on disk before the import goes: a crash in between finds its digest.
+		if err := a.flush(now); err != nil {
+			return true, fmt.Errorf("import: %w", err)
+		}
+	}
+	a.log.Info("census merged", slog.Int("peers", len(entries)), slog.Bool("seen_before", !fresh))
+	if bad != nil {
+		a.setAside(importFile, bad, now)
+		return true, nil
+	}
+	aside := freeName(path + ".merged-" + now.UTC().Format("20060102T150405Z"))
+	if err := os.Rename(path, aside); err != nil {
+		return true, fmt.Errorf("import: %w", err)
+	}
+	return true, nil
+}
+
+// complaints lists what went wrong with the files, for /readyz.
+func (a *archive) complaints() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var list []string
+	for _, name := range []string{censusFile, countersFile, importFile} {
+		if text := a.warnings[name]; text != "" {
+			list = append(list, text)
+		}
+	}
+	if a.flushErr != nil {
+		list = append(list, a.flushErr.Error())
+	}
+	return list
+}
+
+// complain notes a problem with one file, for /readyz.
+func (a *archive) complain(name string, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.warnings[name] = err.Error()
+}

@@ -1,0 +1,155 @@
+package relay
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
+)
+
+const (
+	maxCensusBytes   = 256 << 20
+	maxCensusEntries = 250_000 // about 100 MB; the longest unseen is forgotten first
+	maxTierBytes     = 32
+	maxKeyRawBytes   = 2048 // an RSA key of 8192 bits is smaller
+)
+
+// parseCensus reads the text of bootnode-peers.json. A text that is no array is an
+// error. Entries that make no sense are left out, and the first reason is returned
+// beside the rest, so that the caller sets the original aside.
+func parseCensus(text []byte, now time.Time) (entries []censusEntry, bad error, err error) {
+	var raw []json.RawMessage
+	if err := json.Unmarshal(text, &raw); err != nil {
+		return nil, nil, err
+	}
+	if raw == nil {
+		return nil, nil, errors.New("null: accepted is an array")
+	}
+	count := 0
+	for i, one := range raw {
+		var e censusEntry
+		err := json.Unmarshal(one, &e)
+		if err == nil {
+			err = checkEntry(&e, now)
+		}
+		if err != nil {
+			if count++; count == 1 {
+				bad = fmt.Errorf("entry %d: %w", i, err)
+			}
+			continue
+		}
+		entries = append(entries, e)
+	}
+	if count > 1 {
+		bad = fmt.Errorf("%d of %d entries, first %w", count, len(raw), bad)
+	}
+	return entries, bad, nil
+}
+
+// checkEntry refuses what no relay would have written, and brings the rest into
+// shape: times are not in the future and in order, tiers are short words.
+func checkEntry(e *censusEntry, now time.Time) error {
+	key, err := base64.StdEncoding.DecodeString(e.PeerPubkey)
+	if err != nil || len(key) == 0 || len(key) > maxKeyRawBytes {
+		return errors.New("peer_pubkey is no public key in base64")
+	}
+	if e.LastPeerID != "" {
+		if _, err := peer.Decode(e.LastPeerID); err != nil {
+			return errors.New("last_peer_id is no peer ID")
+		}
+	}
+	if e.FirstSeenAt < 0 || e.LastSeenAt < 0 {
+		return errors.New("a time before 1970")
+	}
+	e.LastSeenAt = min(e.LastSeenAt, now.Unix())
+	e.FirstSeenAt = min(e.FirstSeenAt, e.LastSeenAt)
+	e.Tier = tierWord(e.Tier)
+	e.AddressType = addressWord(e.AddressType)
+	return nil
+}
+
+// tierOf reads the tier from the third field of an agent string.
+func tierOf(agent string) string {
+	fields := strings.SplitN(agent, "/", 4)
+	if len(fields) < 3 {
+		return unknownTier
+	}
+	return tierWord(fields[2])
+}
+
+const unknownTier = "unknown"
+
+// tierWord bounds what a peer calls itself: it becomes a key of the report.
+func tierWord(text string) string {
+	odd := func(r rune) bool {
+		return r > unicode.MaxASCII || !(unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("._-", r))
+	}
+	if text == "" || len(text) > maxTierBytes || !utf8.ValidString(text) || strings.ContainsFunc(text, odd) {
+		return unknownTier
+	}
+	return text
+}
+
+// addressKinds are the address types of the reports.
+func addressKinds() []string {
+	return []string{"ipv4_public", "ipv4_private", "ipv6", "relay", "dns", "other"}
+}
+
+func addressWord(text string) string {
+	for _, kind := range addressKinds() {
+		if text == kind {
+			return kind
+		}
+	}
+	return "other"
+}
+
+// addressKind classes the address that a peer came from.
+func addressKind(addr ma.Multiaddr) string {
+	if len(addr) == 0 {
+		return "other"
+	}
+	if _, err := addr.ValueForProtocol(ma.P_CIRCUIT); err == nil {
+		return "relay"
+	}
+	switch addr[0].Protocol().Code {
+	case ma.P_IP4:
+		if manet.IsPublicAddr(addr) {
+			return "ipv4_public"
+		}
+		return "ipv4_private"
+	case ma.P_IP6, ma.P_IP6ZONE:
+		return "ipv6"
+	case ma.P_DNS, ma.P_DNS4, ma.P_DNS6, ma.P_DNSADDR:
+		return "dns"
+	}
+	return "other"
+}
+
+// publicKey is a peer's key as the census names it: raw bytes in base64.
+func publicKey(p peer.ID, seen crypto.PubKey) (string, error) {
+	if seen == nil {
+		key, err := p.ExtractPublicKey()
+		if err != nil {
+			return "", err
+		}
+		seen = key
+	}
+	raw, err := seen.Raw()
+	if err != nil {
+		return "", err
+	}
+	if len(raw) > maxKeyRawBytes {
+		return "", fmt.Errorf("public key of %d bytes", len(raw))
+	}
+	return base64.StdEncoding.EncodeToString(raw), nil
+}

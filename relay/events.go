@@ -1,0 +1,76 @@
+package relay
+
+import (
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/event"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/p2p/host/eventbus"
+	circuit "github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/relay"
+)
+
+// follow subscribes to what the ledger is told. The bus blocks the host when a
+// subscriber's buffer is full: it is large, and the reader never waits.
+func follow(h host.Host) (event.Subscription, error) {
+	events, err := h.EventBus().Subscribe([]any{
+		new(event.EvtPeerConnectednessChanged),
+		new(event.EvtPeerIdentificationCompleted),
+		new(event.EvtPeerIdentificationFailed),
+		new(event.EvtLocalReachabilityChanged),
+	}, eventbus.BufSize(4096))
+	if err != nil {
+		return nil, fmt.Errorf("event bus: %w", err)
+	}
+	return events, nil
+}
+
+// account reads events into the ledger until the subscription is closed: a bus whose
+// reader has gone blocks the host while it closes.
+func (r *Relay) account(h host.Host, events <-chan any) {
+	for e := range events {
+		r.take(h, e, time.Now())
+	}
+}
+
+func (r *Relay) take(h host.Host, e any, now time.Time) {
+	switch e := e.(type) {
+	case event.EvtPeerConnectednessChanged:
+		if e.Connectedness != network.Connected {
+			r.ledger.disconnected(e.Peer, now)
+			return
+		}
+		for _, c := range h.Network().ConnsToPeer(e.Peer) {
+			r.ledger.connected(e.Peer, c.RemotePublicKey(), c.RemoteMultiaddr(), now)
+			return
+		}
+	case event.EvtPeerIdentificationCompleted:
+		r.ledger.identified(e.Peer, e.AgentVersion, e.Protocols, now)
+	case event.EvtPeerIdentificationFailed:
+		if h.Network().Connectedness(e.Peer) == network.Connected {
+			r.ledger.identified(e.Peer, "", nil, now)
+		}
+	case event.EvtLocalReachabilityChanged:
+		r.reachability.Store(int32(e.Reachability))
+	}
+}
+
+// tracer counts open circuits beside libp2p's own series.
+type tracer struct {
+	circuit.MetricsTracer
+	open atomic.Int64
+}
+
+// ConnectionOpened counts a circuit whose handshake begins.
+func (t *tracer) ConnectionOpened() {
+	t.open.Add(1)
+	t.MetricsTracer.ConnectionOpened()
+}
+
+// ConnectionClosed counts a circuit that has ended.
+func (t *tracer) ConnectionClosed(d time.Duration) {
+	t.open.Add(-1)
+	t.MetricsTracer.ConnectionClosed(d)
+}

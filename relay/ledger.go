@@ -1,0 +1,223 @@
+package relay
+
+import (
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/proto"
+	ma "github.com/multiformats/go-multiaddr"
+)
+
+// probeAgent begins the agent string of fleetctl's probes.
+const probeAgent = "fleetctl-probe/"
+
+// kind says what a peer is to the counts. Only users are counted.
+type kind int
+
+const (
+	unidentified kind = iota // connected, identify has not finished
+	user
+	fleetRelay
+	prober
+)
+
+// session is one connected peer.
+type session struct {
+	kind         kind
+	since        time.Time
+	key          string // public key in base64
+	agent, tier  string
+	addr         ma.Multiaddr
+	addrType     string
+	reservations uint64 // granted before the peer was identified
+	circuits     uint64 // opened before the peer was identified
+}
+
+// ledger counts who uses the relay: peers, not connections. It is safe for
+// concurrent use and is told the time.
+type ledger struct {
+	name, tier string // of this relay: another of the fleet calls itself the same
+
+	mu          sync.Mutex
+	started     time.Time
+	firstPeer   time.Duration // after the start; 0 = none yet
+	fleet       map[peer.ID]bool
+	sessions    map[peer.ID]*session
+	users       int
+	reservation map[peer.ID]time.Time // until when
+	registry    *registry
+	counters    counters
+}
+
+func newLedger(cfg Config, started time.Time) *ledger {
+	return &ledger{
+		name: cfg.Name, tier: cfg.Tier, started: started,
+		fleet:       make(map[peer.ID]bool),
+		sessions:    make(map[peer.ID]*session),
+		reservation: make(map[peer.ID]time.Time),
+		registry:    newRegistry(maxCensusEntries),
+		counters:    counters{Version: 1},
+	}
+}
+
+// connected opens a session. The peer counts once identify has told what it is.
+func (l *ledger) connected(p peer.ID, key crypto.PubKey, addr ma.Multiaddr, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.sessions[p] != nil {
+		return
+	}
+	s := &session{since: now, tier: unknownTier, addr: addr, addrType: addressKind(addr)}
+	s.key, _ = publicKey(p, key) // without a key a peer is counted, and not in the census
+	l.sessions[p] = s
+	if l.fleet[p] {
+		s.kind = fleetRelay
+	}
+}
+
+// identified tells what a peer says of itself. It may come again for the same peer
+// (identify push) and with empty hands (identify failed).
+func (l *ledger) identified(p peer.ID, agent string, protocols []protocol.ID, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.sessions[p]
+	if s == nil {
+		return
+	}
+	if agent != "" {
+		s.agent, s.tier = bounded(agent), tierOf(agent)
+	}
+	if s.kind != unidentified {
+		return
+	}
+	s.kind = l.classify(p, agent, protocols)
+	if s.kind == user {
+		l.join(p, s, now)
+	}
+}
+
+// classify tells users from probes and from relays of the same fleet. Anybody may
+// claim to be either: the claim only keeps the peer out of the counts.
+func (l *ledger) classify(p peer.ID, agent string, protocols []protocol.ID) kind {
+	if l.fleet[p] {
+		return fleetRelay
+	}
+	if strings.HasPrefix(agent, probeAgent) {
+		return prober
+	}
+	if strings.HasPrefix(agent, l.name+"/") && tierOf(agent) == l.tier {
+		for _, id := range protocols {
+			if id == proto.ProtoIDv2Hop || id == drainingProtocol {
+				return fleetRelay
+			}
+		}
+	}
+	return user
+}
+
+func (l *ledger) join(p peer.ID, s *session, now time.Time) {
+	l.users++
+	l.counters.Joined++
+	l.counters.Joins.add(now, 1)
+	l.counters.Peak = max(l.counters.Peak, l.users)
+	l.counters.Reservations += s.reservations
+	l.counters.Circuits += s.circuits
+	if l.firstPeer == 0 {
+		l.firstPeer = max(time.Millisecond, now.Sub(l.started))
+	}
+	if s.key != "" {
+		l.counters.Forgotten += l.registry.seen(censusEntry{
+			PeerPubkey: s.key, LastPeerID: p.String(), Tier: s.tier, AddressType: s.addrType,
+		}, now)
+	}
+}
+
+// disconnected closes a session: the peer's last connection is gone.
+func (l *ledger) disconnected(p peer.ID, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.sessions[p]
+	if s == nil {
+		return
+	}
+	delete(l.sessions, p)
+	if s.kind == user {
+		l.users--
+		l.counters.Left++
+		l.counters.Leaves.add(now, 1)
+		l.registry.touch(s.key, now)
+	}
+}
+
+// setFleet tells which peers are relays of the fleet. One that was taken for a user
+// until now is taken out of the counts again.
+func (l *ledger) setFleet(ids []peer.ID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	clear(l.fleet)
+	for _, p := range ids {
+		l.fleet[p] = true
+		if key, err := publicKey(p, nil); err == nil {
+			delete(l.registry.entries, key)
+		}
+		s := l.sessions[p]
+		if s == nil {
+			continue
+		}
+		if s.kind == user {
+			l.users--
+			l.counters.Joined--
+			l.counters.Joins.add(s.since, -1)
+			delete(l.registry.entries, s.key)
+		}
+		s.kind = fleetRelay
+	}
+}
+
+// granted notes a reservation. A renewal is not counted again.
+func (l *ledger) granted(p peer.ID, until, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	old, held := l.reservation[p]
+	l.reservation[p] = until
+	if held && old.After(now) {
+		return
+	}
+	switch s := l.sessions[p]; {
+	case s == nil: // connected and gone before its event was read
+	case s.kind == user:
+		l.counters.Reservations++
+	case s.kind == unidentified:
+		s.reservations++
+	}
+}
+
+// released notes that a peer with a reservation is gone.
+func (l *ledger) released(p peer.ID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.reservation, p)
+}
+
+// circuitOpened counts a circuit for the peer that asked for it.
+func (l *ledger) circuitOpened(p peer.ID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch s := l.sessions[p]; {
+	case s == nil:
+	case s.kind == user:
+		l.counters.Circuits++
+	case s.kind == unidentified:
+		s.circuits++
+	}
+}
+
+// bounded cuts what a peer says of itself to a length that a list can bear.
+func bounded(text string) string {
+	const most = 128
+	return strings.ToValidUTF8(text[:min(len(text), most)], "")
+}

@@ -1,0 +1,99 @@
+package relay
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+)
+
+// series are our own numbers in /metrics, beside those of Go, the process and libp2p.
+type series struct {
+	relay *Relay
+	descs map[string]*prometheus.Desc
+}
+
+var _ prometheus.Collector = (*series)(nil)
+
+func (r *Relay) registerSeries() {
+	help := map[string]string{
+		"relay_users":                        "Peers connected now, without the fleet's relays and probes.",
+		"relay_fleet_peers":                  "Other relays of the fleet that are connected now.",
+		"relay_users_peak":                   "Most users connected at once, ever.",
+		"relay_users_joined_total":           "Users that connected, over the life of the state directory.",
+		"relay_users_left_total":             "Users that disconnected, over the life of the state directory.",
+		"relay_users_lifetime":               "Distinct users, over the life of the state directory.",
+		"relay_reservations":                 "Reservations held now.",
+		"relay_reservations_accepted_total":  "Reservations granted to users, renewals not counted.",
+		"relay_circuits":                     "Circuits open now.",
+		"relay_circuits_established_total":   "Circuits opened by users.",
+		"relay_kademlia_routing_table_peers": "Peers in the routing table.",
+		"relay_ready":                        "1 while the relay can serve a newcomer.",
+		"relay_draining":                     "1 while no reservation is granted.",
+		"relay_listeners_down":               "Configured listeners that are not up.",
+		"relay_warnings":                     "Warnings in /readyz.",
+		"relay_start_time_seconds":           "When this process started, in UNIX seconds.",
+		"relay_census_written_time_seconds":  "When the census was last written, in UNIX seconds; 0 before the first time.",
+		"relay_build_info":                   "The version that runs.",
+	}
+	s := &series{relay: r, descs: make(map[string]*prometheus.Desc)}
+	for name, text := range help {
+		var labels []string
+		if name == "relay_build_info" {
+			labels = []string{"version", "revision"}
+		}
+		s.descs[name] = prometheus.NewDesc(name, text, labels, nil)
+	}
+	r.registry.MustRegister(s, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+}
+
+// Describe lists the series.
+func (s *series) Describe(out chan<- *prometheus.Desc) {
+	for _, d := range s.descs {
+		out <- d
+	}
+}
+
+// Collect reads the ledger once.
+func (s *series) Collect(out chan<- prometheus.Metric) {
+	f, ready := s.relay.ledger.figures(), s.relay.readiness()
+	held, _ := s.relay.ledger.reservations(time.Now(), 0)
+	down := 0
+	for _, l := range ready.Listeners {
+		if !l.Up {
+			down++
+		}
+	}
+	gauge := func(name string, v float64) {
+		out <- prometheus.MustNewConstMetric(s.descs[name], prometheus.GaugeValue, v)
+	}
+	counter := func(name string, v uint64) {
+		out <- prometheus.MustNewConstMetric(s.descs[name], prometheus.CounterValue, float64(v))
+	}
+	gauge("relay_users", float64(f.users))
+	gauge("relay_fleet_peers", float64(f.fleet))
+	gauge("relay_users_peak", float64(f.counters.Peak))
+	counter("relay_users_joined_total", f.counters.Joined)
+	counter("relay_users_left_total", f.counters.Left)
+	gauge("relay_users_lifetime", float64(f.lifetime))
+	gauge("relay_reservations", float64(held))
+	counter("relay_reservations_accepted_total", f.counters.Reservations)
+	gauge("relay_circuits", float64(s.relay.tracer.open.Load()))
+	counter("relay_circuits_established_total", f.counters.Circuits)
+	gauge("relay_kademlia_routing_table_peers", float64(s.relay.routingTableSize()))
+	gauge("relay_ready", truth(ready.Ready))
+	gauge("relay_draining", truth(ready.Draining))
+	gauge("relay_listeners_down", float64(down))
+	gauge("relay_warnings", float64(len(ready.Warnings)))
+	gauge("relay_start_time_seconds", float64(s.relay.started.Unix()))
+	gauge("relay_census_written_time_seconds", float64(s.relay.archive.written.Load()))
+	out <- prometheus.MustNewConstMetric(s.descs["relay_build_info"], prometheus.GaugeValue, 1,
+		s.relay.self.version, s.relay.self.revision)
+}
+
+func truth(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}

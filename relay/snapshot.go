@@ -1,0 +1,157 @@
+package relay
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+)
+
+// figures is the ledger at one time, for the reports.
+type figures struct {
+	users        int
+	fleet        int
+	probes       int
+	firstPeer    time.Duration
+	addressTypes map[string]int
+	counters     counters
+	lifetime     uint64
+}
+
+func (l *ledger) figures() figures {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f := figures{
+		users: l.users, firstPeer: l.firstPeer, addressTypes: make(map[string]int),
+		lifetime: uint64(len(l.registry.entries)) + l.counters.Forgotten,
+	}
+	for _, kind := range addressKinds() {
+		f.addressTypes[kind] = 0
+	}
+	for _, s := range l.sessions {
+		switch s.kind {
+		case user:
+			f.addressTypes[s.addrType]++
+		case fleetRelay:
+			f.fleet++
+		case prober:
+			f.probes++
+		case unidentified:
+		}
+	}
+	f.counters = l.saved()
+	return f
+}
+
+// saved copies the counters. Callers hold mu.
+func (l *ledger) saved() counters {
+	c := l.counters
+	c.Joins, c.Leaves = slices.Clone(c.Joins), slices.Clone(c.Leaves)
+	c.Imported = slices.Clone(c.Imported)
+	return c
+}
+
+// survey is what is written to disk: the census and the counters of one moment.
+// Users that are connected are seen now.
+func (l *ledger) survey(now time.Time) ([]censusEntry, counters) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, s := range l.sessions {
+		if s.kind == user {
+			l.registry.touch(s.key, now)
+		}
+	}
+	return l.registry.list(), l.saved()
+}
+
+func (l *ledger) census(now time.Time) census {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, s := range l.sessions {
+		if s.kind == user {
+			l.registry.touch(s.key, now)
+		}
+	}
+	return l.registry.summary(now)
+}
+
+// merge takes the entries of another census in, once per digest. The fleet's own
+// relays stay out.
+func (l *ledger) merge(entries []censusEntry, digest string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if digest != "" {
+		if slices.Contains(l.counters.Imported, digest) {
+			return false
+		}
+		l.counters.imported(digest)
+	}
+	ours := make(map[string]bool)
+	for p := range l.fleet {
+		if key, err := publicKey(p, nil); err == nil {
+			ours[key] = true
+		}
+	}
+	entries = slices.DeleteFunc(entries, func(e censusEntry) bool { return ours[e.PeerPubkey] })
+	l.counters.Forgotten += l.registry.merge(entries)
+	return true
+}
+
+// Reservation is one peer that holds a slot.
+type Reservation struct {
+	Peer      string `json:"peer"`
+	ExpiresAt int64  `json:"expires_at,omitempty"` // UNIX seconds
+}
+
+// reservations counts those that have not expired and lists the first of them, by peer ID.
+func (l *ledger) reservations(now time.Time, most int) (int, []Reservation) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	maps.DeleteFunc(l.reservation, func(_ peer.ID, until time.Time) bool { return !until.After(now) })
+	list := make([]Reservation, 0, len(l.reservation))
+	for p, until := range l.reservation {
+		list = append(list, Reservation{Peer: p.String(), ExpiresAt: until.Unix()})
+	}
+	slices.SortFunc(list, func(a, b Reservation) int { return cmp.Compare(a.Peer, b.Peer) })
+	return len(list), list[:min(len(list), most)]
+}
+
+// peerDetail is one connected user in /api/peers.
+type peerDetail struct {
+	Addrs       []string `json:"addrs"`
+	ConnectedAt int64    `json:"connected_at"` // UNIX seconds
+	Agent       string   `json:"agent"`
+	Tier        string   `json:"tier"`
+	AddressType string   `json:"address_type"`
+}
+
+// peers lists at most so many of the users, by peer ID.
+func (l *ledger) peers(most int) (int, map[string]peerDetail) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	ids := slices.SortedFunc(maps.Keys(l.sessions), func(a, b peer.ID) int { return cmp.Compare(a, b) })
+	details := make(map[string]peerDetail)
+	for _, p := range ids {
+		s := l.sessions[p]
+		if s.kind != user || len(details) == most {
+			continue
+		}
+		d := peerDetail{Addrs: []string{}, ConnectedAt: s.since.Unix(), Agent: s.agent, Tier: s.tier, AddressType: s.addrType}
+		if s.addr != nil {
+			d.Addrs = append(d.Addrs, s.addr.String())
+		}
+		details[p.String()] = d
+	}
+	return l.users, details
+}
+
+// restore takes the counters of an earlier process. Whoever was connected when that
+// one died has left.
+func (l *ledger) restore(c counters) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c.Left = c.Joined
+	l.counters = c
+}

@@ -21,6 +21,10 @@ const MaxSpecSize = 1 << 20
 // maxDepth is how deep a fleet.yaml may be nested. Ours needs four levels.
 const maxDepth = 32
 
+// maxKeys is how many keys a fleet.yaml may have. MaxNodes regions need three each; the
+// parser's time grows with the square of them.
+const maxKeys = 10_000
+
 // Load reads a fleet.yaml and completes it with the defaults. file is named in errors
 // and not opened. Every problem is reported at once, as a [SpecError].
 func Load(data []byte, file string) (Spec, error) {
@@ -111,7 +115,7 @@ func notText(data []byte) *Problem {
 // refusedToken finds what YAML knows and a fleet.yaml does not need: each of these makes
 // a file mean something else than it seems to say, or cost more than its size.
 func refusedToken(tokens token.Tokens) *Problem {
-	depth, entries, line := 0, 0, 0
+	depth, entries, keys, line := 0, 0, 0, 0
 	for _, t := range tokens {
 		if t.Position.Line != line {
 			line, entries = t.Position.Line, 0
@@ -132,6 +136,10 @@ func refusedToken(tokens token.Tokens) *Problem {
 			depth--
 		case token.SequenceEntryType:
 			entries++
+		case token.MappingValueType:
+			if keys++; keys > maxKeys {
+				want = fmt.Sprintf("more than %d keys; a fleet.yaml never has as many", maxKeys)
+			}
 		}
 		if depth > maxDepth || entries > maxDepth {
 			want = fmt.Sprintf("nested deeper than %d levels", maxDepth)

@@ -1,0 +1,159 @@
+package fleet
+
+import (
+	"errors"
+	"strings"
+	"testing"
+)
+
+// with is the minimal spec with more lines at its end.
+func with(lines string) string { return minimal + lines + "\n" }
+
+// foreign is the address of a relay of somebody else.
+const foreign = "/dns4/boot.example.net/tcp/443/p2p/12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN"
+
+func TestLoad_BadInputNamesLineKeyValueAndWhatIsAccepted(t *testing.T) {
+	nodes := func(list string) string { return "name: a\nnodes: " + list + "\ndns: {domain: a.test}\n" }
+	dns := func(keys string) string {
+		return "name: a\nnodes: [{region: r, count: 3}]\ndns: {domain: a.test, " + keys + "}\n"
+	}
+	for _, tt := range []struct {
+		name, file string
+		want       []string // the lines of the error, in this order
+	}{
+		// The file as a whole.
+		{"empty", "", []string{"f: the file is empty; want at least name, nodes and dns.domain (`fleetctl init` writes one)"}},
+		{"only comments", "# nothing\n\n", []string{"f: the file is empty;"}},
+		{"only a marker", "---\n", []string{"f: the file is empty;"}},
+		{"huge", strings.Repeat("# x\n", 1<<18) + "#", []string{"f: the file is larger than 1048576 bytes"}},
+		{"binary", "\x7fELF\x02\x01\x01\x00", []string{"f:1:1: character U+007F: control characters are not accepted"}},
+		{"zero byte", "name: a\x00b\n", []string{"f:1:8: character U+0000: control characters"}},
+		{"terminal escape", "name: a\n# \x1b[31mred\n", []string{"f:2:3: character U+001B: control characters"}},
+		{"invalid UTF-8", "name: a\ndns: \xff\n", []string{"f:2:6: byte 0xff: the file is not UTF-8 text"}},
+		{"UTF-16", "\xff\xfen\x00a\x00", []string{"f:1:1: byte 0xff: the file is not UTF-8 text"}},
+		{"half-written list", "name: a\nnodes: [{region: nyc1}, {reg", []string{"f:2:26: not YAML: could not find flow map content"}},
+		{"half-written text", "name: \"a\nnodes: 1\n", []string{"f:1:7: not YAML: could not find end character of double-quoted text"}},
+		{"half-written key", minimal + "relay:\n", []string{"f:4:8: relay: no value: want keys with values, one per line"}},
+		{"tab", "dns:\n\tttl: 1\n", []string{"f:2:1: not YAML: found character '\\t' that cannot start any token"}},
+		{"a list", "- a\n- b\n", []string{"f:1:1: a list: want keys with values, one per line"}},
+		{"a word", "hello\n", []string{`f:1:1: "hello": want keys with values, one per line`}},
+		{"two documents", minimal + "---\n" + minimal, []string{"f:5:1: a second document begins here; a fleet.yaml is one"}},
+		{"anchor", "name: &a b\n", []string{`f:1:7: "&": anchors and aliases are not accepted: write the value out`}},
+		{"alias", "name: *a\n", []string{`f:1:7: "*": anchors and aliases are not accepted`}},
+		{"merge", "<<: {name: a}\n", []string{`f:1:1: "<<": anchors and aliases are not accepted`}},
+		{"tag", "name: !!str 1\n", []string{`f:1:7: "!!str": tags are not accepted`}},
+		{"directive", "%YAML 1.2\n---\nname: a\n", []string{`f:1:1: "%": directives are not accepted`}},
+		{"complex key", "? a\n: b\n", []string{`f:1:1: "?": complex keys (?) are not accepted`}},
+		{"deep flow", strings.Repeat("[", 1000), []string{`f:1:33: "[": nested deeper than 32 levels`}},
+		{"deep block", strings.Repeat("- ", 1000), []string{`f:1:65: "-": nested deeper than 32 levels`}},
+		{"too many keys", strings.Repeat("a: 1\n", maxKeys+1), []string{`f:10001:2: ":": more than 10000 keys`}},
+
+		// Keys.
+		{"unknown key", with("relays: {}"), []string{"f:4:1: relays: keys with values: unknown key; the nearest known key is relay"}},
+		{"unknown key below", with("relay: {prot: 9100}"), []string{"f:4:9: relay.prot: 9100: unknown key; the nearest known key is relay.port"}},
+		{"unknown key in a list", nodes("[{region: a, cuont: 2}]"), []string{"f:2:21: nodes[0].cuont: 2: unknown key; the nearest known key is nodes[0].count"}},
+		{"key at the wrong level", with("ttl: 5"), []string{"f:4:1: ttl: 5: unknown key; the nearest known key is dns.ttl"}},
+		{"key of a provider that is not there yet", with("digitalocean: {size: s-1vcpu-1gb}"), []string{"f:4:1: digitalocean: keys with values: unknown key; the nearest known key is "}},
+		{"strange key", with(`"a b\u001b": 1`), []string{`f:4:1: "a b\x1b": 1: unknown key;`}},
+		{"duplicate key", with("name: b"), []string{"f:4:1: name: the key stands twice; the first is in line 1"}},
+		{"duplicate key below", dns("ttl: 1, ttl: 2"), []string{"f:3:31: dns.ttl: the key stands twice; the first is in line 3"}},
+		{"missing keys", "provider: local\n", []string{"f:1:1: name: missing; the key is required", "f:1:1: nodes: missing", "f:1:1: dns: missing"}},
+		{"missing key below", "name: a\nnodes: [{count: 2}]\ndns: {ttl: 5}\n", []string{"f:2:9: nodes[0].region: missing", "f:3:1: dns.domain: missing"}},
+
+		// Values.
+		{"name too long", strings.Replace(minimal, "three", strings.Repeat("a", 33), 1), []string{`f:1:1: name: "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa": want a DNS label: 1 to 32 of a-z, 0-9 and -, no - at either end`}},
+		{"name is a number", strings.Replace(minimal, "three", "3", 1), []string{"f:1:7: name: 3: want text, a DNS label: 1 to 32 of a-z, 0-9 and -, no - at either end; quote it"}},
+		{"provider", with("provider: digitalocean"), []string{`f:4:1: provider: "digitalocean": want "local"`}},
+		{"zone", dns("zone: cloudflare"), []string{`f:3:23: dns.zone: "cloudflare": want "local"`}},
+		{"no nodes", nodes("[]"), []string{"f:2:1: nodes: 0 entries: want a list of 1 to 1000 regions"}},
+		{"nodes is a word", nodes("nyc1"), []string{`f:2:8: nodes: "nyc1": want a list of 1 to 1000 regions`}},
+		{"node is a word", nodes("[nyc1]"), []string{`f:2:9: nodes[0]: "nyc1": want keys with values`}},
+		{"region with a space", nodes("[{region: new york}]"), []string{`f:2:10: nodes[0].region: "new york": want 1 to 32 of a-z, 0-9 and -`}},
+		{"region with a slash", nodes("[{region: ../up}]"), []string{`f:2:10: nodes[0].region: "../up": want 1 to 32`}},
+		{"region with control characters", nodes(`[{region: "a\u001b[2Jb"}]`), []string{`f:2:10: nodes[0].region: "a\x1b[2Jb": want 1 to 32`}},
+		{"region with a line end", nodes(`[{region: "a\n"}]`), []string{`f:2:10: nodes[0].region: "a\n": want 1 to 32`}},
+		{"region that reads like a node", nodes("[{region: nyc1}, {region: nyc1-1}]"), []string{`f:2:26: nodes[1].region: "nyc1-1": want a region that is not also the name of a node; region "nyc1" has a node of that name`}},
+		{"count zero", nodes("[{region: a, count: 0}]"), []string{"f:2:21: nodes[0].count: 0: want a number from 1 to 1000"}},
+		{"count is text", nodes("[{region: a, count: two}]"), []string{`f:2:28: nodes[0].count: "two": want a number from 1 to 1000`}},
+		{"count is a fraction", nodes("[{region: a, count: 1.5}]"), []string{"nodes[0].count: 1.5: want a number from 1 to 1000"}},
+		{"count beyond every number", nodes("[{region: a, count: 99999999999999999999999}]"), []string{"nodes[0].count: \"99999999999999999999999\": want a number from 1 to 1000"}},
+		{"too many nodes in all", nodes("[{region: a, count: 600}, {region: b, count: 600}]"), []string{"f:2:1: nodes: want at most 1000 nodes in all"}},
+		{"delay too long", nodes("[{region: a, delay: 6s}]"), []string{"nodes[0].delay: 6s: want a duration from 0s to 5s, with its unit"}},
+		{"delay without unit", nodes("[{region: a, delay: 5}]"), []string{"nodes[0].delay: 5: want text, a duration from 0s to 5s, with its unit"}},
+		{"delay without sense", nodes("[{region: a, delay: soon}]"), []string{`nodes[0].delay: "soon": want a duration from 0s to 5s`}},
+		{"port", with("relay: {port: 0}"), []string{"f:4:9: relay.port: 0: want a port from 1 to 65535"}},
+		{"port negative", with("relay: {quic_port: -1}"), []string{"relay.quic_port: -1: want a port from 0 to 65535"}},
+		{"same port twice", with("relay: {port: 443, ws_port: 443}"), []string{"f:4:20: relay.ws_port: 443: want a port other than relay.port: both are TCP"}},
+		{"network", with("relay: {network: a/b}"), []string{`relay.network: "a/b": want / and then 1 to 63 of a-z, 0-9 and -`}},
+		{"tier with a slash", with("relay: {tier: a/b}"), []string{`relay.tier: "a/b": want 1 to 64 of A-Z, a-z, 0-9, ., _ and -`}},
+		{"binary empty", with(`relay: {binary: ""}`), []string{`relay.binary: "": want a path of 1 to 4096 printable bytes`}},
+		{"limit", with("relay: {limits: {reservations: 0}}"), []string{"f:4:18: relay.limits.reservations: 0: want a number from 1 to 1000000"}},
+		{"limits that contradict", with("relay: {limits: {reservations: 9000}}"), []string{"relay.limits.reservations: 9000: want at most relay.limits.connections (4096)"}},
+		{"domain with its prefix", strings.Replace(minimal, "p2p.three", "_dnsaddr.p2p.three", 1), []string{`f:3:7: dns.domain: "_dnsaddr.p2p.three.test": want a domain name of two labels or more`}},
+		{"domain with a final dot", strings.Replace(minimal, ".test", ".test.", 1), []string{`f:3:7: dns.domain: "p2p.three.test.": want a domain name`}},
+		{"ttl zero", dns("ttl: 0"), []string{"dns.ttl: 0: want a number of seconds from 1 to 86400"}},
+		{"ttl beyond the zone", dns("ttl: 86401"), []string{"dns.ttl: 86401: want a number of seconds from 1 to 86400"}},
+		{"ttl with a unit", dns("ttl: 5m"), []string{`dns.ttl: "5m": want a number of seconds from 1 to 86400`}},
+		{"min_relays above the nodes", dns("min_relays: 4"), []string{"dns.min_relays: 4: want a number from 1 to 3, the nodes of the fleet"}},
+		{"min_relays zero", dns("min_relays: 0"), []string{"dns.min_relays: 0: want a number from 1 to 1000"}},
+		{"keep without a peer ID", dns("keep: [/ip4/192.0.2.1/tcp/1]"), []string{`f:3:30: dns.keep[0]: "/ip4/192.0.2.1/tcp/1": want a multiaddr that ends in /p2p/ and a peer ID: `}},
+		{"keep is no address", dns(`keep: ["a\u001b"]`), []string{`f:3:30: dns.keep[0]: "a": want a multiaddr that ends in /p2p/ and a peer ID`}},
+		{"keep twice", dns("keep: [" + foreign + ", " + foreign + "]"), []string{"the same address as dns.keep[0]"}},
+		{"rollout", with("rollout: {max_parallel: 0}"), []string{"rollout.max_parallel: 0: want a number from 1 to 100"}},
+		{"rollout that contradicts", with("rollout: {min_healthy_time: 2m}"), []string{"rollout.min_healthy_time: 2m: want less than rollout.healthy_deadline (1m)"}},
+
+		// Several at once, in the order of the file.
+		{"several", "nmae: a\nnodes: [{region: A}]\ndns: {domain: a.test, ttl: 0}\n", []string{
+			`f:1:1: nmae: "a": unknown key; the nearest known key is name`,
+			"f:1:1: name: missing", `f:2:10: nodes[0].region: "A"`, "f:3:23: dns.ttl: 0",
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := Load([]byte(tt.file), "f")
+			var se *SpecError
+			if !errors.As(err, &se) {
+				t.Fatalf("error = %v, want a *SpecError", err)
+			}
+			lines := strings.Split(err.Error(), "\n")
+			if len(lines) != len(tt.want) {
+				t.Fatalf("problems:\n%s\nwant %d of them", err, len(tt.want))
+			}
+			for i, want := range tt.want {
+				if !strings.Contains(lines[i], want) {
+					t.Errorf("problem %d is\n  %s\nwant\n  %s", i, lines[i], want)
+				}
+			}
+			if Hint(err) == "" {
+				t.Error("no hint")
+			}
+		})
+	}
+}
+
+func TestValidate_SpecMadeInCodeIsChecked(t *testing.T) {
+	s := Defaults("a", "", "", []NodeSpec{{Region: "nyc1"}}) // count 0 is one node
+	s.DNS.Domain = "a.test"
+	if err := s.Validate(); err != nil {
+		t.Fatalf("sound spec: %v", err)
+	}
+	s.DNS.Domain, s.Relay.Port, s.Nodes[0].Region = "", 70000, "a b"
+	err := s.Validate()
+	want := `spec: nodes[0].region: "a b": want 1 to 32 of a-z, 0-9 and -, no - at either end
+spec: relay.port: 70000: want a port from 1 to 65535
+spec: dns.domain: "": want a domain name of two labels or more, in lower case, without _dnsaddr. and without a final dot`
+	if err == nil || err.Error() != want {
+		t.Errorf("got:\n%v\nwant:\n%s", err, want)
+	}
+}
+
+func TestNearest_IsTheKeyThatWasMeant(t *testing.T) {
+	known := []string{"name", "provider", "nodes", "relay", "dns", "rollout"}
+	for word, want := range map[string]string{
+		"nodse": "nodes", "Name": "name", "releay": "relay", "roll-out": "rollout", "DNS": "dns",
+		strings.Repeat("x", 1<<16): "name", "": "dns",
+	} {
+		if got := nearest(word, known); got != want {
+			t.Errorf("nearest(%.20q) = %q, want %q", word, got, want)
+		}
+	}
+}

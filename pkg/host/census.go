@@ -9,7 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/relayfleet/fleetctl/fleet"
@@ -28,7 +30,7 @@ type entry struct {
 
 // parseCensus reads bootnode-peers.json: an array of objects, each with a public key
 // that occurs once or is merged with its doubles.
-func parseCensus(data []byte) (map[string]entry, error) {
+func parseCensus(data []byte, now time.Time) (map[string]entry, error) {
 	dec := json.NewDecoder(bytes.NewReader(data))
 	if t, err := dec.Token(); err != nil || t != json.Delim('[') {
 		return nil, errors.New("not a JSON array")
@@ -43,6 +45,8 @@ func parseCensus(data []byte) (map[string]entry, error) {
 		if err != nil {
 			return nil, fmt.Errorf("entry %d: %w", n, err)
 		}
+		e.last = min(e.last, now.Unix()) // nobody was seen in the future
+		e.first = min(e.first, e.last)
 		out[e.key] = merged(out[e.key], e)
 	}
 	if _, err := dec.Token(); err != nil {
@@ -88,11 +92,6 @@ func merged(a, b entry) entry {
 	return newer
 }
 
-// covers reports whether merging b into a would change nothing that counts.
-func (a entry) covers(b entry) bool {
-	return a.key == b.key && a.first <= b.first && a.last >= b.last && a.connections >= b.connections
-}
-
 // encodeCensus writes entries sorted by key, each with the fields it came with.
 func encodeCensus(census map[string]entry) ([]byte, error) {
 	list := make([]map[string]json.RawMessage, 0, len(census))
@@ -116,27 +115,12 @@ func encodeCensus(census map[string]entry) ([]byte, error) {
 	return json.Marshal(list)
 }
 
-// missing is the part of a census that the others do not hold yet.
-func missing(from map[string]entry, held ...map[string]entry) map[string]entry {
-	out := make(map[string]entry)
-	for key, e := range from {
-		var has entry
-		for _, h := range held {
-			if other, ok := h[key]; ok {
-				has = merged(has, other)
-			}
-		}
-		if !has.covers(e) {
-			out[key] = e
-		}
-	}
-	return out
-}
-
-// CarryCensus takes the register of one box to another, whose daemon merges it once.
-// It is done when every entry was read back there; entries that are there already are
-// not sent, so that a second call writes nothing. A box without a register has met
-// nobody. A damaged one is an error: nothing is written.
+// CarryCensus takes the register of one box to another, whose daemon merges it once:
+// it knows an import that it has merged by its bytes, and keeps it under another name.
+// The relay whose register goes is stopped first, so that the register is complete and
+// stays as it is; a second call then finds its bytes on the other box and writes
+// nothing. A box without a register has met nobody. A damaged one is an error, and
+// nothing is written.
 func (h *Hosts) CarryCensus(ctx context.Context, from, to fleet.Machine) error {
 	source, err := h.box(from)
 	if err != nil {
@@ -146,89 +130,114 @@ func (h *Hosts) CarryCensus(ctx context.Context, from, to fleet.Machine) error {
 	if err != nil {
 		return err
 	}
+	if err := source.still(ctx); err != nil {
+		return err
+	}
 	census, err := source.census(ctx, CensusFile)
 	if err != nil || len(census) == 0 {
 		return err
 	}
-	own, err := target.census(ctx, CensusFile)
+	data, err := encodeCensus(census)
 	if err != nil {
+		return fmt.Errorf("carry census of %s: %w", from.Node, err)
+	}
+	if taken, err := target.holds(ctx, textDigest(string(data))); err != nil || taken {
 		return err
 	}
-	pending, err := target.census(ctx, ImportFile)
-	if err != nil {
+	err = target.dropCensus(ctx, census, data)
+	target.audit(ctx, fmt.Sprintf("carry census: %d peers of %s", len(census), from.Node), err)
+	return err
+}
+
+// still stops the relay if it runs: it writes its register before it ends.
+func (b box) still(ctx context.Context) error {
+	u, err := b.unit(ctx)
+	if err != nil || !u.runs() {
 		return err
 	}
-	lacks := missing(census, own, pending)
-	if len(lacks) == 0 {
-		return nil
-	}
-	for key, e := range pending {
-		lacks[key] = merged(lacks[key], e)
-	}
-	err = target.dropCensus(ctx, lacks, census)
-	target.audit(ctx, fmt.Sprintf("carry census: %d peers of %s", len(lacks), from.Node), err)
+	err = b.stop(ctx)
+	b.audit(ctx, "stop, for its census", err)
 	return err
 }
 
 // census reads one register; one that is not there is empty.
-func (b box) census(ctx context.Context, path string) (map[string]entry, error) {
+func (b box) census(ctx context.Context, file string) (map[string]entry, error) {
 	ctx, cancel := context.WithTimeout(ctx, censusTimeout)
 	defer cancel()
-	data, there, err := b.file(ctx, path, censusLimit)
+	data, there, err := b.file(ctx, file, censusLimit)
 	if errors.Is(err, sshx.ErrTooLarge) {
-		return nil, fmt.Errorf("read census of %s: %s is larger than %d MiB", b.m.Node, path, censusLimit>>20)
+		return nil, fmt.Errorf("read census of %s: %s is larger than %d MiB", b.m.Node, file, censusLimit>>20)
 	}
-	if err != nil {
+	if err != nil || !there {
 		return nil, err
 	}
-	if !there {
-		return nil, nil
-	}
-	census, err := parseCensus(data)
+	census, err := parseCensus(data, time.Now())
 	if err != nil {
-		return nil, fmt.Errorf("read census of %s: %s is damaged: %w", b.m.Node, path, err)
+		return nil, fmt.Errorf("read census of %s: %s is damaged: %w", b.m.Node, file, err)
 	}
 	return census, nil
 }
 
-// Times of a census on its way.
-const (
-	censusTimeout = 5 * time.Minute  // to read or write one file
-	takenTimeout  = 30 * time.Second // for a daemon that has taken an import to write its own file
-	takenPause    = 250 * time.Millisecond
-)
+// censusTimeout bounds the reading or writing of one register.
+const censusTimeout = 5 * time.Minute
 
-// dropCensus writes the import and reads everything in census back, from the import
-// or from the register of a daemon that was quicker.
-func (b box) dropCensus(ctx context.Context, lacks, census map[string]entry) error {
-	data, err := encodeCensus(lacks)
-	if err != nil {
-		return fmt.Errorf("write census: %w", err)
-	}
-	writing, cancel := context.WithTimeout(ctx, censusTimeout)
+// dropCensus writes an import, together with what another one that waits there holds,
+// and makes sure that it arrived.
+func (b box) dropCensus(ctx context.Context, census map[string]entry, data []byte) error {
+	ctx, cancel := context.WithTimeout(ctx, censusTimeout)
 	defer cancel()
-	if err := b.writeFile(writing, ImportFile, data); err != nil {
+	pending, err := b.census(ctx, ImportFile)
+	if err != nil {
 		return err
 	}
-	ctx, cancel = context.WithTimeout(ctx, takenTimeout)
-	defer cancel()
-	for {
-		pending, err := b.census(ctx, ImportFile)
-		if err != nil {
-			return fmt.Errorf("verify the copy: %w", err)
+	if len(pending) > 0 {
+		for key, e := range census {
+			pending[key] = merged(pending[key], e)
 		}
-		own, err := b.census(ctx, CensusFile)
-		if err != nil {
-			return fmt.Errorf("verify the copy: %w", err)
-		}
-		left := len(missing(census, own, pending))
-		if left == 0 {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("verify the copy: %d of %d peers are not on %s: %w", left, len(census), b.m.Node, ctx.Err())
-		case <-time.After(takenPause):
+		if data, err = encodeCensus(pending); err != nil {
+			return fmt.Errorf("write census: %w", err)
 		}
 	}
+	if err := b.writeFile(ctx, ImportFile, data); err != nil {
+		return err
+	}
+	arrived, err := b.holds(ctx, textDigest(string(data)))
+	if err != nil {
+		return fmt.Errorf("verify the copy: %w", err)
+	}
+	if !arrived {
+		return fmt.Errorf("verify the copy: %s does not hold what was written to %s", b.m.Node, ImportFile)
+	}
+	return nil
+}
+
+// maxImports is how many imports that were merged before are looked at.
+const maxImports = 50
+
+// holds reports whether an import with this digest waits on the box or was merged there.
+func (b box) holds(ctx context.Context, sum string) (bool, error) {
+	if same, err := b.same(ctx, ImportFile, sum); err != nil || same {
+		return same, err
+	}
+	out, err := b.exec(ctx, listState())
+	if refused(err) {
+		return false, nil // no such directory: nothing was ever started there
+	}
+	if err != nil {
+		return false, err
+	}
+	looked := 0
+	for name := range strings.Lines(out) {
+		name = strings.TrimSuffix(name, "\n")
+		if !strings.HasPrefix(name, path.Base(ImportFile)+".merged") || name != clean(name, 200) || strings.Contains(name, "/") {
+			continue
+		}
+		if same, err := b.same(ctx, path.Join(StateDir, name), sum); err != nil || same {
+			return same, err
+		}
+		if looked++; looked == maxImports {
+			break
+		}
+	}
+	return false, nil
 }

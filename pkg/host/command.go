@@ -28,10 +28,17 @@ func write(argv ...string) sshx.Command {
 	return sshx.Command{Argv: argv, Timeout: quick, MaxOutput: textOutput}
 }
 
-func uname() sshx.Command             { return read("uname", "-s", "-m") }
-func digest(file string) sshx.Command { return read("sha256sum", file) }
+func uname() sshx.Command { return read("uname", "-s", "-m") }
+
+func digest(file string) sshx.Command {
+	c := read("sha256sum", file)
+	c.Timeout = time.Minute // of hundreds of megabytes, on a small disk
+	return c
+}
+
 func readCurrent() sshx.Command       { return read("readlink", Current) }
 func listReleases() sshx.Command      { return read("ls", "-1t", Releases) }
+func listState() sshx.Command         { return read("ls", "-1t", StateDir) }
 func makeDir(dir string) sshx.Command { return write("mkdir", "-p", dir) }
 
 // linkRelease and switchRelease replace the link in one step: a reader sees the old

@@ -197,9 +197,7 @@ type (
 	readyBody struct {
 		Ready    bool     `json:"ready"`
 		Draining bool     `json:"draining"`
-		PeerID   string   `json:"peer_id"`
 		Reason   string   `json:"reason"`
-		Reasons  []string `json:"reasons"`
 		Warnings []string `json:"warnings"`
 	}
 	versionBody struct {
@@ -208,7 +206,7 @@ type (
 		PeerID  string `json:"peer_id"`
 	}
 	reservationsBody struct {
-		Reservations *int `json:"reservations"`
+		Active *int `json:"active"`
 	}
 )
 
@@ -223,11 +221,7 @@ func readiness(a answer) (body readyBody, ok bool, reason string) {
 	} else if err := a.decode(pathReady, &body); err != nil {
 		return body, false, err.Error()
 	}
-	why := body.Reasons
-	if body.Reason != "" {
-		why = append([]string{body.Reason}, why...)
-	}
-	reason = clean(strings.Join(why, "; "), 400)
+	reason = clean(body.Reason, 400)
 	if !body.Ready && reason == "" {
 		reason = "it does not say why"
 	}

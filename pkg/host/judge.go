@@ -84,9 +84,7 @@ func (r readings) judgeRunning(out *fleet.Relay, warn func(string, ...any)) {
 	case version.SHA256 != "":
 		warn("%s: %q is no SHA-256", pathVersion, clean(version.SHA256, 80))
 	}
-	for _, id := range []string{ready.PeerID, version.PeerID} {
-		out.PeerID = r.agreed(out.PeerID, id, warn)
-	}
+	out.PeerID = r.agreed(out.PeerID, version.PeerID, warn)
 	out.Reservations = r.held(warn)
 }
 
@@ -115,12 +113,12 @@ func (r readings) held(warn func(string, ...any)) int {
 		return -1
 	}
 	switch {
-	case body.Reservations == nil:
+	case body.Active == nil:
 		warn("%s names no number of reservations", pathReservations)
 		return -1
-	case *body.Reservations < 0:
-		warn("%s names a negative number of reservations (%d)", pathReservations, *body.Reservations)
+	case *body.Active < 0:
+		warn("%s names a negative number of reservations (%d)", pathReservations, *body.Active)
 		return -1
 	}
-	return *body.Reservations
+	return *body.Active
 }

@@ -16,7 +16,7 @@ func (b box) send(ctx context.Context, r fleet.Release) error {
 	if !hex64.MatchString(r.SHA256) {
 		return fmt.Errorf("install release %q: no SHA-256", clean(r.SHA256, 80))
 	}
-	there, err := b.has(ctx, r.SHA256)
+	there, err := b.same(ctx, ReleaseFile(r.SHA256), r.SHA256)
 	if err != nil || there {
 		return err
 	}
@@ -40,9 +40,9 @@ func (b box) send(ctx context.Context, r fleet.Release) error {
 // sendTimeout bounds the upload of one binary.
 const sendTimeout = 10 * time.Minute
 
-// has reports whether the box holds the release, and whole.
-func (b box) has(ctx context.Context, sha256 string) (bool, error) {
-	out, err := b.exec(ctx, digest(ReleaseFile(sha256)))
+// same reports whether a file of the box is there and has this SHA-256.
+func (b box) same(ctx context.Context, file, sum string) (bool, error) {
+	out, err := b.exec(ctx, digest(file))
 	var exit *exitError
 	if errors.As(err, &exit) && exit.code == 1 {
 		return false, nil // no such file
@@ -50,8 +50,8 @@ func (b box) has(ctx context.Context, sha256 string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	sum, _, _ := strings.Cut(strings.TrimSpace(out), " ")
-	return sum == sha256, nil
+	has, _, _ := strings.Cut(strings.TrimSpace(out), " ")
+	return has == sum, nil
 }
 
 // fits compares the system that the binary is built for with the box's.

@@ -50,7 +50,7 @@ func Load(data []byte, file string) (Spec, error) {
 		spec.DNS.MinRelays = Defaults(spec.Name, spec.Provider, spec.DNS.Zone, spec.Nodes).DNS.MinRelays
 	}
 
-	c := &checker{places: r.places, broken: r.broken, problems: r.problems, more: r.more}
+	c := &checker{places: r.places, broken: r.broken, problems: r.problems, more: r.more, told: make(map[string]bool)}
 	c.spec(&spec)
 	if err := c.err(file); err != nil {
 		return Spec{}, err

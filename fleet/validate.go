@@ -13,7 +13,7 @@ import (
 // lines. A spec that [Load] returned is valid.
 func (s Spec) Validate() error {
 	s.Nodes = slices.Clone(s.Nodes)
-	c := &checker{}
+	c := &checker{told: make(map[string]bool)}
 	c.spec(&s)
 	return c.err("")
 }
@@ -23,7 +23,8 @@ type checker struct {
 	places   map[string]place // nil: not from a file
 	broken   map[string]bool
 	problems []Problem
-	more     int // problems of the file that were only counted
+	more     int             // problems of the file that were only counted
+	told     map[string]bool // keys with a problem: one for each is enough
 }
 
 // add reports a value. Where the key does not stand in the file, the one around it is named.
@@ -36,6 +37,10 @@ func (c *checker) add(path, got, want string) {
 			break
 		}
 	}
+	if c.told[path] {
+		return
+	}
+	c.told[path] = true
 	at := c.place(path)
 	c.problems = append(c.problems, Problem{Line: at.line, Column: at.column, Key: path, Got: got, Want: want})
 }

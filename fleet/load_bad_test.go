@@ -97,7 +97,7 @@ func TestLoad_BadInputNamesLineKeyValueAndWhatIsAccepted(t *testing.T) {
 		{"min_relays above the nodes", dns("min_relays: 4"), []string{"dns.min_relays: 4: want a number from 1 to 3, the nodes of the fleet"}},
 		{"min_relays zero", dns("min_relays: 0"), []string{"dns.min_relays: 0: want a number from 1 to 1000"}},
 		{"keep without a peer ID", dns("keep: [/ip4/192.0.2.1/tcp/1]"), []string{`f:3:30: dns.keep[0]: "/ip4/192.0.2.1/tcp/1": want a multiaddr that ends in /p2p/ and a peer ID: `}},
-		{"keep is no address", dns(`keep: ["a\u001b"]`), []string{`f:3:30: dns.keep[0]: "a": want a multiaddr that ends in /p2p/ and a peer ID`}},
+		{"keep is no address", dns(`keep: ["a\u001b"]`), []string{`f:3:30: dns.keep[0]: "a\x1b": want a multiaddr that ends in /p2p/ and a peer ID`}},
 		{"keep twice", dns("keep: [" + foreign + ", " + foreign + "]"), []string{"the same address as dns.keep[0]"}},
 		{"rollout", with("rollout: {max_parallel: 0}"), []string{"rollout.max_parallel: 0: want a number from 1 to 100"}},
 		{"rollout that contradicts", with("rollout: {min_healthy_time: 2m}"), []string{"rollout.min_healthy_time: 2m: want less than rollout.healthy_deadline (1m)"}},

@@ -39,7 +39,7 @@ func (g *globals) register(f *pflag.FlagSet) {
 	g.colour = choice{value: render.ColourAuto, accepted: render.ColourModes()}
 	g.logFormat = choice{value: "text", accepted: []string{"text", "json"}}
 	f.StringVarP(&g.config, "config", "c", defaultConfig, "the `file` that describes the fleet")
-	f.VarP(&g.output, "output", "o", "form of the result: table, wide, json, yaml, csv")
+	f.VarP(&g.output, "output", "o", "form of the result: "+strings.Join(render.FormatNames(), ", "))
 	f.Var(&outputAlias{&g.output, render.FormatJSON}, "json", "the same as -o json")
 	f.Var(&outputAlias{&g.output, render.FormatCSV}, "csv", "the same as -o csv")
 	f.Lookup("json").NoOptDefVal, f.Lookup("csv").NoOptDefVal = "true", "true"
@@ -47,7 +47,7 @@ func (g *globals) register(f *pflag.FlagSet) {
 	f.BoolVarP(&g.quiet, "quiet", "q", false, "say nothing but results and errors")
 	f.BoolVarP(&g.verbose, "verbose", "v", false, "say more on stderr")
 	f.BoolVar(&g.trace, "trace", false, "log every call on stderr, without secrets")
-	f.Var(&g.colour, "color", "colour: auto, always, never")
+	f.Var(&g.colour, "color", "colour: "+strings.Join(render.ColourModes(), ", "))
 	f.Var(&g.logFormat, "log-format", "progress and log on stderr: text, json")
 	f.BoolVarP(&g.yes, "yes", "y", false, "do not ask")
 	f.BoolVar(&g.noInput, "no-input", false, "never ask: refuse where --yes would be needed")
@@ -82,10 +82,10 @@ func (o *output) Type() string   { return "string" }
 func (o *output) Set(s string) error { return o.set(s, "-o "+s) }
 
 func (o *output) set(s, given string) error {
-	format, err := render.ParseFormat(s)
-	if err != nil {
-		return err
+	if !slices.Contains(render.FormatNames(), s) {
+		return fmt.Errorf("accepted are %s", strings.Join(render.FormatNames(), ", "))
 	}
+	format := render.Format(s)
 	if len(o.given) > 0 && format != o.format {
 		return fmt.Errorf("%s was given, too", o.given[0])
 	}
@@ -142,6 +142,9 @@ func (a *app) settle(cmd *cobra.Command) error {
 	}
 	set := func(f *pflag.Flag, value, source string) {
 		if err := f.Value.Set(value); err != nil {
+			if f.Value.Type() == "bool" {
+				err = errors.New("accepted are true, false")
+			}
 			problems = append(problems, fmt.Errorf("%s: %q: %w", source, value, err))
 			return
 		}

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+	"io"
 	"runtime"
 	"runtime/debug"
 
@@ -21,8 +23,6 @@ type versionView struct {
 	Go        string   `json:"go"`
 	Platform  string   `json:"platform"`
 	Protocols []string `json:"protocols"` // of relays that this fleetctl can drive
-
-	long bool
 }
 
 func newVersion(a *app) *cobra.Command {
@@ -33,9 +33,10 @@ func newVersion(a *app) *cobra.Command {
 		Args:              exactArgs(),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(*cobra.Command, []string) error {
-			v := thisVersion()
-			v.long = long
-			return a.show(v)
+			if long {
+				return a.show(thisVersion())
+			}
+			return a.show(shortVersion{thisVersion()})
 		},
 	}
 	cmd.Flags().BoolVar(&long, "long", false, "with revision, Go version and relay protocols")
@@ -71,12 +72,6 @@ func thisVersion() versionView {
 }
 
 func (v versionView) Table() render.Table {
-	if !v.long {
-		return render.Table{
-			Columns: []render.Column{{Name: "version"}, {Name: "revision"}},
-			Rows:    [][]any{{v.Version, revisionCell(v.Revision)}},
-		}
-	}
 	return render.Table{
 		Columns: []render.Column{{Name: "name"}, {Name: "value"}},
 		Rows: [][]any{
@@ -88,6 +83,23 @@ func (v versionView) Table() render.Table {
 			{"protocols", v.Protocols},
 		},
 	}
+}
+
+// shortVersion is one line for people, and the same as versionView for programs.
+type shortVersion struct{ versionView }
+
+var _ render.TextView = shortVersion{}
+
+func (v shortVersion) Text(w io.Writer, _ render.Options) error {
+	revision := "no revision"
+	if v.Revision != "" {
+		revision = "revision " + v.Revision[:min(len(v.Revision), 12)]
+	}
+	if v.Modified {
+		revision += ", modified"
+	}
+	_, err := fmt.Fprintf(w, "fleetctl %s (%s, %s)\n", v.Version, revision, v.Platform)
+	return err
 }
 
 // revisionCell is unknown when the binary was built outside a repository.

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/relayfleet/fleetctl/fleet"
+	"github.com/relayfleet/fleetctl/pkg/statedir"
+)
+
+func TestExitCode_TheGravestOfSeveralWins(t *testing.T) {
+	plain := errors.New("plain")
+	locked := &statedir.LockedError{Fleet: "blue"}
+	refused := &fleet.Refusal{}
+	for name, c := range map[string]struct {
+		err  error
+		want int
+	}{
+		"no code":                     {plain, 1},
+		"wrapped":                     {fmt.Errorf("up: %w", withCode(exitAuth, plain)), 7},
+		"locked":                      {fmt.Errorf("up: %w", locked), 5},
+		"refused":                     {fmt.Errorf("up: %w", refused), 6},
+		"refused and locked":          {errors.Join(refused, locked), 5},
+		"partial and plain":           {errors.Join(withCode(exitPartial, plain), plain), 1},
+		"partial and unverified":      {errors.Join(withCode(exitPartial, plain), withCode(exitUnverified, plain)), 4},
+		"partial of several plain":    {withCode(exitPartial, errors.Join(plain, plain)), 3},
+		"partial around auth":         {withCode(exitPartial, errors.Join(plain, withCode(exitAuth, plain))), 7},
+		"quota and plain":             {errors.Join(plain, withCode(exitQuota, plain)), 8},
+		"refused and quota":           {errors.Join(withCode(exitQuota, plain), refused), 6},
+		"pending":                     {silently(exitPending), 2},
+		"pending and partial":         {errors.Join(silently(exitPending), withCode(exitPartial, plain)), 3},
+		"interrupted, whatever else":  {errors.Join(withCode(exitAuth, plain), withCode(exitInterrupted, plain)), 130},
+		"nothing known of its own":    {fmt.Errorf("a: %w, b: %w", plain, withCode(exitLocked, plain)), 5},
+		"a failure of a change of it": {&fleet.Failure{Err: withCode(exitQuota, plain)}, 8},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := exitCode(c.err); got != c.want {
+				t.Errorf("exit code of %q: got %d, want %d", c.err, got, c.want)
+			}
+		})
+	}
+}
+
+func TestExit_PrintsErrorsAndTheirHints(t *testing.T) {
+	failure := &fleet.Failure{Change: fleet.Change{Action: fleet.ActionCreate, Ref: fleet.Ref{Node: "nyc1-1"}}, Err: errors.New("no room")}
+	for name, c := range map[string]struct {
+		args []string
+		err  error
+		want string
+	}{
+		"plain":      {nil, errors.New("broken"), "fleetctl: error: broken\n"},
+		"with hint":  {nil, fleet.WithHint(errors.New("broken"), "mend it"), "fleetctl: error: broken\nhint: mend it\n"},
+		"two":        {nil, errors.Join(errors.New("a"), errors.New("b")), "fleetctl: error: a\nfleetctl: error: b\n"},
+		"one silent": {nil, errors.Join(silently(2), errors.New("b")), "fleetctl: error: b\n"},
+		"one hint for both": {
+			nil, errors.Join(fleet.WithHint(errors.New("a"), "mend"), fleet.WithHint(errors.New("b"), "mend")),
+			"fleetctl: error: a\nfleetctl: error: b\nhint: mend\n",
+		},
+		"a join within": {nil, withCode(3, errors.Join(errors.New("a"), errors.New("b"))), "fleetctl: error: a\nfleetctl: error: b\n"},
+		"its own words": {nil, fmt.Errorf("both: %w, %w", errors.New("a"), errors.New("b")), "fleetctl: error: both: a, b\n"},
+		"hostile":       {nil, errors.New("a\x1b[2Jb\rc\u202ed"), "fleetctl: error: a[2Jb cd\n"},
+		"several lines": {nil, errors.New("a\nb"), "fleetctl: error: a\nfleetctl: error: b\n"},
+		"json":          {[]string{"x", "-o", "json"}, failure, `{"error":"nyc1-1: create: no room","code":1,"hint":"","node":"nyc1-1"}` + "\n"},
+		"json, marked":  {[]string{"--json"}, ofNode("fra1-1", withCode(4, errors.New("a"))), `{"error":"a","code":4,"hint":"","node":"fra1-1"}` + "\n"},
+		"json of ssh's": {[]string{"exec", "--", "ls", "--json"}, errors.New("a"), "fleetctl: error: a\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, _, stderr := testApp(t)
+			a.exit(t.Context(), c.args, c.err)
+			if stderr.String() != c.want {
+				t.Errorf("stderr: got %q, want %q", stderr, c.want)
+			}
+		})
+	}
+}
+
+func TestExit_AnInterruptedCommandSaysHowToGoOn(t *testing.T) {
+	a, _, stderr := testApp(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	code := a.exit(ctx, nil, errors.Join(withCode(exitAuth, errors.New("half done")), ctx.Err()))
+	want := "fleetctl: error: interrupted: half done\nfleetctl: error: context canceled\nhint: run the same command again: it goes on from what is there\n"
+	if code != 130 || stderr.String() != want {
+		t.Errorf("got %d and %q, want 130 and %q", code, stderr, want)
+	}
+	if code := a.exit(ctx, nil, nil); code != 0 {
+		t.Errorf("a command that had ended: got %d, want 0", code)
+	}
+}

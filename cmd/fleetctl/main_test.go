@@ -1,0 +1,123 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// scripts is where the transcripts are: one directory per topic.
+const scripts = "../../testdata/script"
+
+var update = flag.Bool("update", false, "write what commands print into the transcripts")
+
+// binaries holds what transcripts need beside fleetctl, built when first asked for and
+// removed at the end of the run.
+var binaries struct {
+	dir   string
+	relay func() (string, error)
+}
+
+// suite is the test run with a directory for binaries around it.
+type suite struct{ m *testing.M }
+
+func (s suite) Run() int {
+	dir, err := os.MkdirTemp("", "fleetctl-test-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	binaries.dir = dir
+	binaries.relay = sync.OnceValues(buildRelay)
+	code := s.m.Run()
+	if err := os.RemoveAll(dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return max(code, 1)
+	}
+	return code
+}
+
+// TestMain makes this binary be fleetctl when a transcript runs it by that name.
+func TestMain(m *testing.M) {
+	testscript.Main(suite{m}, map[string]func(){"fleetctl": main})
+}
+
+// buildRelay builds cmd/relay once per test run.
+func buildRelay() (string, error) {
+	path := filepath.Join(binaries.dir, "relay")
+	out, err := exec.Command("go", "build", "-o", path, "../relay").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("build the relay: %w\n%s", err, out)
+	}
+	return path, nil
+}
+
+// relayBinary is the path of a relay built from this tree.
+func relayBinary(t testing.TB) string {
+	t.Helper()
+	path, err := binaries.relay()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// TestScripts_PrintWhatTheTranscriptsSay runs every transcript, whatever its directory
+// is called.
+func TestScripts_PrintWhatTheTranscriptsSay(t *testing.T) {
+	topics, err := filepath.Glob(filepath.Join(scripts, "*"))
+	if err != nil || len(topics) == 0 {
+		t.Fatalf("no transcripts in %s: %v", scripts, err)
+	}
+	for _, dir := range topics {
+		t.Run(filepath.Base(dir), func(t *testing.T) {
+			testscript.Run(t, testscript.Params{
+				Dir:                 dir,
+				Setup:               freshHome,
+				Cmds:                map[string]func(*testscript.TestScript, bool, []string){"needs-relay": needsRelay},
+				UpdateScripts:       *update,
+				RequireExplicitExec: true,
+				RequireUniqueNames:  true,
+			})
+		})
+	}
+}
+
+// freshHome gives a script a home of its own: nothing of the user who runs the tests
+// is read or written.
+func freshHome(env *testscript.Env) error {
+	for name, dir := range map[string]string{
+		"HOME":            "home",
+		"XDG_CONFIG_HOME": "home/.config",
+		"XDG_STATE_HOME":  "state",
+		"XDG_CACHE_HOME":  "home/.cache",
+		"XDG_RUNTIME_DIR": "run",
+	} {
+		path := filepath.Join(env.WorkDir, dir)
+		if err := os.MkdirAll(path, 0o700); err != nil {
+			return err
+		}
+		env.Setenv(name, path)
+	}
+	env.Setenv("USER", "operator")
+	env.Setenv("GORACE", "atexit_sleep_ms=0") // the race detector sleeps a second at every exit
+	return nil
+}
+
+// needsRelay is the script command that puts a relay built from this tree into $RELAY
+// and first into $PATH.
+func needsRelay(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) > 0 {
+		ts.Fatalf("usage: needs-relay")
+	}
+	path, err := binaries.relay()
+	ts.Check(err)
+	ts.Setenv("RELAY", path)
+	ts.Setenv("PATH", filepath.Dir(path)+string(os.PathListSeparator)+ts.Getenv("PATH"))
+}

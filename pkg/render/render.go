@@ -28,9 +28,9 @@ const (
 	FormatCSV   Format = "csv"
 )
 
-// Formats lists every format, in the order in which help names them.
-func Formats() []Format {
-	return []Format{FormatTable, FormatWide, FormatJSON, FormatYAML, FormatCSV}
+// FormatNames lists every format, in the order in which help names them.
+func FormatNames() []string {
+	return []string{string(FormatTable), string(FormatWide), string(FormatJSON), string(FormatYAML), string(FormatCSV)}
 }
 
 // View is a result. The value's JSON encoding is public: fields are only ever added.
@@ -117,26 +117,7 @@ func Write(w io.Writer, v View, o Options) error {
 		}
 		return writeTables(w, v.Table(), o)
 	}
-	return fmt.Errorf("output: unknown format %q: accepted are %s", o.Format, names(Formats()))
-}
-
-// ParseFormat is the format of that name.
-func ParseFormat(s string) (Format, error) {
-	for _, f := range Formats() {
-		if string(f) == s {
-			return f, nil
-		}
-	}
-	return "", fmt.Errorf("unknown format %q: accepted are %s", s, names(Formats()))
-}
-
-// names joins what is accepted for an error message.
-func names[T ~string](all []T) string {
-	text := make([]string, len(all))
-	for i, one := range all {
-		text[i] = string(one)
-	}
-	return strings.Join(text, ", ")
+	return fmt.Errorf("output: unknown format %q: accepted are %s", o.Format, strings.Join(FormatNames(), ", "))
 }
 
 // shown picks the columns of t that appear in format f.

@@ -32,8 +32,9 @@ func Diff(s Spec, st State, in Intent) Plan {
 			p.configure()
 			p.introduce()
 		}
+		leaving := p.withdrawals()
 		p.publish()
-		p.withdraw()
+		p.stage(StageWithdraw, 1, leaving)
 		if !in.RecordsOnly {
 			p.retire()
 		}

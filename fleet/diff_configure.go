@@ -4,8 +4,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/relayfleet/fleetctl/dnsaddr"
 )
 
 // restartInterval is how long a relay that was restarted is left alone: clients put a
@@ -57,7 +55,7 @@ func (p *planner) unreadable(m Machine) {
 		why = err.Error()
 	}
 	p.keep(machineRef(m), "its box could not be read, so nothing is changed on it: "+why, true)
-	if !p.slotPublished(m.Node) {
+	if p.stranger(m) {
 		p.postpone(ActionConfigure, machineRef(m), "its box to answer", true)
 	}
 }
@@ -158,13 +156,15 @@ func (p *planner) introduce() {
 func (p *planner) strangers() bool {
 	return slices.ContainsFunc(p.slots, func(s Slot) bool {
 		m, held := p.holder[s.Node]
-		return !held || p.peer(m) == "" && (p.readable(m) || !p.slotPublished(s.Node))
+		return !held || p.stranger(m)
 	})
 }
 
-// slotPublished reports whether a record of ours names the node.
-func (p *planner) slotPublished(node string) bool {
-	return slices.ContainsFunc(p.owned, func(rec dnsaddr.Record) bool { return nodeOf(rec) == node })
+// stranger reports whether the relay of a slot's holder has no known address yet: it
+// tells none, and no record can be its own.
+func (p *planner) stranger(m Machine) bool {
+	peer := p.peer(m)
+	return peer == "" && !slices.ContainsFunc(p.owned, recordMayBeOf(p.roles, m, peer, nil))
 }
 
 // others lists the addresses of every slot's relay but one, sorted. A relay that cannot

@@ -27,42 +27,54 @@ func (p *planner) publish() {
 			p.keep(machineRef(m), err.Error(), true)
 			continue
 		}
-		if p.peer(m) == "" && !p.slotPublished(s.Node) {
+		if p.stranger(m) {
 			p.postpone(ActionPublish, Ref{Kind: KindRecord, Node: s.Node}, "its peer ID", true)
 		}
 		for _, a := range addrs {
-			p.publishOne(s.Node, a, &adds, &updates)
+			p.publishOne(s.Node, a, &adds)
+		}
+	}
+	for _, rec := range p.owned {
+		if fields := p.recordDrift(rec); len(fields) > 0 && !p.withdrawing[rec.Value] {
+			updates = append(updates, Change{
+				Action: ActionUpdate, Ref: Ref{Kind: KindRecord, Node: p.home(rec), ID: rec.Value},
+				Fields: fields, Reason: "the record differs from the spec",
+			})
 		}
 	}
 	p.stage(StagePublish, 1, append(adds, updates...))
 }
 
 // publishOne compares one address with the records that are there.
-func (p *planner) publishOne(node string, a dnsaddr.Addr, adds, updates *[]Change) {
-	ref := Ref{Kind: KindRecord, Node: node, ID: a.Value()}
-	rec, ours := p.recordOf(a)
-	_, theirs := findRecord(p.foreign, a.Value())
-	switch {
-	case ours:
-		if fields := p.recordDrift(node, rec); len(fields) > 0 {
-			*updates = append(*updates, Change{Action: ActionUpdate, Ref: ref, Fields: fields, Reason: "the record differs from the spec"})
-		}
-	case theirs:
-		// Somebody else publishes our relay: that serves clients as well.
-	case p.verified(a):
-		*adds = append(*adds, Change{Action: ActionPublish, Ref: ref, Fields: []Field{ttlField("", p.spec.DNS.TTL)}, Reason: "the relay serves and is not published"})
-	default:
-		p.postpone(ActionPublish, ref, "a probe that finds it serving; last: "+describe(p.state.Probes[a]), true)
+func (p *planner) publishOne(node string, a dnsaddr.Addr, adds *[]Change) {
+	// A record of somebody else with our relay's address serves clients as well.
+	if _, there := findRecord(p.state.Records.Value, a.Value()); there {
+		return
 	}
+	ref := Ref{Kind: KindRecord, Node: node, ID: a.Value()}
+	if !p.verified(a) {
+		p.postpone(ActionPublish, ref, "a probe that finds it serving; last: "+describe(p.state.Probes[a]), true)
+		return
+	}
+	*adds = append(*adds, Change{Action: ActionPublish, Ref: ref, Fields: []Field{ttlField("", p.spec.DNS.TTL)}, Reason: "the relay serves and is not published"})
 }
 
-// recordDrift compares what stands beside a value.
-func (p *planner) recordDrift(node string, rec dnsaddr.Record) []Field {
+// home is the node that a record of ours belongs to: that of the relay with its peer
+// ID, where it is known, else the one that its comment names.
+func (p *planner) home(rec dnsaddr.Record) string {
+	if m, ok := p.peerNode[peerOf(rec)]; ok {
+		return m.Node
+	}
+	return nodeOf(rec)
+}
+
+// recordDrift compares what stands beside a value. It needs no reading of the box.
+func (p *planner) recordDrift(rec dnsaddr.Record) []Field {
 	var out []Field
 	if rec.TTL != p.spec.DNS.TTL {
 		out = append(out, ttlField(ttlSeconds(rec.TTL), p.spec.DNS.TTL))
 	}
-	if want := p.owner(node).Comment(); rec.Comment != want {
+	if want := p.owner(p.home(rec)).Comment(); rec.Comment != want {
 		out = append(out, Field{Name: "comment", From: rec.Comment, To: want})
 	}
 	return out
@@ -79,12 +91,12 @@ func ttlField(from string, to time.Duration) Field {
 // ttlSeconds prints a TTL as zone files do.
 func ttlSeconds(d time.Duration) string { return strconv.Itoa(int(d / time.Second)) }
 
-// withdraw removes records of ours that no slot wants, each only when its clients have
-// somewhere to go.
-func (p *planner) withdraw() {
+// withdrawals removes records of ours that no slot wants, each only when its clients
+// have somewhere to go.
+func (p *planner) withdrawals() []Change {
 	p.withdrawing = make(map[string]bool)
 	if !p.state.Records.OK() {
-		return
+		return nil
 	}
 	var changes []Change
 	watched := make(map[string]bool)
@@ -112,7 +124,7 @@ func (p *planner) withdraw() {
 		p.withdrawing[rec.Value] = true
 		changes = append(changes, Change{Action: ActionWithdraw, Ref: ref, Fields: []Field{{Name: "ttl", From: ttlSeconds(rec.TTL)}}, Reason: reason})
 	}
-	p.stage(StageWithdraw, 1, changes)
+	return changes
 }
 
 // wanted reports whether a record is one that a slot ought to have.
@@ -134,14 +146,10 @@ func (p *planner) judge(rec dnsaddr.Record) (reason, waiting string, soon bool) 
 	if _, err := rec.Addr(); err != nil {
 		return "it is ours and holds no address that a client could use", "", false
 	}
-	node := nodeOf(rec)
-	if owner, ok := p.peerNode[peerOf(rec)]; ok {
-		if owner.Node != node {
-			node = owner.Node
-		}
-	} else if p.mightBeOf(rec) {
+	if _, known := p.peerNode[peerOf(rec)]; !known && p.mightBeOf(rec) {
 		return "", "", false // unknown is not absent
 	}
+	node := p.home(rec)
 	successor, slot := p.holder[node]
 	switch {
 	case !slot && p.slotWanted(node):
@@ -151,12 +159,37 @@ func (p *planner) judge(rec dnsaddr.Record) (reason, waiting string, soon bool) 
 	case slot:
 		return "its successor serves", "", false
 	}
-	if lives, known := p.answers(rec); !known {
+	lives, known := p.answers(rec)
+	switch {
+	case !known:
 		return "", "", false
-	} else if lives {
-		return "the spec has no such node any more", "", false
+	case !lives:
+		return "the spec has no such node any more, and nothing answers there", "", false
+	case p.breaksFloor(rec) && !p.allServe():
+		return "", "the relays that stay to be published and to serve", true
 	}
-	return "the spec has no such node any more, and nothing answers there", "", false
+	return "the spec has no such node any more", "", false
+}
+
+// breaksFloor reports whether fewer verified relays than the floor would be left
+// without a record, and those that this plan withdraws already.
+func (p *planner) breaksFloor(rec dnsaddr.Record) bool {
+	left := make(map[string]bool)
+	for _, r := range p.owned {
+		if r.Value != rec.Value && !p.withdrawing[r.Value] {
+			left[r.Value] = true
+		}
+	}
+	return p.countVerified(left) < p.spec.DNS.MinRelays
+}
+
+// allServe reports whether every slot's relay is published and serves: waiting longer
+// brings no more of them.
+func (p *planner) allServe() bool {
+	return !slices.ContainsFunc(p.slots, func(s Slot) bool {
+		m, held := p.holder[s.Node]
+		return !held || !p.serves(m)
+	})
 }
 
 // mightBeOf reports whether the record may belong to a machine that holds its slot and

@@ -167,7 +167,8 @@ func (g *guard) checkMachine(c Change) {
 	}
 }
 
-// checkNew refuses a machine for a slot that somebody may still fill.
+// checkNew refuses a machine for a slot that somebody may still fill. One relay that
+// lives unlisted is enough to doubt the provider's whole list.
 func (g *guard) checkNew(c Change) {
 	if c.Action != ActionCreate && c.Action != ActionConfigure {
 		g.object(c.Ref, fmt.Sprintf("%q names no machine", c.Action), "")
@@ -180,8 +181,8 @@ func (g *guard) checkNew(c Change) {
 		return
 	}
 	for _, rec := range g.owned {
-		if nodeOf(rec) == c.Ref.Node && g.orphanAnswers(rec) {
-			g.objectGone(c.Ref, c.Ref.Node)
+		if g.orphanAnswers(rec) {
+			g.objectGone(c.Ref, nodeOf(rec))
 			return
 		}
 	}

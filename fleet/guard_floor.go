@@ -10,10 +10,7 @@ import (
 // checkFloor follows the record set through the plan, in order, and refuses each step
 // that leaves fewer verified relays than the floor, or no record at all.
 func (g *guard) checkFloor(p Plan) {
-	set := make(map[string]bool, len(g.owned))
-	for _, rec := range g.owned {
-		set[rec.Value] = true
-	}
+	set := g.ownedValues()
 	had := len(set)
 	for _, c := range p.Changes() {
 		before := g.countVerified(set)
@@ -39,11 +36,7 @@ func (g *guard) checkFloor(p Plan) {
 // checkRestarts refuses to restart so many verified relays at once that fewer than the
 // floor go on serving.
 func (g *guard) checkRestarts(stage Stage) {
-	set := make(map[string]bool, len(g.owned))
-	for _, rec := range g.owned {
-		set[rec.Value] = true
-	}
-	before := g.countVerified(set)
+	before := g.countVerified(g.ownedValues())
 	serving := 0
 	var last Ref
 	for _, c := range stage.Changes {
@@ -81,10 +74,10 @@ func (g *guard) servesClients(m Machine) bool {
 }
 
 // countVerified counts the relays, by peer ID, of which some address in set is verified.
-func (g *guard) countVerified(set map[string]bool) int {
+func (r *roles) countVerified(set map[string]bool) int {
 	relays := make(map[string]bool)
 	for value := range set {
-		if a, err := dnsaddr.ParseValue(value); err == nil && g.verified(a) {
+		if a, err := dnsaddr.ParseValue(value); err == nil && r.verified(a) {
 			relays[a.PeerID()] = true
 		}
 	}
@@ -94,10 +87,15 @@ func (g *guard) countVerified(set map[string]bool) int {
 // VerifiedPublished counts the relays of ours that are published and were probed as
 // serving, recently enough: what the floor dns.min_relays is compared with.
 func VerifiedPublished(s Spec, st State) int {
-	g := &guard{roles: assign(s, st, Intent{})}
-	set := make(map[string]bool, len(g.owned))
-	for _, rec := range g.owned {
+	r := assign(s, st, Intent{})
+	return r.countVerified(r.ownedValues())
+}
+
+// ownedValues is the set of values of our records.
+func (r *roles) ownedValues() map[string]bool {
+	set := make(map[string]bool, len(r.owned))
+	for _, rec := range r.owned {
 		set[rec.Value] = true
 	}
-	return g.countVerified(set)
+	return set
 }

@@ -138,11 +138,6 @@ func (r *roles) published(m Machine) bool {
 	return p != "" && slices.ContainsFunc(r.owned, func(rec dnsaddr.Record) bool { return peerOf(rec) == p })
 }
 
-// recordOf finds the record of ours with this address.
-func (r *roles) recordOf(a dnsaddr.Addr) (dnsaddr.Record, bool) {
-	return findRecord(r.owned, a.Value())
-}
-
 // verified reports whether a was probed as serving, recently enough.
 func (r *roles) verified(a dnsaddr.Addr) bool { return verifiedAt(r.spec, r.state, a) }
 

@@ -120,7 +120,7 @@ type Relay struct {
 	Config       string    `json:"config"`       // text of its configuration file
 	Peers        []string  `json:"peers"`        // fleet-peers.txt, sorted
 	Draining     bool      `json:"draining"`     // the drain mark is there
-	Reservations int       `json:"reservations"` // held now
+	Reservations int       `json:"reservations"` // held now; -1: the relay runs and does not say
 	Restarted    time.Time `json:"restarted"`    // when fleetctl last restarted it while it served; zero: never
 	Warnings     []string  `json:"warnings"`     // what the operator should know: a census set aside
 }

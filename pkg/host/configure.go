@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/relayfleet/fleetctl/fleet"
+	"github.com/relayfleet/fleetctl/stats"
 )
 
 // work is what a box needs to become what it should be.
@@ -87,7 +88,7 @@ func (h *Hosts) Configure(ctx context.Context, m fleet.Machine, config string, r
 
 // running is the SHA-256 of the process, "" if there is none or it does not say so.
 func (r readings) running() string {
-	var v versionBody
+	var v stats.Version
 	if !r.unit.runs() || r.version.decode(pathVersion, &v) != nil || !hex64.MatchString(v.SHA256) {
 		return ""
 	}

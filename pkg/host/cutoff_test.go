@@ -156,4 +156,3 @@ func put(t *testing.T, fake *hosttest.Fake, m fleet.Machine, path, text string) 
 func census(key string, count, first, last int64) string {
 	return fmt.Sprintf(`[{"peer_pubkey":%q,"last_peer_id":"","first_seen_at":%d,"last_seen_at":%d,"tier":"edge","address_type":"other","connection_count":%d,"later":"kept"}]`, key, first, last, count)
 }
-

@@ -14,6 +14,7 @@ import (
 
 	"github.com/relayfleet/fleetctl/fleet"
 	"github.com/relayfleet/fleetctl/pkg/sshx"
+	"github.com/relayfleet/fleetctl/stats"
 )
 
 // Bounds of the small files on a box.
@@ -191,27 +192,14 @@ func parsePeers(body string) []string {
 	return slices.Compact(peers)
 }
 
-// readyBody, versionBody and reservationsBody are the parts of the daemon's answers
-// that fleetctl reads.
-type (
-	readyBody struct {
-		Ready    bool     `json:"ready"`
-		Draining bool     `json:"draining"`
-		Reason   string   `json:"reason"`
-		Warnings []string `json:"warnings"`
-	}
-	versionBody struct {
-		Version string `json:"version"`
-		SHA256  string `json:"sha256"`
-		PeerID  string `json:"peer_id"`
-	}
-	reservationsBody struct {
-		Active *int `json:"active"`
-	}
-)
+// heldBody is the part of the answer to /api/reservations that fleetctl reads. A
+// number that is not there is no zero.
+type heldBody struct {
+	Active *int `json:"active"`
+}
 
 // readiness reads the answer to /readyz: whether the relay serves, and why not.
-func readiness(a answer) (body readyBody, ok bool, reason string) {
+func readiness(a answer) (body stats.Ready, ok bool, reason string) {
 	if a.status == http.StatusServiceUnavailable {
 		a.status = http.StatusOK // "no" is an answer, too
 		if err := a.decode(pathReady, &body); err != nil {

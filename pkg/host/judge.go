@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/relayfleet/fleetctl/fleet"
+	"github.com/relayfleet/fleetctl/stats"
 )
 
 const (
@@ -73,7 +74,7 @@ func (r readings) judgeRunning(out *fleet.Relay, warn func(string, ...any)) {
 	for _, w := range ready.Warnings {
 		warn("%s", clean(w, 300))
 	}
-	var version versionBody
+	var version stats.Version
 	if err := r.version.decode(pathVersion, &version); err != nil {
 		warn("%v", err)
 	}
@@ -107,7 +108,7 @@ func (r readings) agreed(known, said string, warn func(string, ...any)) string {
 
 // held is how many reservations the daemon holds, -1 if it does not say so.
 func (r readings) held(warn func(string, ...any)) int {
-	var body reservationsBody
+	var body heldBody
 	if err := r.reservations.decode(pathReservations, &body); err != nil {
 		warn("%v", err)
 		return -1

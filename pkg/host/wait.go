@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"strings"
 	"time"
+
+	"github.com/relayfleet/fleetctl/stats"
 )
 
 const (
@@ -126,7 +128,7 @@ var errOtherBinary = errors.New("the box runs another binary than the one that w
 func (b box) assertRuns(ctx context.Context, sha256 string) error {
 	api := b.api()
 	defer api.close()
-	var v versionBody
+	var v stats.Version
 	if err := api.get(ctx, pathVersion, apiLimit).decode(pathVersion, &v); err != nil {
 		return fmt.Errorf("check which binary runs: %w", err)
 	}

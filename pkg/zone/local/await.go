@@ -1,0 +1,89 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// awaitEvery is how often a server that does not answer yet is asked again.
+const awaitEvery = 20 * time.Millisecond
+
+// await returns when the server answers with f, or with what was written after it.
+func (z *Zone) await(ctx context.Context, name string, f file) error {
+	limit, cancel := context.WithTimeout(ctx, z.patience)
+	defer cancel()
+	for {
+		err := z.served(limit, name, f)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-limit.Done():
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			return &hinted{fmt.Errorf("%w: %w", ErrNotServed, err), "run fleetctl up: it starts the zone's server"}
+		case <-time.After(awaitEvery):
+		}
+	}
+}
+
+// served says why the server does not answer with f.
+func (z *Zone) served(ctx context.Context, name string, f file) error {
+	port, err := readPort(z.dir)
+	if err != nil {
+		return err
+	}
+	server := hostPort(port)
+	serial, err := askSerial(ctx, server, z.apex, f.ID)
+	if err != nil {
+		return err
+	}
+	if serial < f.Serial {
+		return fmt.Errorf("%s answers with serial %d, want %d", server, serial, f.Serial)
+	}
+	got, _, err := Resolve(ctx, server, name)
+	if err != nil {
+		return err
+	}
+	if serial, err = askSerial(ctx, server, z.apex, f.ID); err != nil || serial != f.Serial {
+		return err // somebody wrote after us
+	}
+	want := []string{}
+	for _, r := range f.at(name) {
+		want = append(want, r.Value)
+	}
+	if want = slices.Compact(want); !slices.Equal(got, want) {
+		return fmt.Errorf("%s answers with %d records, want %d", server, len(got), len(want))
+	}
+	return nil
+}
+
+// askSerial asks a server for the serial of the zone with this ID, and so whether it
+// serves that zone.
+func askSerial(ctx context.Context, server, apex, id string) (uint32, error) {
+	m, err := ask(ctx, server, apex, dns.TypeSOA)
+	if err != nil {
+		return 0, fmt.Errorf("nothing answers at %s: %w", server, err)
+	}
+	if m.Rcode != dns.RcodeSuccess || !m.Authoritative {
+		return 0, fmt.Errorf("%s does not serve %s: it answers %s", server, apex, dns.RcodeToString[m.Rcode])
+	}
+	for _, rr := range m.Answer {
+		soa, ok := rr.(*dns.SOA)
+		if !ok {
+			continue
+		}
+		if !strings.EqualFold(soa.Mbox, mailbox(id, apex)) {
+			return 0, fmt.Errorf("%s serves another zone of %s", server, apex)
+		}
+		return soa.Serial, nil
+	}
+	return 0, errors.New(server + " answers without a SOA record")
+}

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/relayfleet/fleetctl/stats"
 )
 
 const (
@@ -67,7 +69,7 @@ func (r *Relay) handler() http.Handler {
 	slots := make(chan struct{}, newAtOnce)
 	oldPaths := map[string]func(*http.Request) any{
 		"/api/stats":            func(*http.Request) any { return r.report(time.Now()) },
-		"/api/bootstrap/census": func(*http.Request) any { return r.census(time.Now()) },
+		"/api/bootstrap/census": func(*http.Request) any { return r.ledger.census(time.Now()) },
 		"/api/peers":            func(*http.Request) any { return r.peers() },
 	}
 	newPaths := map[string]func(*http.Request) any{
@@ -150,9 +152,9 @@ func writeJSON(w http.ResponseWriter, status int, content any) {
 }
 
 // version is the answer of /api/version.
-func (r *Relay) version() Version {
+func (r *Relay) version() stats.Version {
 	started := r.started.UTC().Truncate(time.Second)
-	return Version{
+	return stats.Version{
 		Version: r.self.version, Revision: r.self.revision, Go: runtime.Version(), SHA256: r.self.sha256(),
 		PeerID: r.id.ID.String(), StartedAt: &started, Agent: r.cfg.agent(),
 	}

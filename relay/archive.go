@@ -2,7 +2,6 @@ package relay
 
 import (
 	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,8 +21,9 @@ type archive struct {
 	ledger *ledger
 	log    *slog.Logger
 
-	writing sync.Mutex   // one flush at a time
-	written atomic.Int64 // UNIX seconds of the last flush; 0 = never
+	writing sync.Mutex                   // one flush at a time; guards onDisk
+	onDisk  map[string][sha256.Size]byte // by file: what was written last
+	written atomic.Int64                 // UNIX seconds of the last flush; 0 = never
 
 	mu       sync.Mutex
 	warnings map[string]string // by file; for /readyz
@@ -32,7 +32,7 @@ type archive struct {
 }
 
 func newArchive(dir string, l *ledger, log *slog.Logger) *archive {
-	return &archive{dir: dir, ledger: l, log: log, warnings: make(map[string]string), sealed: make(map[string]bool)}
+	return &archive{dir: dir, ledger: l, log: log, onDisk: make(map[string][sha256.Size]byte), warnings: make(map[string]string), sealed: make(map[string]bool)}
 }
 
 // load reads both files. A damaged one is set aside and named in the warnings; what
@@ -50,7 +50,7 @@ func (a *archive) load(now time.Time) {
 	text, err = readBounded(filepath.Join(a.dir, censusFile), maxCensusBytes)
 	if err == nil {
 		entries, bad, parseErr := parseCensus(text, now)
-		a.ledger.merge(entries, "")
+		a.ledger.merge(entries)
 		err = errors.Join(bad, parseErr)
 	}
 	a.setAside(censusFile, err, now)
@@ -105,12 +105,17 @@ func (a *archive) write(name string, content any) error {
 		return nil
 	}
 	text, err := json.Marshal(content)
-	if err == nil {
-		err = replaceFile(filepath.Join(a.dir, name), append(text, '\n'))
-	}
 	if err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
+	path, digest := filepath.Join(a.dir, name), sha256.Sum256(text)
+	if a.onDisk[name] == digest && exists(path) {
+		return nil
+	}
+	if err := replaceFile(path, append(text, '\n')); err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	a.onDisk[name] = digest
 	return nil
 }
 
@@ -130,15 +135,13 @@ func (a *archive) takeImport(now time.Time) (bool, error) {
 		a.setAside(importFile, err, now)
 		return true, nil
 	}
-	digest := sha256.Sum256(text)
-	fresh := a.ledger.merge(entries, hex.EncodeToString(digest[:]))
-	if fresh {
-		// Both files are on disk before the import goes: a crash in between finds its digest.
-		if err := a.flush(now); err != nil {
-			return true, fmt.Errorf("import: %w", err)
-		}
+	a.ledger.merge(entries)
+	// Ours is on disk before the import goes: after a crash in between it is merged
+	// again, which changes nothing.
+	if err := a.flush(now); err != nil {
+		return true, fmt.Errorf("import: %w", err)
 	}
-	a.log.Info("census merged", slog.Int("peers", len(entries)), slog.Bool("seen_before", !fresh))
+	a.log.Info("census merged", slog.Int("peers", len(entries)))
 	if bad != nil {
 		a.setAside(importFile, bad, now)
 		return true, nil

@@ -14,11 +14,13 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
+
+	"github.com/relayfleet/fleetctl/stats"
 )
 
 const (
-	maxCensusBytes   = 256 << 20
-	maxCensusEntries = 250_000 // about 100 MB; the longest unseen is forgotten first
+	maxCensusBytes   = 128 << 20
+	maxCensusEntries = 250_000 // then the longest unseen is forgotten first
 	maxTierBytes     = 32
 	maxKeyRawBytes   = 2048 // an RSA key of 8192 bits is smaller
 )
@@ -26,7 +28,7 @@ const (
 // parseCensus reads the text of bootnode-peers.json. A text that is no array is an
 // error. Entries that make no sense are left out, and the first reason is returned
 // beside the rest, so that the caller sets the original aside.
-func parseCensus(text []byte, now time.Time) (entries []censusEntry, bad error, err error) {
+func parseCensus(text []byte, now time.Time) (entries []stats.CensusEntry, bad error, err error) {
 	var raw []json.RawMessage
 	if err := json.Unmarshal(text, &raw); err != nil {
 		return nil, nil, err
@@ -36,7 +38,7 @@ func parseCensus(text []byte, now time.Time) (entries []censusEntry, bad error, 
 	}
 	count := 0
 	for i, one := range raw {
-		var e censusEntry
+		var e stats.CensusEntry
 		err := json.Unmarshal(one, &e)
 		if err == nil {
 			err = checkEntry(&e, now)
@@ -57,7 +59,7 @@ func parseCensus(text []byte, now time.Time) (entries []censusEntry, bad error, 
 
 // checkEntry refuses what no relay would have written, and brings the rest into
 // shape: times are not in the future and in order, tiers are short words.
-func checkEntry(e *censusEntry, now time.Time) error {
+func checkEntry(e *stats.CensusEntry, now time.Time) error {
 	key, err := base64.StdEncoding.DecodeString(e.PeerPubkey)
 	if err != nil || len(key) == 0 || len(key) > maxKeyRawBytes {
 		return errors.New("peer_pubkey is no public key in base64")
@@ -99,13 +101,8 @@ func tierWord(text string) string {
 	return text
 }
 
-// addressKinds are the address types of the reports.
-func addressKinds() []string {
-	return []string{"ipv4_public", "ipv4_private", "ipv6", "relay", "dns", "other"}
-}
-
 func addressWord(text string) string {
-	for _, kind := range addressKinds() {
+	for _, kind := range stats.AddressTypes() {
 		if text == kind {
 			return kind
 		}

@@ -11,22 +11,18 @@ import (
 // minutesKept is how many minutes with joins or leaves are remembered.
 const minutesKept = 60
 
-// importsKept is how many merged census files are remembered by their digest.
-const importsKept = 64
-
 // counters is what survives a restart beside the census: <state>/relay-counters.json.
 // All of it was counted at the server, without the fleet's own relays and probes.
 type counters struct {
-	Version      int      `json:"version"` // 1
-	Joined       uint64   `json:"joined"`
-	Left         uint64   `json:"left"`
-	Peak         int      `json:"peak"`      // users connected at once
-	Forgotten    uint64   `json:"forgotten"` // peers that the census had to drop
-	Reservations uint64   `json:"reservations"`
-	Circuits     uint64   `json:"circuits"`
-	Joins        minutes  `json:"joins_per_minute"`
-	Leaves       minutes  `json:"leaves_per_minute"`
-	Imported     []string `json:"imported"` // SHA-256 of merged census files
+	Version      int     `json:"version"` // 1
+	Joined       uint64  `json:"joined"`
+	Left         uint64  `json:"left"`
+	Peak         int     `json:"peak"`      // users connected at once
+	Forgotten    uint64  `json:"forgotten"` // peers that the census had to drop
+	Reservations uint64  `json:"reservations"`
+	Circuits     uint64  `json:"circuits"`
+	Joins        minutes `json:"joins_per_minute"`
+	Leaves       minutes `json:"leaves_per_minute"`
 }
 
 // minutes are the newest minutes that saw something: [start in UNIX seconds, count].
@@ -70,19 +66,11 @@ func parseCounters(text []byte) (counters, error) {
 	if c.Version != 1 {
 		return counters{}, fmt.Errorf("version %d: accepted is 1", c.Version)
 	}
-	if c.Peak < 0 || len(c.Imported) > importsKept {
-		return counters{}, errors.New("a number is out of its range")
+	if c.Peak < 0 {
+		return counters{}, fmt.Errorf("peak %d", c.Peak)
 	}
 	if err := errors.Join(c.Joins.check(), c.Leaves.check()); err != nil {
 		return counters{}, err
 	}
 	return c, nil
-}
-
-// imported remembers a merged census file.
-func (c *counters) imported(digest string) {
-	c.Imported = append(c.Imported, digest)
-	if over := len(c.Imported) - importsKept; over > 0 {
-		c.Imported = slices.Delete(c.Imported, 0, over)
-	}
 }

@@ -47,6 +47,10 @@ func (r *Relay) take(h host.Host, e any, now time.Time) {
 			return
 		}
 	case event.EvtPeerIdentificationCompleted:
+		// The bus does not promise that the connection was told first.
+		if c := e.Conn; c != nil && h.Network().Connectedness(e.Peer) == network.Connected {
+			r.ledger.connected(e.Peer, c.RemotePublicKey(), c.RemoteMultiaddr(), now)
+		}
 		r.ledger.identified(e.Peer, e.AgentVersion, e.Protocols, now)
 	case event.EvtPeerIdentificationFailed:
 		if h.Network().Connectedness(e.Peer) == network.Connected {

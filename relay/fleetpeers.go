@@ -16,7 +16,6 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/libp2p/go-libp2p/core/peerstore"
 	ma "github.com/multiformats/go-multiaddr"
 )
 
@@ -137,8 +136,6 @@ func (f *fleetPeers) dial(ctx context.Context, h host.Host, now time.Time) {
 	defer waiting.Wait()
 	slots := make(chan struct{}, 8)
 	for _, info := range f.due(h, now) {
-		h.ConnManager().Protect(info.ID, fleetTag)
-		h.Peerstore().AddAddrs(info.ID, info.Addrs, peerstore.ConnectedAddrTTL)
 		waiting.Go(func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
@@ -156,6 +153,7 @@ func (f *fleetPeers) due(h host.Host, now time.Time) []peer.AddrInfo {
 	defer f.mu.Unlock()
 	var due []peer.AddrInfo
 	for _, info := range f.infos {
+		h.ConnManager().Protect(info.ID, fleetTag) // it may have dialled us
 		if h.Network().Connectedness(info.ID) == network.Connected || now.Sub(f.tried[info.ID]) < redialAfter {
 			continue
 		}

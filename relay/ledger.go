@@ -10,6 +10,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/proto"
 	ma "github.com/multiformats/go-multiaddr"
+
+	"github.com/relayfleet/fleetctl/stats"
 )
 
 // probeAgent begins the agent string of fleetctl's probes.
@@ -130,7 +132,7 @@ func (l *ledger) join(p peer.ID, s *session, now time.Time) {
 		l.firstPeer = max(time.Millisecond, now.Sub(l.started))
 	}
 	if s.key != "" {
-		l.counters.Forgotten += l.registry.seen(censusEntry{
+		l.counters.Forgotten += l.registry.seen(stats.CensusEntry{
 			PeerPubkey: s.key, LastPeerID: p.String(), Tier: s.tier, AddressType: s.addrType,
 		}, now)
 	}

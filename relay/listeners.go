@@ -7,16 +7,9 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/network"
 	ma "github.com/multiformats/go-multiaddr"
-)
 
-// Listener is one listen address of the configuration and what became of it.
-type Listener struct {
-	Address   string `json:"address"`   // as configured
-	Transport string `json:"transport"` // tcp, quic-v1 or ws
-	Up        bool   `json:"up"`
-	Bound     string `json:"bound,omitempty"` // with the real port
-	Error     string `json:"error,omitempty"`
-}
+	"github.com/relayfleet/fleetctl/stats"
+)
 
 // listeners brings every wished address up by itself: libp2p's own start succeeds as
 // soon as one of them does, and hides the others.
@@ -68,12 +61,12 @@ func (l *listeners) open(n network.Network) {
 }
 
 // view lists the listeners in the order of the configuration.
-func (l *listeners) view() []Listener {
+func (l *listeners) view() []stats.Listener {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	views := make([]Listener, len(l.wished))
+	views := make([]stats.Listener, len(l.wished))
 	for i, addr := range l.wished {
-		views[i] = Listener{Address: addr.String(), Transport: transportOf(addr), Up: l.bound[i] != nil}
+		views[i] = stats.Listener{Address: addr.String(), Transport: transportOf(addr), Up: l.bound[i] != nil}
 		if l.bound[i] != nil {
 			views[i].Bound = l.bound[i].String()
 		}

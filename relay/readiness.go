@@ -2,21 +2,13 @@ package relay
 
 import (
 	"fmt"
-	"time"
+
+	"github.com/relayfleet/fleetctl/stats"
 )
 
-// Readiness is the answer of /readyz. A JSON shape that only grows.
-type Readiness struct {
-	Ready     bool       `json:"ready"`
-	Reason    string     `json:"reason"` // why not; empty when ready
-	Draining  bool       `json:"draining"`
-	Warnings  []string   `json:"warnings"` // damaged files, unreadable lines
-	Listeners []Listener `json:"listeners"`
-}
-
 // readiness says whether the relay can serve a newcomer.
-func (r *Relay) readiness() Readiness {
-	ready := Readiness{Warnings: append([]string{}, r.archive.complaints()...), Listeners: r.wished.view()}
+func (r *Relay) readiness() stats.Ready {
+	ready := stats.Ready{Warnings: append([]string{}, r.archive.complaints()...), Listeners: r.wished.view()}
 	ready.Warnings = append(ready.Warnings, r.fleet.complaints()...)
 	h, hop := r.hosted()
 	if h != nil {
@@ -27,7 +19,7 @@ func (r *Relay) readiness() Readiness {
 	return ready
 }
 
-func (r *Relay) reason(hosted bool, ready Readiness) string {
+func (r *Relay) reason(hosted bool, ready stats.Ready) string {
 	if !hosted {
 		return "starting"
 	}
@@ -43,15 +35,4 @@ func (r *Relay) reason(hosted bool, ready Readiness) string {
 		return "draining"
 	}
 	return ""
-}
-
-// Version is the answer of /api/version and of `relay version -o json`.
-type Version struct {
-	Version   string     `json:"version"`
-	Revision  string     `json:"revision"`
-	Go        string     `json:"go"`
-	SHA256    string     `json:"sha256"` // of the executable that runs, taken at its start; empty if unreadable
-	PeerID    string     `json:"peer_id,omitempty"`
-	StartedAt *time.Time `json:"started_at,omitempty"`
-	Agent     string     `json:"agent,omitempty"`
 }

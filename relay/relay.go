@@ -201,6 +201,9 @@ func (r *Relay) start() (s *stack, err error) {
 		draining: exists(filepath.Join(r.cfg.State, drainFile)),
 		granted: func(p peer.ID, until uint64) {
 			r.ledger.granted(p, time.Unix(int64(until), 0), time.Now()) //nolint:gosec // our own clock
+			if s.host.Network().Connectedness(p) != network.Connected {
+				r.ledger.released(p) // it left before the answer was out
+			}
 		},
 		circuit: r.ledger.circuitOpened,
 	}

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/relayfleet/fleetctl/stats"
 )
 
 // figures is the ledger at one time, for the reports.
@@ -27,7 +29,7 @@ func (l *ledger) figures() figures {
 		users: l.users, firstPeer: l.firstPeer, addressTypes: make(map[string]int),
 		lifetime: uint64(len(l.registry.entries)) + l.counters.Forgotten,
 	}
-	for _, kind := range addressKinds() {
+	for _, kind := range stats.AddressTypes() {
 		f.addressTypes[kind] = 0
 	}
 	for _, s := range l.sessions {
@@ -49,13 +51,12 @@ func (l *ledger) figures() figures {
 func (l *ledger) saved() counters {
 	c := l.counters
 	c.Joins, c.Leaves = slices.Clone(c.Joins), slices.Clone(c.Leaves)
-	c.Imported = slices.Clone(c.Imported)
 	return c
 }
 
 // survey is what is written to disk: the census and the counters of one moment.
 // Users that are connected are seen now.
-func (l *ledger) survey(now time.Time) ([]censusEntry, counters) {
+func (l *ledger) survey(now time.Time) ([]stats.CensusEntry, counters) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, s := range l.sessions {
@@ -66,7 +67,8 @@ func (l *ledger) survey(now time.Time) ([]censusEntry, counters) {
 	return l.registry.list(), l.saved()
 }
 
-func (l *ledger) census(now time.Time) census {
+// census is the answer of /api/bootstrap/census.
+func (l *ledger) census(now time.Time) stats.Census {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, s := range l.sessions {
@@ -74,47 +76,36 @@ func (l *ledger) census(now time.Time) census {
 			l.registry.touch(s.key, now)
 		}
 	}
-	return l.registry.summary(now)
+	c := l.registry.summary(now)
+	c.LifetimeUniquePeers += l.counters.Forgotten
+	return c
 }
 
-// merge takes the entries of another census in, once per digest. The fleet's own
-// relays stay out.
-func (l *ledger) merge(entries []censusEntry, digest string) bool {
+// merge takes the entries of another census in. The fleet's own relays stay out.
+// Merging the same ones again changes nothing.
+func (l *ledger) merge(entries []stats.CensusEntry) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if digest != "" {
-		if slices.Contains(l.counters.Imported, digest) {
-			return false
-		}
-		l.counters.imported(digest)
-	}
 	ours := make(map[string]bool)
 	for p := range l.fleet {
 		if key, err := publicKey(p, nil); err == nil {
 			ours[key] = true
 		}
 	}
-	entries = slices.DeleteFunc(entries, func(e censusEntry) bool { return ours[e.PeerPubkey] })
+	entries = slices.DeleteFunc(entries, func(e stats.CensusEntry) bool { return ours[e.PeerPubkey] })
 	l.counters.Forgotten += l.registry.merge(entries)
-	return true
-}
-
-// Reservation is one peer that holds a slot.
-type Reservation struct {
-	Peer      string `json:"peer"`
-	ExpiresAt int64  `json:"expires_at,omitempty"` // UNIX seconds
 }
 
 // reservations counts those that have not expired and lists the first of them, by peer ID.
-func (l *ledger) reservations(now time.Time, most int) (int, []Reservation) {
+func (l *ledger) reservations(now time.Time, most int) (int, []stats.Reservation) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	maps.DeleteFunc(l.reservation, func(_ peer.ID, until time.Time) bool { return !until.After(now) })
-	list := make([]Reservation, 0, len(l.reservation))
+	list := make([]stats.Reservation, 0, len(l.reservation))
 	for p, until := range l.reservation {
-		list = append(list, Reservation{Peer: p.String(), ExpiresAt: until.Unix()})
+		list = append(list, stats.Reservation{Peer: p.String(), ExpiresAt: until.Unix()})
 	}
-	slices.SortFunc(list, func(a, b Reservation) int { return cmp.Compare(a.Peer, b.Peer) })
+	slices.SortFunc(list, func(a, b stats.Reservation) int { return cmp.Compare(a.Peer, b.Peer) })
 	return len(list), list[:min(len(list), most)]
 }
 

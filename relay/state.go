@@ -49,7 +49,7 @@ func lockState(dir string) (*flock.Flock, error) {
 	lock := flock.New(path, flock.SetPermissions(0o600))
 	got, err := lock.TryLock()
 	if err != nil {
-		return nil, fmt.Errorf("lock: %w", err)
+		return nil, hint(fmt.Errorf("lock: %w", err), "let the relay's user write in "+dir)
 	}
 	if !got {
 		holder, _ := readBounded(path, 32)
@@ -59,10 +59,9 @@ func lockState(dir string) (*flock.Flock, error) {
 		}
 		return nil, hint(err, "stop the other relay, or give this one a state directory of its own")
 	}
-	// The number is for people; the lock itself is the kernel's.
-	if err := os.WriteFile(path, []byte(strconv.Itoa(os.Getpid())), 0o600); err != nil {
-		return nil, errors.Join(fmt.Errorf("lock: %w", err), lock.Close())
-	}
+	// The number is for people, the lock itself is the kernel's: a full disk is no reason
+	// not to serve.
+	_ = os.WriteFile(path, []byte(strconv.Itoa(os.Getpid())), 0o600)
 	return lock, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -51,6 +52,9 @@ func (c Config) checkAddresses() error {
 	for i, text := range c.Listen {
 		if _, err := parseListen(text); err != nil {
 			errs = append(errs, fmt.Errorf("listen[%d]: %w", i, err))
+		}
+		if slices.Index(c.Listen, text) != i {
+			errs = append(errs, fmt.Errorf("listen[%d]: %s: named twice", i, text))
 		}
 	}
 	for i, text := range c.Announce {

@@ -7,6 +7,8 @@ import (
 	"os"
 	"runtime"
 	"sync"
+
+	"github.com/relayfleet/fleetctl/stats"
 )
 
 // release is the program that runs. Its digest is computed when first asked for, from
@@ -50,6 +52,6 @@ func executableDigest() string {
 }
 
 // ThisProgram is the version of the running program, without a relay.
-func ThisProgram(version, revision string) Version {
-	return Version{Version: version, Revision: revision, Go: runtime.Version(), SHA256: executableDigest()}
+func ThisProgram(version, revision string) stats.Version {
+	return stats.Version{Version: version, Revision: revision, Go: runtime.Version(), SHA256: executableDigest()}
 }

@@ -4,32 +4,34 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
+
+	"github.com/relayfleet/fleetctl/stats"
 )
 
 // report is the answer of /api/stats. What a relay cannot see, hole punches above
 // all, is null. It takes part in no topics and serves no skills: those are empty.
-func (r *Relay) report(now time.Time) statsReport {
+func (r *Relay) report(now time.Time) stats.Report {
 	f := r.ledger.figures()
-	report := statsReport{
-		PeerID:                    r.id.ID.String(),
-		ConnectedPeers:            f.users,
-		UptimeSecs:                uint64(max(0, now.Sub(r.started)) / time.Second),
-		SubscribedTopics:          []string{},
-		ListenAddrs:               r.listenAddrs(),
-		PeakConcurrentPeers:       f.counters.Peak,
-		LifetimeUniquePeerIDs:     f.lifetime,
-		PeersJoinedTotal:          f.counters.Joined,
-		PeersLeftTotal:            f.counters.Left,
-		JoinsPerMinute:            append(minutes{}, f.counters.Joins...),
-		LeavesPerMinute:           append(minutes{}, f.counters.Leaves...),
-		MeshPeersPerTopic:         map[string]int{},
-		RoutingTableSize:          r.routingTableSize(),
-		AddressTypes:              f.addressTypes,
-		RelayReservationsAccepted: f.counters.Reservations,
-		RelayCircuitsEstablished:  f.counters.Circuits,
-		NATStatus:                 r.natStatus(),
-		BytesReceivedPerTopic:     map[string]int{},
-		BytesPublishedPerTopic:    map[string]int{},
+	report := stats.Report{
+		PeerID:                r.id.ID.String(),
+		ConnectedPeers:        f.users,
+		UptimeSecs:            uint64(max(0, now.Sub(r.started)) / time.Second),
+		SubscribedTopics:      []string{},
+		ListenAddrs:           r.listenAddrs(),
+		PeakConcurrentPeers:   f.counters.Peak,
+		LifetimeUniquePeerIDs: f.lifetime,
+		PeersJoinedTotal:      f.counters.Joined,
+		PeersLeftTotal:        f.counters.Left,
+		JoinsPerMinute:        append([][2]int64{}, f.counters.Joins...),
+		LeavesPerMinute:       append([][2]int64{}, f.counters.Leaves...),
+		MeshPeersPerTopic:     map[string]int{},
+		RoutingTableSize:      r.routingTableSize(),
+		AddressTypes:          f.addressTypes,
+		RelayReservations:     f.counters.Reservations,
+		RelayCircuits:         f.counters.Circuits,
+		NATStatus:             r.natStatus(),
+		BytesReceivedTopic:    map[string]uint64{},
+		BytesPublishedTopic:   map[string]uint64{},
 	}
 	if f.firstPeer > 0 {
 		ms := uint64(f.firstPeer / time.Millisecond)
@@ -70,15 +72,6 @@ func (r *Relay) listenAddrs() []string {
 	return addrs
 }
 
-// census is the answer of /api/bootstrap/census.
-func (r *Relay) census(now time.Time) censusReport {
-	c := r.ledger.census(now)
-	return censusReport{
-		Enabled: true, LifetimeUniquePeers: uint64(c.all), ActiveLast24h: uint64(c.day), ActiveLast7d: uint64(c.week),
-		ByTier: c.byTier, ByAddressType: c.byAddress, GeneratedAt: now.Unix(),
-	}
-}
-
 // peersView is the answer of /api/peers: the users, without the fleet's own relays
 // and probes.
 type peersView struct {
@@ -92,17 +85,9 @@ func (r *Relay) peers() peersView {
 	return peersView{PeerID: r.id.ID.String(), ConnectedPeers: users, PeerDetails: details}
 }
 
-// reservationsView is the answer of /api/reservations.
-type reservationsView struct {
-	Active       int           `json:"active"`
-	Draining     bool          `json:"draining"`
-	Circuits     int64         `json:"circuits"`
-	Reservations []Reservation `json:"reservations"` // at most 1000
-}
-
-func (r *Relay) reservations(now time.Time) reservationsView {
+func (r *Relay) reservations(now time.Time) stats.Reservations {
 	active, list := r.ledger.reservations(now, mostListed)
-	v := reservationsView{Active: active, Circuits: r.tracer.open.Load(), Reservations: list}
+	v := stats.Reservations{Active: active, Circuits: r.tracer.open.Load(), Reservations: list}
 	if _, hop := r.hosted(); hop != nil {
 		v.Draining = hop.isDraining()
 	}

@@ -1,0 +1,61 @@
+package stats
+
+import "time"
+
+// Snapshot is what a fleet counts at one time. A nil pointer is unknown: null in JSON,
+// never 0. The lists are never nil.
+type Snapshot struct {
+	GeneratedAt         time.Time  `json:"generated_at"`                  // UTC, whole seconds
+	LifetimeUniquePeers *uint64    `json:"lifetime_unique_peers"`         // distinct keys in all registries that were read
+	Connected           *uint64    `json:"sum_connected_across_relays"`   // a peer on two relays counts twice
+	Peak                *uint64    `json:"peak_concurrent_per_relay_max"` // of the relay with the largest
+	HolePunches         HolePunch  `json:"hole_punches"`
+	Reservations        *uint64    `json:"relay_reservations_accepted"` // since each relay's first start
+	Circuits            *uint64    `json:"relay_circuits_established"`  // likewise
+	Relays              []RelayRow `json:"relays"`                      // one for each reading, by region and node
+	Unreachable         []string   `json:"unreachable"`                 // nodes that sent no report, in the order of Relays
+	Partial             bool       `json:"partial"`                     // something is missing in the sums: see the rows
+}
+
+// HolePunch counts hole punches. Relays cannot see how one ended: nil is "not observable".
+type HolePunch struct {
+	Succeeded *uint64 `json:"succeeded"`
+	Failed    *uint64 `json:"failed"`
+}
+
+// Rate is the part of the hole punches that succeeded, 0 to 1; false if there is none
+// to speak of.
+func (h HolePunch) Rate() (float64, bool) {
+	if h.Succeeded == nil || h.Failed == nil || *h.Succeeded+*h.Failed == 0 {
+		return 0, false
+	}
+	return float64(*h.Succeeded) / (float64(*h.Succeeded) + float64(*h.Failed)), true
+}
+
+// Status says how much of a relay was read.
+type Status string
+
+// The statuses of a row.
+const (
+	StatusOK          Status = "ok"
+	StatusPartial     Status = "partial"     // it sent a report, but something is missing or damaged
+	StatusUnreachable Status = "unreachable" // it sent no report
+)
+
+// RelayRow is one relay in a snapshot.
+type RelayRow struct {
+	Region              string    `json:"region"`
+	Node                string    `json:"node"`
+	PeerID              string    `json:"peer_id"` // "" if unknown
+	Status              Status    `json:"status"`
+	Error               string    `json:"error,omitempty"` // why something is missing, on one line
+	Connected           *uint64   `json:"connected"`
+	Peak                *uint64   `json:"peak"`
+	LifetimeUniquePeers *uint64   `json:"lifetime_unique_peers"` // in its registry, without the fleet's relays
+	NATStatus           *string   `json:"nat_status"`
+	HolePunches         HolePunch `json:"hole_punches"`
+	Reservations        *uint64   `json:"relay_reservations_accepted"`
+	Circuits            *uint64   `json:"relay_circuits_established"`
+	UptimeSecs          *uint64   `json:"uptime_secs"`
+	Warnings            []string  `json:"warnings"`
+}

@@ -1,0 +1,60 @@
+# make help lists what there is. Go, make and git are enough for build, demo and test.
+.DEFAULT_GOAL := build
+MAKEFLAGS   += --no-print-directory
+
+# The version is the last tag; without tags or without git it is a development version.
+VERSION  ?= $(or $(shell git describe --tags --match 'v*' --dirty 2>/dev/null),v0.0.0-dev)
+REVISION ?= $(or $(shell git rev-parse --short=12 HEAD 2>/dev/null),unknown)
+LDFLAGS  := -s -w -X main.version=$(VERSION) -X main.revision=$(REVISION)
+
+FUZZTIME ?= 30s
+BENCH    ?= .
+
+GOLANGCI_VERSION    := v2.12.2
+GOLANGCI            ?= bin/tools/golangci-lint-$(GOLANGCI_VERSION)
+GOVULNCHECK_VERSION := v1.1.4
+
+.PHONY: build
+build: ## bin/fleetctl and bin/relay, static
+	@CGO_ENABLED=0 go build -trimpath -ldflags "$(LDFLAGS)" -o bin/ ./cmd/fleetctl ./cmd/relay
+
+.PHONY: demo
+demo: build ## a fleet of three relays on this machine: up, proven, broken, healed, gone
+	@bash testdata/demo/demo.sh
+
+.PHONY: test
+test: build ## every test: race, shuffled, no network, no root, no skips
+	@go run ./testdata/tools/testsum ./...
+
+.PHONY: lint
+lint: $(GOLANGCI) ## golangci-lint with the fences of design, gofmt, shellcheck, vet for other systems
+	@GOLANGCI=$(GOLANGCI) bash testdata/tools/lint.sh
+
+bin/tools/golangci-lint-$(GOLANGCI_VERSION):
+	@echo "installing golangci-lint $(GOLANGCI_VERSION) into bin/tools (about a minute, once)"
+	GOFLAGS= GOBIN="$(CURDIR)/bin/tools" go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+	mv bin/tools/golangci-lint $@
+
+.PHONY: e2e
+e2e: build ## foreign witnesses: ssh, dig, js-libp2p, promtool (Linux)
+	@bash testdata/e2e/run.sh
+
+.PHONY: bench
+bench: ## every benchmark; BENCH=pattern
+	@go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME (30s)
+	@bash testdata/tools/fuzz.sh "$(FUZZTIME)"
+
+.PHONY: vuln
+vuln: ## govulncheck; needs the internet
+	@GOFLAGS= go run golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION) ./...
+
+.PHONY: clean
+clean: ## remove what make made, except tools and a demo that may still run
+	@rm -rf bin/fleetctl bin/relay .e2e testdata/e2e/js/node_modules
+
+.PHONY: help
+help: ## this list
+	@sed -nE 's/^([a-z0-9]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 16

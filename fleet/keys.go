@@ -14,17 +14,35 @@ const MaxNodes = 1000
 // Providers lists what `provider` accepts, the default first.
 func Providers() []string { return []string{"local"} }
 
-// Zones lists what `dns.zone` accepts, the default first.
-func Zones() []string { return []string{"local"} }
+// zoneKind is a kind of DNS host and what it accepts as time to live.
+type zoneKind struct {
+	name           string
+	minTTL, maxTTL time.Duration
+}
 
-// ttlRange is what a zone accepts as time to live.
-func ttlRange(zone string) (least, top time.Duration) {
-	switch zone {
-	case "local":
-		return time.Second, 86400 * time.Second
-	default: // what no zone forbids; an unknown zone is refused by its name
-		return time.Second, 86400 * time.Second
+func zoneKinds() []zoneKind {
+	return []zoneKind{{name: "local", minTTL: time.Second, maxTTL: 24 * time.Hour}}
+}
+
+// zoneOf is the kind with that name. For an unknown one, which is refused by its name,
+// it is the default.
+func zoneOf(name string) zoneKind {
+	kinds := zoneKinds()
+	for _, k := range kinds {
+		if k.name == name {
+			return k
+		}
 	}
+	return kinds[0]
+}
+
+// Zones lists what `dns.zone` accepts, the default first.
+func Zones() []string {
+	names := []string{}
+	for _, k := range zoneKinds() {
+		names = append(names, k.name)
+	}
+	return names
 }
 
 var (
@@ -102,14 +120,14 @@ func limitKeys(l *Limits) group {
 }
 
 func dnsKeys(d *DNSSpec) group {
-	least, top := ttlRange(d.Zone)
+	zone := zoneOf(d.Zone)
 	return group{
 		{name: "zone", doc: "Which DNS host holds the records.",
 			value: text{to: &d.Zone, among: Zones(), want: oneOf(Zones())}},
 		{name: "domain", required: true, doc: "The records stand at _dnsaddr.<domain>; clients are given /dnsaddr/<domain>.",
 			value: text{to: &d.Domain, pattern: domainForm, most: 244, want: "a domain name of two labels or more, in lower case, without _dnsaddr. and without a final dot"}},
 		{name: "ttl", doc: "Time to live of the records, in seconds.",
-			value: seconds{to: &d.TTL, least: least, top: top}},
+			value: seconds{to: &d.TTL, least: zone.minTTL, top: zone.maxTTL}},
 		{name: "min_relays", derived: true, doc: "Verified relays below which nothing may be withdrawn; by default 2, or 1 for a fleet of one.",
 			value: whole[int]{to: &d.MinRelays, least: 1, top: MaxNodes, what: "a number"}},
 		{name: "keep", hidden: true, doc: "Addresses of others that are published at the same name. They are never touched.",

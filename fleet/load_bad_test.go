@@ -103,8 +103,8 @@ func TestLoad_BadInputNamesLineKeyValueAndWhatIsAccepted(t *testing.T) {
 		{"rollout that contradicts", with("rollout: {min_healthy_time: 2m}"), []string{"rollout.min_healthy_time: 2m: want less than rollout.healthy_deadline (1m)"}},
 
 		// Several at once, in the order of the file.
-		{"several", "nmae: a\nnodes: [{region: A}]\ndns: {domain: a.test, ttl: 0}\n", []string{
-			`f:1:1: nmae: "a": unknown key; the nearest known key is name`,
+		{"several", "nane: a\nnodes: [{region: A}]\ndns: {domain: a.test, ttl: 0}\n", []string{
+			`f:1:1: nane: "a": unknown key; the nearest known key is name`,
 			"f:1:1: name: missing", `f:2:10: nodes[0].region: "A"`, "f:3:23: dns.ttl: 0",
 		}},
 	} {

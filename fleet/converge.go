@@ -76,7 +76,7 @@ func (c *convergence) pass(ctx context.Context, st State) (more bool, err error)
 	c.outcome.State, c.outcome.Plan = st, full
 	plan := full.Without(c.behind)
 	if extra := c.shown.Uncovered(plan); len(extra) > 0 {
-		return false, stale(extra)
+		return false, Stale(extra)
 	}
 	if plan.Empty() {
 		return c.idle(ctx, plan)
@@ -139,8 +139,8 @@ func unjoin(err error) []error {
 	return out
 }
 
-// stale is the error of a plan that does not cover what would be done.
-func stale(extra []Change) error {
+// Stale is the error of a plan that does not cover what would be done.
+func Stale(extra []Change) error {
 	names := make([]string, 0, len(extra))
 	for _, c := range extra {
 		names = append(names, strings.TrimSpace(fmt.Sprintf("%s %s %s", c.Action, c.Ref.Node, c.Ref.ID)))

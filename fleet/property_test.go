@@ -184,7 +184,7 @@ func (w *weather) step(name string) {
 	case "relay dies":
 		change(func(b *fleettest.Box) { b.Relay.Active, b.Relay.Ready, b.Relay.Reason = false, false, "killed" })
 	case "machine off":
-		change(func(b *fleettest.Box) { b.Machine.Status, b.Relay.Active, b.Relay.Ready = fleet.StatusStopped, false, false })
+		w.sim.world.SwitchOff(victim.ID)
 	case "hide":
 		w.sim.world.Hidden = true
 		_, _ = w.sim.up()

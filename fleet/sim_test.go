@@ -94,7 +94,7 @@ func (s *sim) records(t interface{ Fatalf(string, ...any) }) (ours, foreign []st
 func (s *sim) serving(values []string) int {
 	n := 0
 	for _, b := range s.world.Boxes() {
-		value := fmt.Sprintf("dnsaddr=/ip4/%s/tcp/%d/p2p/%s", b.Machine.Addrs[0], b.Machine.Ports.TCP, b.Relay.PeerID)
+		value := fmt.Sprintf("dnsaddr=/ip4/%s/tcp/9100/p2p/%s", b.Machine.Addrs[0], b.Relay.PeerID)
 		if b.Relay.Active && !b.Mute && !b.Relay.Draining && b.Machine.Status == fleet.StatusRunning && slices.Contains(values, value) {
 			n++
 		}

@@ -18,12 +18,14 @@ var _ fleet.Hosts = hosts{}
 
 // on runs one effect on a box over its simulated SSH.
 func (h hosts) on(ctx context.Context, call string, m fleet.Machine, effect func(*Box) error) error {
+	running := slices.ContainsFunc(h.w.machines.all(), func(l fleet.Machine) bool {
+		return l.ID == m.ID && l.Status == fleet.StatusRunning
+	})
 	return h.w.call(ctx, call, func() error {
-		b, ok := h.w.boxes[m.ID]
-		if !ok || b.SSHDown || b.Machine.Status != fleet.StatusRunning {
-			return fmt.Errorf("%s: ssh: %w", m.Node, ErrBroken)
+		if b := h.w.box(m.ID); running && !b.SSHDown {
+			return effect(b)
 		}
-		return effect(b)
+		return fmt.Errorf("%s: ssh: %w", m.Node, ErrBroken)
 	})
 }
 

@@ -80,10 +80,7 @@ func (p *Provider) around(ctx context.Context, c Call, effect func() error) erro
 func (p *Provider) Machines(ctx context.Context) ([]fleet.Machine, error) {
 	out := []fleet.Machine{}
 	err := p.do(ctx, Call{Method: "Machines"}, func() error {
-		for _, m := range p.machines {
-			out = append(out, m)
-		}
-		slices.SortFunc(out, func(a, b fleet.Machine) int { return strings.Compare(a.ID, b.ID) })
+		out = p.sorted()
 		if p.List != nil {
 			out = p.List(out)
 		}
@@ -93,6 +90,18 @@ func (p *Provider) Machines(ctx context.Context) ([]fleet.Machine, error) {
 		return nil, err
 	}
 	return out, nil
+}
+
+// all lists what there is, past the hooks.
+func (p *Provider) all() []fleet.Machine {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.sorted()
+}
+
+// sorted lists the machines by ID; the lock is held.
+func (p *Provider) sorted() []fleet.Machine {
+	return slices.SortedFunc(maps.Values(p.machines), func(a, b fleet.Machine) int { return strings.Compare(a.ID, b.ID) })
 }
 
 // Create makes a machine that runs, once for each operation.

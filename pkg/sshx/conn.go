@@ -22,7 +22,7 @@ type conn struct {
 	done     chan struct{} // closed when the connection has ended
 
 	mu    sync.Mutex
-	cause error // why it was ended from here
+	cause error        // why it was ended from here
 	fc    *sftp.Client // the shared SFTP session; nil: none yet
 
 	openFiles chan struct{} // one token: who makes the SFTP session

@@ -214,3 +214,12 @@ func read(t *testing.T, path string) string {
 	}
 	return string(text)
 }
+
+func mustAddr(t *testing.T, text string) ma.Multiaddr {
+	t.Helper()
+	addr, err := ma.NewMultiaddr(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return addr
+}

@@ -37,7 +37,8 @@ func newHost(cfg Config, id Identity, wished *listeners, registry prometheus.Reg
 	options := []libp2p.Option{
 		libp2p.Identity(id.key),
 		libp2p.NoListenAddrs,
-		libp2p.Transport(tcp.NewTCPTransport),
+		// Without SO_REUSEPORT, or a second relay would share the port unnoticed.
+		libp2p.Transport(tcp.NewTCPTransport, tcp.DisableReuseport()),
 		libp2p.Transport(quic.NewTransport),
 		libp2p.Transport(websocket.New),
 		libp2p.ResourceManager(limiter),

@@ -7,6 +7,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/network"
 	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
 
 	"github.com/relayfleet/fleetctl/stats"
 )
@@ -46,7 +47,9 @@ func (l *listeners) open(n network.Network) {
 			}
 			want = l.bound[i]
 		}
-		l.errs[i] = n.Listen(want)
+		if l.errs[i] = untaken(want, before); l.errs[i] == nil {
+			l.errs[i] = n.Listen(want)
+		}
 		if l.errs[i] != nil {
 			l.bound[i] = nil
 			continue
@@ -58,6 +61,24 @@ func (l *listeners) open(n network.Network) {
 			}
 		}
 	}
+}
+
+// untaken binds a TCP port for a moment. libp2p's listener for plain TCP and WebSocket
+// on one port shares it with any other process that shares.
+func untaken(want ma.Multiaddr, ours []ma.Multiaddr) error {
+	if want[1].Protocol().Code != ma.P_TCP {
+		return nil
+	}
+	for _, addr := range ours {
+		if addr[:2].Equal(want[:2]) {
+			return nil
+		}
+	}
+	probe, err := manet.Listen(want[:2])
+	if err != nil {
+		return err
+	}
+	return probe.Close()
 }
 
 // view lists the listeners in the order of the configuration.

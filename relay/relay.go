@@ -159,6 +159,7 @@ func (r *Relay) Run(ctx context.Context) (err error) {
 	workers.Go(func() { r.writeCensus(work) })
 	workers.Go(func() { r.notify(work) })
 	api := r.serveAPI(stack.api)
+	stack.api = nil // the server's from here
 	close(r.up)
 
 	<-ctx.Done()

@@ -226,3 +226,17 @@ func FuzzParseRegistry(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkParseRegistry(b *testing.B) {
+	text, err := json.Marshal(peers(0, 100_000))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	b.SetBytes(int64(len(text)))
+	for b.Loop() {
+		if got, err := ParseRegistry(bytes.NewReader(text), at); err != nil || len(got) != 100_000 {
+			b.Fatalf("got %d entries, %v", len(got), err)
+		}
+	}
+}

@@ -22,7 +22,7 @@ import (
 // Defaults of a [Config].
 const (
 	DefaultTimeout  = 10 * time.Second
-	DefaultParallel = 16
+	DefaultParallel = 32
 )
 
 // perRelay is how many probes of one relay run at once. A stock relay holds 8

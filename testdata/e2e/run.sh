@@ -1,0 +1,181 @@
+#!/usr/bin/env bash
+# Foreign witnesses: programs that share no code with fleetctl use a fleet of three local
+# relays, each in its own way. Linux. What is missing is named and fails the run; nothing
+# is skipped. Traffic stays on loopback (npm ci fetches the packages of js/ once).
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+repo=$PWD
+fleetctl=$repo/bin/fleetctl
+box_user=root # who logs in on a local box
+
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "$repo/testdata/e2e/lib.sh"
+
+need_linux
+need ssh openssh-client
+need sftp openssh-client
+need ssh-keygen openssh-client
+need dig bind9-dnsutils
+need promtool prometheus
+need jq jq
+need npm npm
+need go "the version of go.mod"
+for binary in "$fleetctl" "$repo/bin/relay"; do [ -x "$binary" ] || die "$binary is missing: make build"; done
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/fe2e.XXXXXX")
+export XDG_STATE_HOME=$work/state FLEETCTL_E2E=$work
+state=$XDG_STATE_HOME/fleetctl/e2e
+fleet=$work/e2e
+mkdir -p "$fleet" "$XDG_STATE_HOME"
+cd "$fleet"
+
+cleanup() {
+    local code=$?
+    trap - EXIT
+    if [ -d "$state" ]; then
+        "$fleetctl" down --yes >"$work/down.log" 2>&1 || code=1
+    fi
+    end_marked
+    if [ "$code" = 0 ]; then
+        rm -rf "$work"
+    else
+        echo "e2e: FAILED; what is left to look at: $work" >&2
+    fi
+    exit "$code"
+}
+trap cleanup EXIT
+
+up() {
+    "$fleetctl" init --name e2e >/dev/null
+    "$fleetctl" up --yes >"$work/up.log" 2>&1 || { cat "$work/up.log" >&2; return 1; }
+    "$fleetctl" status -o json >"$work/status.json"
+    jq -e '.relays | length == 3 and all(.[]; .published and .verified)' "$work/status.json" >/dev/null ||
+        { jq . "$work/status.json" >&2; return 1; }
+}
+
+# options for OpenSSH: our files and no other
+ssh_options() {
+    printf '%s\n' -F /dev/null -i "$state/ssh_key" -o IdentitiesOnly=yes -o IdentityAgent=none -o BatchMode=yes \
+        -o StrictHostKeyChecking=yes -o "UserKnownHostsFile=$1" -o GlobalKnownHostsFile=/dev/null -o ConnectTimeout=10 -o LogLevel=ERROR
+}
+
+relays() { jq -r '.relays[] | [.node, .peer_id, .ssh] | @tsv' "$work/status.json"; }
+
+openssh() {
+    local node peer at host port said options
+    mapfile -t options < <(ssh_options "$state/known_hosts")
+    while IFS=$'\t' read -r node peer at <&3; do
+        host=${at%:*} port=${at##*:}
+        host=${host#*@}
+        said=$(ssh "${options[@]}" -p "$port" "$box_user@$host" uname -s -m)
+        [ "$said" = "$(uname -s -m)" ] || { echo "$node: uname said: $said" >&2; return 1; }
+
+        printf 'get /var/lib/relay/peer-id.txt %s\n' "$work/peer-id" |
+            sftp -q "${options[@]}" -P "$port" -b - "$box_user@$host" >/dev/null
+        [ "$(cat "$work/peer-id")" = "$peer" ] || { echo "$node: sftp read another peer ID" >&2; return 1; }
+
+        # What a local box must not do.
+        local code=0
+        ssh "${options[@]}" -p "$port" "$box_user@$host" rm -rf / 2>/dev/null || code=$?
+        [ "$code" = 127 ] || { echo "$node: rm -rf / exited $code, want 127" >&2; return 1; }
+    done 3< <(relays)
+
+    # A host key that is not the pinned one, and a client that nobody knows, end the login.
+    ssh-keygen -q -t ed25519 -N '' -f "$work/stranger"
+    mapfile -t options < <(ssh_options "$work/other_hosts")
+    printf '[%s]:%s %s\n' "$host" "$port" "$(cut -d' ' -f1,2 "$work/stranger.pub")" >"$work/other_hosts"
+    if ssh "${options[@]}" -p "$port" "$box_user@$host" uname >/dev/null 2>&1; then
+        echo "a host key that is not the pinned one was accepted" >&2
+        return 1
+    fi
+    mapfile -t options < <(ssh_options "$state/known_hosts" | sed "s#^$state/ssh_key\$#$work/stranger#")
+    if ssh "${options[@]}" -p "$port" "$box_user@$host" uname >/dev/null 2>&1; then
+        echo "a key that nobody knows was let in" >&2
+        return 1
+    fi
+}
+
+dig_reads_the_zone() {
+    local server host port name how
+    server=$(jq -r .zone.server "$work/status.json")
+    name=$(jq -r .zone.name "$work/status.json")
+    host=${server%:*} port=${server##*:}
+    jq -r '.relays[] | "\"dnsaddr=" + .addresses[0] + "/p2p/" + .peer_id + "\""' "$work/status.json" | sort >"$work/want"
+    for how in +notcp +tcp "+noedns +ignore"; do
+        # shellcheck disable=SC2086 # two options
+        dig +time=3 +tries=2 +short $how -p "$port" "@$host" "$name" TXT | sort >"$work/got"
+        diff -u "$work/want" "$work/got" >&2 || { echo "dig $how: not the relays of status" >&2; return 1; }
+    done
+    dig +time=3 +tries=1 -p "$port" "@$host" "$name" AXFR | grep -q 'Transfer failed' ||
+        { echo "the zone can be transferred" >&2; return 1; }
+}
+
+# promtool reads /metrics through OpenSSH's own tunnel. Series of libp2p have names that it
+# complains about (exit 3); of our own it must not.
+promtool_accepts_metrics() {
+    local node at host port options code
+    mapfile -t options < <(ssh_options "$state/known_hosts")
+    while IFS=$'\t' read -r node _ at <&3; do
+        host=${at%:*} port=${at##*:}
+        host=${host#*@}
+        { printf 'GET /metrics HTTP/1.0\r\nHost: 127.0.0.1:9847\r\n\r\n'; sleep 2; } |
+            ssh "${options[@]}" -W 127.0.0.1:9847 -p "$port" "$box_user@$host" >"$work/answer" || true
+        head -n 1 "$work/answer" | grep -q ' 200 ' || { echo "$node: $(head -n 1 "$work/answer")" >&2; return 1; }
+        sed '1,/^\r$/d' "$work/answer" >"$work/metrics"
+        code=0
+        promtool check metrics <"$work/metrics" >"$work/lint" 2>&1 || code=$?
+        case $code in
+        0) ;;
+        3) ! grep -v '^libp2p_' "$work/lint" >&2 || return 1 ;;
+        *) cat "$work/lint" >&2; return 1 ;;
+        esac
+        grep -q '^relay_' "$work/metrics" || { echo "$node: no series of its own" >&2; return 1; }
+    done 3< <(relays)
+}
+
+js_packages() {
+    cd "$repo/testdata/e2e/js"
+    if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
+        npm ci --no-audit --no-fund --prefer-offline >"$work/npm.log" 2>&1 || { tail -n 20 "$work/npm.log" >&2; return 1; }
+        touch node_modules/.package-lock.json
+    fi
+    case $(node_modules/.bin/node --version) in v22.*) ;; *) echo "not Node 22" >&2; return 1 ;; esac
+}
+
+js_libp2p() {
+    cd "$repo/testdata/e2e/js"
+    node_modules/.bin/node witness.mjs --dns "$(jq -r .zone.server "$work/status.json")" \
+        --domain "$(jq -r '.zone.name | ltrimstr("_dnsaddr.")' "$work/status.json")" --relays 3
+}
+
+nothing_left() {
+    marked >"$work/before"
+    [ -s "$work/before" ] || { echo "no process of the fleet was found: the check would prove nothing" >&2; return 1; }
+    "$fleetctl" down --yes >"$work/down.log" 2>&1 || { cat "$work/down.log" >&2; return 1; }
+    local pid began left=0
+    while read -r pid began; do
+        if [ "$(began "$pid")" = "$began" ]; then
+            echo "still running: $pid $(tr '\0' ' ' <"/proc/$pid/cmdline")" >&2
+            left=1
+        fi
+    done <"$work/before"
+    marked >"$work/after"
+    [ ! -s "$work/after" ] || { echo "running now: $(cat "$work/after")" >&2; left=1; }
+    [ ! -e "$state" ] || { echo "left behind: $state" >&2; left=1; }
+    return $left
+}
+
+kill_points() {
+    cd "$repo"
+    git grep -qE '^//go:build e2e' -- '*_test.go' || { echo "no test has the build tag e2e" >&2; return 1; }
+    go run ./testdata/tools/testsum -tags e2e -count=1 -timeout 20m -run '^TestE2E' ./...
+}
+
+step "fleet up" up
+step "ssh and sftp with the pinned keys" openssh
+step "dig, UDP and TCP" dig_reads_the_zone
+step "promtool check metrics" promtool_accepts_metrics
+step "npm packages" js_packages
+step "js-libp2p" js_libp2p
+step "nothing left running" nothing_left
+step "kill points on real processes" kill_points

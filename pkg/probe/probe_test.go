@@ -133,7 +133,7 @@ func TestProbe_RelayWithoutRoomIsFull(t *testing.T) {
 	rc := relay.DefaultResources()
 	rc.MaxReservations = 0
 	addr := addrOf(t, newRelay(t, "/ip4/127.0.0.1/tcp/0", relay.WithResources(rc)))
-	check(t, New(Config{}), addr, fleet.Full, "reserve", "RESERVATION_REFUSED")
+	check(t, New(Config{}), addr, fleet.Full, "reserve", "refused with RESERVATION_REFUSED (200)")
 }
 
 func TestProbe_RelayWithoutCircuitsLeftIsFull(t *testing.T) {
@@ -151,7 +151,7 @@ func (a acl) AllowConnect(peer.ID, ma.Multiaddr, peer.ID) bool { return a.connec
 
 func TestProbe_RelayThatRefusesIsDraining(t *testing.T) {
 	addr := addrOf(t, newRelay(t, "/ip4/127.0.0.1/tcp/0", relay.WithACL(acl{})))
-	check(t, New(Config{}), addr, fleet.Draining, "reserve", "PERMISSION_DENIED")
+	check(t, New(Config{}), addr, fleet.Draining, "reserve", "refused with PERMISSION_DENIED (202)")
 	addr = addrOf(t, newRelay(t, "/ip4/127.0.0.1/tcp/0", relay.WithACL(acl{reserve: true})))
 	check(t, New(Config{}), addr, fleet.Draining, "relay", "PERMISSION_DENIED")
 }
@@ -172,7 +172,7 @@ func (h hidden) RemoveStreamHandler(protocolID) { h.Host.RemoveStreamHandler("/r
 func TestProbe_RelayThatHidesItselfIsNotServing(t *testing.T) {
 	draining := newPeer(t, "/ip4/127.0.0.1/tcp/0")
 	serve(t, draining, hidden{draining}, relay.WithACL(acl{}))
-	got := check(t, New(Config{}), addrOf(t, draining), fleet.Draining, "reserve", "PERMISSION_DENIED")
+	got := check(t, New(Config{}), addrOf(t, draining), fleet.Draining, "reserve", "refused with PERMISSION_DENIED (202)")
 	if !strings.Contains(got.Steps[2].Err, `"bitterbot/1.0.0/management" does not advertise /libp2p/circuit/relay/0.2.0/hop`) {
 		t.Errorf("identify: got %q", got.Steps[2].Err)
 	}
@@ -267,6 +267,12 @@ func TestProbe_EndedContextIsAnError(t *testing.T) {
 	cancel()
 	if got, err := New(Config{}).Probe(ctx, addr); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %+v, %v, want %v", got, err, context.Canceled)
+	}
+	ctx, cancel = context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	hung := parse(t, fmt.Sprintf("/ip4/127.0.0.1/tcp/%d/p2p/%s", deaf(t), nobody))
+	if got, err := New(Config{}).Probe(ctx, hung); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("in the middle: got %+v, %v, want %v", got, err, context.DeadlineExceeded)
 	}
 	if _, err := New(Config{}).Probe(t.Context(), dnsaddr.Addr{}); err == nil {
 		t.Error("no address: want an error")

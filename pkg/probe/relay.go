@@ -76,6 +76,21 @@ func (r *run) echo(ctx context.Context) error {
 	return nil
 }
 
+// refusedError is go-libp2p's error in fewer words: its own text prints a nil.
+type refusedError struct{ said client.ReservationError }
+
+func (e refusedError) Unwrap() error { return e.said }
+
+func (e refusedError) Error() string {
+	if cause := e.said.Unwrap(); cause != nil {
+		return cause.Error()
+	}
+	if e.said.Status == pbv2.Status_MALFORMED_MESSAGE {
+		return e.said.Reason
+	}
+	return fmt.Sprintf("refused with %s (%d)", e.said.Status, e.said.Status)
+}
+
 // refusal is what a failed reservation means: 200 and 201 no room, 202 no wish, all
 // else no relay.
 func refusal(err error) fleet.Verdict {

@@ -165,6 +165,10 @@ func (r *run) reserve(ctx context.Context) error {
 	stop := hangUp(ctx, r.near, r.id)
 	defer stop()
 	_, err := client.Reserve(ctx, r.near, peer.AddrInfo{ID: r.id})
+	var refused client.ReservationError
+	if errors.As(err, &refused) {
+		err = refusedError{refused}
+	}
 	if err == nil {
 		err = r.hidden // clients do not try a relay that does not advertise itself
 	}

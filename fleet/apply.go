@@ -187,10 +187,6 @@ func (r *run) create(ctx context.Context, c Change) error {
 
 // configure sets a box up; the release goes along only if the plan says so.
 func (r *run) configure(ctx context.Context, stage string, c Change, m Machine) error {
-	config, err := RelayConfig(r.spec, m)
-	if err != nil {
-		return err
-	}
 	var release Release
 	if fieldTo(c, fieldRelease) != "" {
 		release = r.intent.Release
@@ -198,7 +194,7 @@ func (r *run) configure(ctx context.Context, stage string, c Change, m Machine) 
 	r.reporter.waiting(stage, c, "the relay to serve, at most "+r.spec.Rollout.HealthyDeadline.String())
 	ctx, cancel := context.WithTimeout(ctx, r.spec.Rollout.HealthyDeadline)
 	defer cancel()
-	return r.b.Hosts.Configure(ctx, m, config, release)
+	return r.b.Hosts.Configure(ctx, m, RelayConfig(r.spec, m), release)
 }
 
 // restart changes a relay that serves, and waits until a probe finds it serving again.

@@ -13,7 +13,7 @@ const stageParallel = 8
 // identical plans, in an order from which make-before-break follows. What a failed
 // reading leaves unknown is deferred or kept, never undone.
 func Diff(s Spec, st State, in Intent) Plan {
-	p := &planner{roles: assign(s, st, in), plan: Plan{
+	p := &planner{roles: assign(s, st, in), ordered: make(map[string]bool), plan: Plan{
 		Version: PlanVersion, Fleet: s.Name,
 		Stages: []Stage{}, Deferred: []Deferral{}, Kept: []Kept{},
 	}}
@@ -49,6 +49,7 @@ type planner struct {
 	*roles
 	plan        Plan
 	withdrawing map[string]bool // values of records that this plan withdraws
+	ordered     map[string]bool // nodes that get a machine
 }
 
 // stage adds a stage if it has changes.
@@ -112,10 +113,12 @@ func (p *planner) order(s Slot, out *[]Change) {
 		p.postpone(ActionCreate, ref, fmt.Sprintf("the zone to be read: a relay may be published for this slot: %v", p.state.Records.Err), false)
 		return
 	}
-	*out = append(*out, Change{
-		Action: ActionCreate, Ref: ref, Fields: []Field{{Name: "region", To: s.Region}},
-		Reason: "the provider lists no machine for this node",
-	})
+	reason := "the provider lists no machine for this node"
+	if slices.ContainsFunc(p.leaving, func(m Machine) bool { return m.Node == s.Node }) {
+		reason = "its machine is on the way out"
+	}
+	p.ordered[s.Node] = true
+	*out = append(*out, Change{Action: ActionCreate, Ref: ref, Fields: []Field{{Name: "region", To: s.Region}}, Reason: reason})
 	p.postpone(ActionPublish, Ref{Kind: KindRecord, Node: s.Node}, "its peer ID", true)
 }
 
@@ -132,8 +135,8 @@ func (p *planner) keepForeign() {
 // keepSilent lists our records that stay although nobody could use them just now.
 func (p *planner) keepSilent() {
 	for _, rec := range p.owned {
-		a, err := rec.Addr()
-		if err != nil || p.withdrawing[rec.Value] || p.verified(a) {
+		a := p.addr(rec)
+		if a.IsZero() || p.withdrawing[rec.Value] || p.verified(a) {
 			continue
 		}
 		p.keep(Ref{Kind: KindRecord, Node: nodeOf(rec), ID: rec.Value},

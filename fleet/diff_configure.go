@@ -20,7 +20,7 @@ func (p *planner) configure() {
 		m, ok := p.holder[s.Node]
 		switch {
 		case !ok:
-			if p.ordered(s.Node) {
+			if p.ordered[s.Node] {
 				fresh = append(fresh, Change{
 					Action: ActionConfigure, Ref: Ref{Kind: KindMachine, Node: s.Node},
 					Fields: p.releaseField(""), Reason: "new machine",
@@ -42,11 +42,6 @@ func (p *planner) configure() {
 	p.stage(StageConfigure, p.spec.Rollout.MaxParallel, restarts)
 }
 
-// ordered reports whether this plan creates a machine for the node.
-func (p *planner) ordered(node string) bool {
-	return p.plan.contains(func(c Change) bool { return c.Action == ActionCreate && c.Ref.Node == node })
-}
-
 // unreadable leaves a box alone that did not answer, and says so. One that was never
 // published may still be on its way up.
 func (p *planner) unreadable(m Machine) {
@@ -63,11 +58,6 @@ func (p *planner) unreadable(m Machine) {
 // converge compares one readable box with the spec.
 func (p *planner) converge(m Machine, rel Relay, fresh, restarts *[]Change) {
 	ref := machineRef(m)
-	config, err := RelayConfig(p.spec, m)
-	if err != nil {
-		p.keep(ref, err.Error(), true)
-		return
-	}
 	for _, w := range rel.Warnings {
 		p.keep(ref, w, true)
 	}
@@ -83,7 +73,7 @@ func (p *planner) converge(m Machine, rel Relay, fresh, restarts *[]Change) {
 		*fresh = append(*fresh, Change{Action: ActionConfigure, Ref: ref, Fields: fields, Reason: "the relay does not run: " + rel.Reason})
 		return
 	}
-	fields := configFields(rel.Config, config)
+	fields := configFields(rel.Config, RelayConfig(p.spec, m))
 	if p.want.Upgrade {
 		fields = append(fields, p.releaseField(rel.SHA256)...)
 	} else if len(p.releaseField(rel.SHA256)) > 0 {
@@ -127,7 +117,7 @@ func shortDigest(sha256 string) string { return sha256[:min(len(sha256), 12)] }
 // introduce tells every relay of the others.
 func (p *planner) introduce() {
 	var changes []Change
-	for _, s := range p.slots {
+	for i, s := range p.slots {
 		m, ok := p.holder[s.Node]
 		if !ok {
 			continue
@@ -136,7 +126,7 @@ func (p *planner) introduce() {
 		if !ok || !rel.Installed {
 			continue
 		}
-		if want := p.others(s.Node); !slices.Equal(want, rel.Peers) {
+		if want := p.others(i); !slices.Equal(want, rel.Peers) {
 			changes = append(changes, Change{
 				Action: ActionIntroduce, Ref: machineRef(m),
 				Fields: []Field{{Name: "peers", From: strings.Join(rel.Peers, " "), To: strings.Join(want, " ")}},
@@ -167,26 +157,23 @@ func (p *planner) stranger(m Machine) bool {
 	return peer == "" && !slices.ContainsFunc(p.owned, recordMayBeOf(p.roles, m, peer, nil))
 }
 
-// others lists the addresses of every slot's relay but one, sorted. A relay that cannot
-// be read is known by its record.
-func (p *planner) others(node string) []string {
+// introductions is how many others each relay is told of: enough for its routing table
+// to find all of them, and few enough for a fleet of a thousand.
+const introductions = 16
+
+// others lists the addresses of the relays that follow a node's slot, in the spec's
+// order and around its end, sorted. A slot whose holder has no address yet is known by
+// the records that stand for it.
+func (p *planner) others(at int) []string {
 	out := []string{}
-	for _, s := range p.slots {
-		m, ok := p.holder[s.Node]
-		if !ok || s.Node == node {
-			continue
+	for i := 1; i < len(p.slots) && len(out) < introductions; i++ {
+		node := p.slots[(at+i)%len(p.slots)].Node
+		addrs := p.wanted[p.holder[node].ID]
+		for _, a := range addrs {
+			out = append(out, a.String())
 		}
-		if peer := p.peer(m); peer != "" {
-			addrs, err := Published(p.spec, m, peer)
-			if err == nil {
-				for _, a := range addrs {
-					out = append(out, a.String())
-				}
-				continue
-			}
-		}
-		for _, rec := range p.owned {
-			if a, err := rec.Addr(); err == nil && nodeOf(rec) == s.Node && p.peerNode[a.PeerID()].ID == "" {
+		if len(addrs) == 0 {
+			for _, a := range p.recorded[node] {
 				out = append(out, a.String())
 			}
 		}

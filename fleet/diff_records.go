@@ -22,15 +22,13 @@ func (p *planner) publish() {
 		if !ok {
 			continue
 		}
-		addrs, err := Published(p.spec, m, p.peer(m))
-		if err != nil {
+		if err := p.broken[m.ID]; err != nil {
 			p.keep(machineRef(m), err.Error(), true)
-			continue
 		}
 		if p.stranger(m) {
 			p.postpone(ActionPublish, Ref{Kind: KindRecord, Node: s.Node}, "its peer ID", true)
 		}
-		for _, a := range addrs {
+		for _, a := range p.wanted[m.ID] {
 			p.publishOne(s.Node, a, &adds)
 		}
 	}
@@ -48,7 +46,7 @@ func (p *planner) publish() {
 // publishOne compares one address with the records that are there.
 func (p *planner) publishOne(node string, a dnsaddr.Addr, adds *[]Change) {
 	// A record of somebody else with our relay's address serves clients as well.
-	if _, there := findRecord(p.state.Records.Value, a.Value()); there {
+	if p.values[a.Value()] {
 		return
 	}
 	ref := Ref{Kind: KindRecord, Node: node, ID: a.Value()}
@@ -62,7 +60,7 @@ func (p *planner) publishOne(node string, a dnsaddr.Addr, adds *[]Change) {
 // home is the node that a record of ours belongs to: that of the relay with its peer
 // ID, where it is known, else the one that its comment names.
 func (p *planner) home(rec dnsaddr.Record) string {
-	if m, ok := p.peerNode[peerOf(rec)]; ok {
+	if m, ok := p.peerNode[p.peerOf(rec)]; ok {
 		return m.Node
 	}
 	return nodeOf(rec)
@@ -101,7 +99,7 @@ func (p *planner) withdrawals() []Change {
 	var changes []Change
 	watched := make(map[string]bool)
 	for _, rec := range p.owned {
-		if p.wanted(rec) {
+		if p.belongs(rec) {
 			continue
 		}
 		ref := Ref{Kind: KindRecord, Node: nodeOf(rec), ID: rec.Value}
@@ -127,26 +125,20 @@ func (p *planner) withdrawals() []Change {
 	return changes
 }
 
-// wanted reports whether a record is one that a slot ought to have.
-func (p *planner) wanted(rec dnsaddr.Record) bool {
-	m, ok := p.holder[nodeOf(rec)]
-	if !ok {
-		// The comment may name an old node: the peer ID decides.
-		if m, ok = p.peerNode[peerOf(rec)]; !ok || p.holder[m.Node].ID != m.ID {
-			return false
-		}
-	}
-	addrs, err := Published(p.spec, m, p.peer(m))
-	return err == nil && slices.ContainsFunc(addrs, func(a dnsaddr.Addr) bool { return a.Value() == rec.Value })
+// belongs reports whether a record is one that a slot ought to have. The comment may
+// name an old node: then the peer ID decides.
+func (p *planner) belongs(rec dnsaddr.Record) bool {
+	m, ok := p.holder[p.home(rec)]
+	return ok && slices.Contains(p.wanted[m.ID], p.addr(rec))
 }
 
 // judge decides about a record of ours that no slot wants: a reason to withdraw it now,
 // or what to wait for. Neither means that it stays, which keepSilent explains.
 func (p *planner) judge(rec dnsaddr.Record) (reason, waiting string, soon bool) {
-	if _, err := rec.Addr(); err != nil {
+	if p.addr(rec).IsZero() {
 		return "it is ours and holds no address that a client could use", "", false
 	}
-	if _, known := p.peerNode[peerOf(rec)]; !known && p.mightBeOf(rec) {
+	if _, known := p.peerNode[p.peerOf(rec)]; !known && p.mightBeOf(rec) {
 		return "", "", false // unknown is not absent
 	}
 	node := p.home(rec)

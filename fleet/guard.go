@@ -96,9 +96,8 @@ func (g *guard) checkRecord(c Change) {
 // checkWithdraw refuses to take away what may still be somebody's way in.
 func (g *guard) checkWithdraw(c Change, rec dnsaddr.Record) {
 	node := nodeOf(rec)
-	_, err := rec.Addr()
 	switch {
-	case err != nil:
+	case g.addr(rec).IsZero():
 	case !g.state.Machines.OK():
 		g.object(c.Ref, "the provider did not list its machines: unknown is not absent", "")
 	case g.orphanAnswers(rec):
@@ -111,7 +110,7 @@ func (g *guard) checkWithdraw(c Change, rec dnsaddr.Record) {
 // unknownHolder reports whether the record may be of its slot's holder, whose peer ID is not known.
 func (g *guard) unknownHolder(rec dnsaddr.Record) bool {
 	m, held := g.holder[nodeOf(rec)]
-	_, accounted := g.peerNode[peerOf(rec)]
+	_, accounted := g.peerNode[g.peerOf(rec)]
 	return held && g.peer(m) == "" && !accounted
 }
 
@@ -122,7 +121,7 @@ func (g *guard) orphanAnswers(rec dnsaddr.Record) bool {
 	if slices.Contains(g.want.MachineGone, node) {
 		return false
 	}
-	if _, accounted := g.peerNode[peerOf(rec)]; accounted {
+	if _, accounted := g.peerNode[g.peerOf(rec)]; accounted {
 		return false
 	}
 	for _, m := range g.state.Machines.Value {
@@ -211,12 +210,12 @@ func recordMayBeOf(r *roles, m Machine, peer string, except map[string]bool) fun
 		case except[rec.Value]:
 			return false
 		case peer != "":
-			return peerOf(rec) == peer
+			return r.peerOf(rec) == peer
 		case r.readable(m):
 			return false // it never became a relay
 		}
-		_, other := r.peerNode[peerOf(rec)]
-		return nodeOf(rec) == m.Node && !other && peerOf(rec) != ""
+		_, other := r.peerNode[r.peerOf(rec)]
+		return nodeOf(rec) == m.Node && !other && r.peerOf(rec) != ""
 	}
 }
 

@@ -66,7 +66,7 @@ func (g *guard) machine(id string) (Machine, bool) {
 // servesClients reports whether the relay of m is published and verified.
 func (g *guard) servesClients(m Machine) bool {
 	for _, rec := range g.owned {
-		if a, err := rec.Addr(); err == nil && a.PeerID() == g.peer(m) && g.verified(a) {
+		if a := g.addr(rec); !a.IsZero() && a.PeerID() == g.peer(m) && g.verified(a) {
 			return true
 		}
 	}
@@ -77,7 +77,11 @@ func (g *guard) servesClients(m Machine) bool {
 func (r *roles) countVerified(set map[string]bool) int {
 	relays := make(map[string]bool)
 	for value := range set {
-		if a, err := dnsaddr.ParseValue(value); err == nil && r.verified(a) {
+		a, known := r.parsed[value]
+		if !known { // one that is yet to be published
+			a, _ = dnsaddr.ParseValue(value)
+		}
+		if !a.IsZero() && r.verified(a) {
 			relays[a.PeerID()] = true
 		}
 	}

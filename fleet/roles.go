@@ -21,6 +21,13 @@ type roles struct {
 	owned    []dnsaddr.Record   // records of this fleet, sorted as the zone lists them
 	foreign  []dnsaddr.Record
 	peerNode map[string]Machine // machines whose peer ID is known, by peer ID
+
+	parsed map[string]dnsaddr.Addr   // by record value; the zero Addr is no address
+	wanted map[string][]dnsaddr.Addr // by machine ID: what belongs into DNS
+	broken map[string]error          // by machine ID: why that cannot be told
+	values map[string]bool           // of every record at the name
+
+	recorded map[string][]dnsaddr.Addr // by node: what our records say
 }
 
 // marking is a machine that is to be marked outgoing, and why.
@@ -36,10 +43,22 @@ func assign(s Spec, st State, in Intent) *roles {
 		slots:    s.Slots(),
 		holder:   make(map[string]Machine),
 		peerNode: make(map[string]Machine),
+		parsed:   make(map[string]dnsaddr.Addr, len(st.Records.Value)),
+		wanted:   make(map[string][]dnsaddr.Addr, len(st.Machines.Value)),
+		broken:   make(map[string]error),
+		values:   make(map[string]bool, len(st.Records.Value)),
+		recorded: make(map[string][]dnsaddr.Addr),
 	}
 	for _, rec := range st.Records.Value {
+		r.values[rec.Value] = true
+		if a, err := rec.Addr(); err == nil {
+			r.parsed[rec.Value] = a
+		}
 		if o, ok := rec.Owner(); ok && o.Fleet == s.Name && !r.keeps(rec) {
 			r.owned = append(r.owned, rec)
+			if a := r.addr(rec); !a.IsZero() {
+				r.recorded[o.Relay] = append(r.recorded[o.Relay], a)
+			}
 		} else {
 			r.foreign = append(r.foreign, rec)
 		}
@@ -47,6 +66,11 @@ func assign(s Spec, st State, in Intent) *roles {
 	for _, m := range st.Machines.Value {
 		if p := r.peer(m); p != "" {
 			r.peerNode[p] = m
+			addrs, err := Published(s, m, p)
+			if err != nil {
+				r.broken[m.ID] = err
+			}
+			r.wanted[m.ID] = addrs
 		}
 	}
 	r.fill()
@@ -128,14 +152,14 @@ func (r *roles) peer(m Machine) string {
 
 // keeps reports whether the spec names the record as somebody else's.
 func (r *roles) keeps(rec dnsaddr.Record) bool {
-	a, err := rec.Addr()
-	return err == nil && slices.Contains(r.spec.DNS.Keep, a.String())
+	a := r.addr(rec)
+	return !a.IsZero() && slices.Contains(r.spec.DNS.Keep, a.String())
 }
 
 // published reports whether a record of ours carries the peer ID of m.
 func (r *roles) published(m Machine) bool {
 	p := r.peer(m)
-	return p != "" && slices.ContainsFunc(r.owned, func(rec dnsaddr.Record) bool { return peerOf(rec) == p })
+	return p != "" && slices.ContainsFunc(r.owned, func(rec dnsaddr.Record) bool { return r.peerOf(rec) == p })
 }
 
 // verified reports whether a was probed as serving, recently enough.
@@ -144,22 +168,19 @@ func (r *roles) verified(a dnsaddr.Addr) bool { return verifiedAt(r.spec, r.stat
 // serves reports whether every address that m ought to have is published and verified:
 // clients of a predecessor can go there.
 func (r *roles) serves(m Machine) bool {
-	addrs, err := Published(r.spec, m, r.peer(m))
-	if err != nil || len(addrs) == 0 {
-		return false
-	}
+	addrs := r.wanted[m.ID]
 	for _, a := range addrs {
-		if _, ok := findRecord(r.state.Records.Value, a.Value()); !ok || !r.verified(a) {
+		if !r.values[a.Value()] || !r.verified(a) {
 			return false
 		}
 	}
-	return true
+	return len(addrs) > 0
 }
 
 // answers reports whether a relay lives at a record's address, and whether that is known.
 func (r *roles) answers(rec dnsaddr.Record) (lives, known bool) {
-	a, err := rec.Addr()
-	if err != nil {
+	a := r.addr(rec)
+	if a.IsZero() {
 		return false, true
 	}
 	p, ok := r.state.Probes[a]
@@ -175,14 +196,11 @@ func nodeOf(rec dnsaddr.Record) string {
 	return o.Relay
 }
 
+// addr is the address in a record, the zero Addr if it holds none.
+func (r *roles) addr(rec dnsaddr.Record) dnsaddr.Addr { return r.parsed[rec.Value] }
+
 // peerOf is the peer ID in a record, "" if it holds none.
-func peerOf(rec dnsaddr.Record) string {
-	a, err := rec.Addr()
-	if err != nil {
-		return ""
-	}
-	return a.PeerID()
-}
+func (r *roles) peerOf(rec dnsaddr.Record) string { return r.addr(rec).PeerID() }
 
 func findRecord(recs []dnsaddr.Record, value string) (dnsaddr.Record, bool) {
 	i := slices.IndexFunc(recs, func(r dnsaddr.Record) bool { return r.Value == value })

@@ -100,7 +100,7 @@ func TestUp_ARelayThatDiedIsStartedAgainWithItsIdentity(t *testing.T) {
 		s := newSim(t, 3)
 		must(t, "up", s.up)
 		victim := s.world.Boxes()[1]
-		s.world.Change(victim.Machine.ID, func(b *fleettest.Box) { b.Relay.Active, b.Relay.Ready, b.Relay.Reason = false, false, "signal: killed" })
+		s.world.Change(victim.Machine.ID, down)
 		must(t, "up", s.up)
 		s.check(t)
 		if got := s.world.Boxes()[1].Relay.PeerID; got != victim.Relay.PeerID {
@@ -204,4 +204,9 @@ func TestDiff_EqualInputsGiveEqualBytes(t *testing.T) {
 
 func isBox(id string) func(fleettest.Box) bool {
 	return func(b fleettest.Box) bool { return b.Machine.ID == id }
+}
+
+// down is a relay that died.
+func down(b *fleettest.Box) {
+	b.Relay.Active, b.Relay.Ready, b.Relay.Reason = false, false, "signal: killed"
 }

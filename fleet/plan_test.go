@@ -1,0 +1,155 @@
+package fleet_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"os"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/relayfleet/fleetctl/fleet"
+)
+
+var update = flag.Bool("update", false, "write the golden files") //nolint:gochecknoglobals // a test flag
+
+// goldenState is a fleet of three with one slot empty, one relay dead and one replaced.
+func goldenPlan(t *testing.T) fleet.Plan {
+	t.Helper()
+	var plan fleet.Plan
+	synctest.Test(t, func(t *testing.T) {
+		s := newSim(t, 2)
+		must(t, "up", s.up)
+		s.spec.Nodes = append(s.spec.Nodes, fleet.NodeSpec{Region: "rc", Count: 1})
+		s.spec.DNS.TTL = 5 * time.Second
+		boxes := s.world.Boxes()
+		s.world.Change(boxes[1].Machine.ID, down)
+		st, err := fleet.Observe(context.Background(), s.b, s.spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		in := s.intent
+		in.Replace = []string{boxes[0].Machine.ID}
+		plan = fleet.Diff(s.spec, st, in)
+	})
+	return plan
+}
+
+func TestPlan_ItsJSONFormIsTheGoldenFile(t *testing.T) {
+	got, err := fleet.EncodePlan(goldenPlan(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got = stableIDs(got)
+	const path = "testdata/plan.golden.json"
+	if *update {
+		if err := os.WriteFile(path, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("the plan's JSON changed; if that is meant, run with -update and read the difference.\ngot:\n%s", got)
+	}
+}
+
+// stableIDs replaces what is drawn at random: operations, and the peer IDs made from them.
+func stableIDs(text []byte) []byte {
+	out := string(text)
+	for _, pattern := range []struct{ prefix, alphabet, as string }{
+		{"ra-1-", lowerULID, "OP-A"}, {"rb-1-", lowerULID, "OP-B"}, {"12D3KooW", base58, "PEER"},
+	} {
+		for from := 0; ; {
+			i := strings.Index(out[from:], pattern.prefix)
+			if i < 0 {
+				break
+			}
+			start := from + i + len(pattern.prefix)
+			end := start
+			for end < len(out) && strings.ContainsRune(pattern.alphabet, rune(out[end])) {
+				end++
+			}
+			out = out[:start] + pattern.as + out[end:]
+			from = start
+		}
+	}
+	return []byte(out)
+}
+
+const (
+	lowerULID = "0123456789abcdefghjkmnpqrstvwxyz"
+	base58    = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+)
+
+func TestDecodePlan_ReadsWhatEncodePlanWrites(t *testing.T) {
+	p := goldenPlan(t)
+	text, err := fleet.EncodePlan(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	back, err := fleet.DecodePlan(bytes.NewReader(text), "demo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !p.Covers(back) || !back.Covers(p) || p.Digest() != back.Digest() {
+		t.Error("a plan read back is another plan")
+	}
+}
+
+func TestDecodePlan_RefusesWhatIsNotAPlanOfThisFleetAndVersion(t *testing.T) {
+	for name, text := range map[string]string{
+		"another fleet":    `{"version":1,"fleet":"other","stages":[],"deferred":[],"kept":[]}`,
+		"an older version": `{"version":0,"fleet":"demo"}`,
+		"a newer version":  `{"version":2,"fleet":"demo"}`,
+		"an unknown field": `{"version":1,"fleet":"demo","steps":[]}`,
+		"no JSON":          "\x00\x01",
+		"nothing":          "",
+	} {
+		if _, err := fleet.DecodePlan(strings.NewReader(text), "demo"); err == nil {
+			t.Errorf("%s: got no error", name)
+		}
+	}
+}
+
+func TestCovers_AWithdrawalOfAnotherRecordIsNotCovered(t *testing.T) {
+	withdraw := func(value string) fleet.Plan {
+		return fleet.Plan{Fleet: "demo", Stages: []fleet.Stage{{Name: fleet.StageWithdraw, Changes: []fleet.Change{
+			{Action: fleet.ActionWithdraw, Ref: fleet.Ref{Kind: fleet.KindRecord, Node: "ra-1", ID: value}},
+		}}}}
+	}
+	shown := withdraw("dnsaddr=a")
+	if !shown.Covers(withdraw("dnsaddr=a")) {
+		t.Error("the same withdrawal is not covered")
+	}
+	if shown.Covers(withdraw("dnsaddr=b")) {
+		t.Error("the withdrawal of a record that was not shown is covered")
+	}
+	open := fleet.Plan{Fleet: "demo", Deferred: []fleet.Deferral{{Action: fleet.ActionWithdraw, Ref: fleet.Ref{Kind: fleet.KindRecord, Node: "ra-1"}}}}
+	if open.Covers(withdraw("dnsaddr=a")) {
+		t.Error("a deferral without an ID covers a withdrawal")
+	}
+}
+
+func TestUpWithAnOldPlan_StopsWhenTheFleetChangedSince(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSim(t, 3)
+		must(t, "up", s.up)
+		st, err := fleet.Observe(context.Background(), s.b, s.spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		shown := fleet.Diff(s.spec, st, s.intent) // nothing to do
+		s.world.Change(s.world.Boxes()[0].Machine.ID, down)
+		time.Sleep(time.Minute) // in the bubble: the state is old and is read again
+		_, err = fleet.Converge(context.Background(), s.b, s.spec, s.intent, st, shown, nil)
+		if !errors.Is(err, fleet.ErrStalePlan) {
+			t.Errorf("got %v, want ErrStalePlan", err)
+		}
+	})
+}

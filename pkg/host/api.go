@@ -10,11 +10,13 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/relayfleet/fleetctl/stats"
 )
 
 const (
 	apiTimeout = 10 * time.Second
-	apiLimit   = 1 << 20 // bytes of one answer
+	apiLimit   = stats.MaxReport // bytes of one answer
 )
 
 // errTooMuch is an answer beyond its bound.
@@ -53,8 +55,8 @@ type answer struct {
 	err    error
 }
 
-// get asks for one path and reads at most limit bytes of the answer.
-func (a api) get(ctx context.Context, path string, limit int64) answer {
+// get asks for one path and reads the answer, at most apiLimit bytes.
+func (a api) get(ctx context.Context, path string) answer {
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+API+path, nil)
@@ -66,12 +68,12 @@ func (a api) get(ctx context.Context, path string, limit int64) answer {
 		return answer{err: fmt.Errorf("GET %s: %s", path, clean(errors.Unwrap(err).Error(), 300))}
 	}
 	defer func() { _ = resp.Body.Close() }()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
+	body, err := io.ReadAll(io.LimitReader(resp.Body, apiLimit+1))
 	switch {
 	case err != nil:
 		return answer{err: fmt.Errorf("GET %s: %w", path, err)}
-	case int64(len(body)) > limit:
-		return answer{err: fmt.Errorf("GET %s: %w: %d bytes", path, errTooMuch, limit)}
+	case len(body) > apiLimit:
+		return answer{err: fmt.Errorf("GET %s: %w: %d bytes", path, errTooMuch, apiLimit)}
 	}
 	return answer{status: resp.StatusCode, body: body}
 }

@@ -94,7 +94,7 @@ func TestConfigure_CutOffAfterAnyWriteIsFinishedByTheNext(t *testing.T) {
 // The first installation, cut off after any write.
 func TestConfigure_FirstCutOffAfterAnyWriteIsFinishedByTheNext(t *testing.T) {
 	rel := hosttest.Release(t, elfFile(t, elf.EM_X86_64), 1)
-	for n := int64(0); n < 40; n++ {
+	for n := range int64(40) {
 		fake := hosttest.NewFake()
 		m := machine(22)
 		killed, _ := cut(fake, n)
@@ -116,7 +116,7 @@ func TestConfigure_FirstCutOffAfterAnyWriteIsFinishedByTheNext(t *testing.T) {
 
 // A census on its way, cut off after any write, arrives once.
 func TestCarryCensus_CutOffAfterAnyWriteArrivesOnce(t *testing.T) {
-	for n := int64(0); n < 10; n++ {
+	for n := range int64(10) {
 		fake := hosttest.NewFake()
 		from, to := machine(1), machine(2)
 		put(t, fake, from, host.CensusFile, census("AAE=", 3, 1, 2))

@@ -15,7 +15,7 @@ import (
 	"github.com/relayfleet/fleetctl/fleet"
 )
 
-// ErrNoBinary: there is no relay binary to install.
+// ErrNoBinary means that there is no relay binary to install.
 var ErrNoBinary = errors.New("no relay binary was found")
 
 // FindRelease finds the relay binary to install: wanted (relay.binary of the spec) if
@@ -84,7 +84,7 @@ func isFile(path string) error {
 
 // fileDigest is the SHA-256 of a file in lower-case hex.
 func fileDigest(path string) (string, error) {
-	f, err := os.Open(path) //nolint:gosec // the operator names the file
+	f, err := os.Open(path)
 	if err != nil {
 		return "", err
 	}

@@ -86,7 +86,7 @@ func (b box) visit(ctx context.Context) (readings, error) {
 	for path, into := range map[string]*answer{
 		pathReady: &r.ready, pathVersion: &r.version, pathReservations: &r.reservations,
 	} {
-		g.Go(func() error { *into = api.get(ctx, path, apiLimit); return nil })
+		g.Go(func() error { *into = api.get(ctx, path); return nil })
 	}
 	if err := g.Wait(); err != nil {
 		return readings{}, err

@@ -49,7 +49,7 @@ func TestReadPlatform_AScriptIsNoRelay(t *testing.T) {
 func write755(t *testing.T, dir, name, text string) string {
 	t.Helper()
 	path := filepath.Join(dir, name)
-	if err := os.WriteFile(path, []byte(text), 0o700); err != nil { //nolint:gosec // a program
+	if err := os.WriteFile(path, []byte(text), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	return path
@@ -60,7 +60,7 @@ func TestFindRelease_TakesTheFirstOfSpecNeighbourAndPath(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	program, err := os.ReadFile(self) //nolint:gosec // this test
+	program, err := os.ReadFile(self)
 	if err != nil {
 		t.Fatal(err)
 	}

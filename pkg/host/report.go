@@ -37,8 +37,8 @@ func (h *Hosts) Report(ctx context.Context, m fleet.Machine) stats.Reading {
 	var peerID text
 	var peerErr, registryErr error
 	var wg sync.WaitGroup
-	wg.Go(func() { report = api.get(ctx, pathStats, stats.MaxReport) })
-	wg.Go(func() { census = api.get(ctx, pathCensus, stats.MaxReport) })
+	wg.Go(func() { report = api.get(ctx, pathStats) })
+	wg.Go(func() { census = api.get(ctx, pathCensus) })
 	wg.Go(func() { peerID, peerErr = b.deadlineText(ctx, PeerIDFile) })
 	wg.Go(func() { out.Registry, registryErr = b.registry(ctx) })
 	wg.Wait()

@@ -61,8 +61,9 @@ func (b box) serve(ctx context.Context, start unit) error {
 	defer api.close()
 	began, said := time.Now(), time.Now()
 	end := &NotServing{Last: "nothing was seen yet"}
+	restarts := start.Restarts
 	for pause := firstPause; ; pause = min(pause*3/2, lastPause) {
-		over, ok := b.look(ctx, api, start, end)
+		over, ok := b.look(ctx, api, &restarts, end)
 		if ok {
 			return nil
 		}
@@ -86,9 +87,10 @@ func (b box) serve(ctx context.Context, start unit) error {
 	}
 }
 
-// look asks once. Over says that waiting longer is of no use.
-func (b box) look(ctx context.Context, api api, start unit, end *NotServing) (over, ok bool) {
-	ready, ok, reason := readiness(api.get(ctx, pathReady, apiLimit))
+// look asks once. Restarts is how often systemd had restarted the relay when the wait
+// began. Over says that waiting longer is of no use.
+func (b box) look(ctx context.Context, api api, restarts *int, end *NotServing) (over, ok bool) {
+	ready, ok, reason := readiness(api.get(ctx, pathReady))
 	if ok {
 		return false, true
 	}
@@ -106,8 +108,9 @@ func (b box) look(ctx context.Context, api api, start unit, end *NotServing) (ov
 		return false, false
 	}
 	end.Unit = u.String()
+	*restarts = min(*restarts, u.Restarts) // systemd counts anew after a start by hand
 	dead := u.Active == "inactive" || u.Active == "failed"
-	return dead || u.Restarts >= start.Restarts+maxRestarts, false
+	return dead || u.Restarts >= *restarts+maxRestarts, false
 }
 
 // tail reads the last lines of the journal, even where the wait was given up.
@@ -129,7 +132,7 @@ func (b box) assertRuns(ctx context.Context, sha256 string) error {
 	api := b.api()
 	defer api.close()
 	var v stats.Version
-	if err := api.get(ctx, pathVersion, apiLimit).decode(pathVersion, &v); err != nil {
+	if err := api.get(ctx, pathVersion).decode(pathVersion, &v); err != nil {
 		return fmt.Errorf("check which binary runs: %w", err)
 	}
 	if v.SHA256 != sha256 {

@@ -124,7 +124,7 @@ func (f *Fake) Upload(ctx context.Context, at sshx.Target, local, name, digest s
 	if err := b.reach(ctx); err != nil {
 		return err
 	}
-	data, err := os.ReadFile(local) //nolint:gosec // a file of the test
+	data, err := os.ReadFile(local)
 	if err != nil {
 		return err
 	}

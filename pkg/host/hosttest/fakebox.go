@@ -229,7 +229,7 @@ func (b *FakeBox) start() {
 // serve answers requests on one connection until it closes.
 func (b *FakeBox) serve(conn net.Conn) {
 	l := &oneConn{conn: conn, closed: make(chan struct{})}
-	s := &http.Server{Handler: http.HandlerFunc(b.answer), ConnState: func(_ net.Conn, st http.ConnState) { //nolint:gosec // a pipe in a test
+	s := &http.Server{Handler: http.HandlerFunc(b.answer), ConnState: func(_ net.Conn, st http.ConnState) {
 		if st == http.StateClosed || st == http.StateHijacked {
 			_ = l.Close()
 		}

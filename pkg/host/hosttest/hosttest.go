@@ -84,13 +84,13 @@ func (r *rig) release(t *testing.T, n int) fleet.Release {
 // Release makes the n-th variant of a binary: another digest, the same program.
 func Release(t testing.TB, binary string, n int) fleet.Release {
 	t.Helper()
-	data, err := os.ReadFile(binary) //nolint:gosec // the test names it
+	data, err := os.ReadFile(binary)
 	if err != nil {
 		t.Fatal(err)
 	}
 	data = append(data, "\nrelease "+strconv.Itoa(n)+"\n"...)
 	path := filepath.Join(t.TempDir(), "relay")
-	if err := os.WriteFile(path, data, 0o700); err != nil { //nolint:gosec // a program
+	if err := os.WriteFile(path, data, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	return fleet.Release{SHA256: hexDigest(data), Path: path}

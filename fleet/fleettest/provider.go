@@ -101,7 +101,9 @@ func (p *Provider) all() []fleet.Machine {
 
 // sorted lists the machines by ID; the lock is held.
 func (p *Provider) sorted() []fleet.Machine {
-	return slices.SortedFunc(maps.Values(p.machines), func(a, b fleet.Machine) int { return strings.Compare(a.ID, b.ID) })
+	out := slices.AppendSeq([]fleet.Machine{}, maps.Values(p.machines))
+	slices.SortFunc(out, func(a, b fleet.Machine) int { return strings.Compare(a.ID, b.ID) })
+	return out
 }
 
 // Create makes a machine that runs, once for each operation.

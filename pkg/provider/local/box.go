@@ -1,0 +1,309 @@
+package local
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/relayfleet/fleetctl/fleet"
+	"github.com/relayfleet/fleetctl/pkg/sshx/sshserver"
+)
+
+// boxUser is the user name of every box.
+const boxUser = "relay"
+
+// apiPort is where the daemon's API answers as seen from the box.
+const apiPort = 9847
+
+// box is one machine in the supervisor.
+type box struct {
+	id   string
+	dir  string
+	keys func() ([]ssh.PublicKey, error)
+	log  *slog.Logger
+	jail *os.Root
+	unit *unit
+
+	mu       sync.Mutex // one change at a time
+	rec      record
+	on       bool
+	server   *sshserver.Server
+	forwards []io.Closer
+	wg       sync.WaitGroup // Serve of the server
+}
+
+// openBox reads a box from disk and adopts its relay. Nothing is served yet.
+func openBox(dir string, keys func() ([]ssh.PublicKey, error), grace time.Duration, log *slog.Logger) (*box, error) {
+	rec, err := readRecord(dir)
+	if err != nil {
+		return nil, err
+	}
+	jail, err := os.OpenRoot(filepath.Join(dir, rootDir))
+	if err != nil {
+		return nil, err
+	}
+	b := &box{id: rec.ID, dir: dir, rec: rec, keys: keys, log: log, jail: jail}
+	bind := rec.bind()
+	b.unit = &unit{
+		id: rec.ID, dir: dir, jail: jail, grace: grace, log: log,
+		journal: &journal{path: filepath.Join(dir, journalFile), max: journalMax},
+		ports: []usedPort{
+			{bind.TCP, "tcp", "relay"}, {bind.QUIC, "udp", "relay, QUIC"},
+			{bind.WS, "tcp", "relay, WebSocket"}, {bind.API, "tcp", "relay, API"},
+		},
+	}
+	if err := b.unit.load(); err != nil {
+		return nil, errors.Join(err, jail.Close())
+	}
+	return b, nil
+}
+
+// bind are the ports behind the forwarders, or those that clients dial if there is none.
+func (r record) bind() fleet.Ports {
+	if r.Bind == (fleet.Ports{}) {
+		return r.Ports
+	}
+	return r.Bind
+}
+
+// powerOn serves the box's SSH, slows its traffic down if that was asked for, and starts
+// its relay if that is enabled, as a machine does that is switched on. A relay that
+// cannot be started is in the journal, as there. A box that is on is left alone.
+func (b *box) powerOn(ctx context.Context) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.on {
+		return nil
+	}
+	if err := b.serve(); err != nil {
+		return fmt.Errorf("box %s: %w", b.id, errors.Join(err, b.silence(ctx)))
+	}
+	if b.unit.poll().Enabled {
+		if err := b.unit.start(); err != nil {
+			b.unit.journal.note("start: %v", err)
+			b.log.WarnContext(ctx, "relay was not started", slog.String("box", b.id), slog.Any("error", err))
+		}
+	}
+	if err := answers(ctx, loopback(b.rec.Ports.SSH), b.server.HostKey.PublicKey()); err != nil {
+		return fmt.Errorf("box %s: %w", b.id, errors.Join(err, b.silence(ctx)))
+	}
+	b.on = true
+	return nil
+}
+
+// serve starts the SSH server and the forwarders.
+func (b *box) serve() error {
+	key, err := readHostKey(filepath.Join(b.dir, hostKeyFile))
+	if err != nil {
+		return err
+	}
+	bind := b.rec.bind()
+	listener, err := listenTCP(usedPort{bind.SSH, "tcp", "ssh"})
+	if err != nil {
+		return err
+	}
+	b.server = &sshserver.Server{
+		HostKey: key, AuthorizedKeys: b.keys, User: boxUser, Exec: b.exec, Root: b.jail,
+		AllowTunnel: func(host string, port uint32) (string, bool) {
+			return loopback(bind.API), port == apiPort && (host == "127.0.0.1" || host == "localhost")
+		},
+		Log: b.log.With(slog.String("box", b.id)),
+	}
+	server := b.server
+	b.wg.Go(func() {
+		if err := server.Serve(listener); !errors.Is(err, sshserver.ErrClosed) {
+			b.log.Error("ssh server ended", slog.String("box", b.id), slog.Any("error", err))
+		}
+	})
+	if b.rec.Delay == 0 {
+		return nil
+	}
+	ports := b.rec.Ports
+	for _, way := range []struct {
+		what     string
+		from, to int
+	}{{"ssh", ports.SSH, bind.SSH}, {"relay", ports.TCP, bind.TCP}, {"relay, WebSocket", ports.WS, bind.WS}} {
+		f, err := forwardTCP(usedPort{way.from, "tcp", way.what}, usedPort{way.to, "tcp", way.what}, b.rec.Delay)
+		if err != nil {
+			return err
+		}
+		b.forwards = append(b.forwards, f)
+	}
+	f, err := forwardUDP(usedPort{ports.QUIC, "udp", "relay, QUIC"}, usedPort{bind.QUIC, "udp", "relay, QUIC"}, b.rec.Delay)
+	if err != nil {
+		return err
+	}
+	b.forwards = append(b.forwards, f)
+	return nil
+}
+
+// powerOff ends what the supervisor does for the box. Its relay goes on.
+func (b *box) powerOff(ctx context.Context) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.silence(ctx)
+}
+
+func (b *box) silence(ctx context.Context) error {
+	b.on = false
+	var errs []error
+	for _, f := range b.forwards {
+		errs = append(errs, f.Close())
+	}
+	b.forwards = nil
+	if b.server != nil {
+		errs = append(errs, b.server.Shutdown(ctx))
+		b.wg.Wait()
+		b.server = nil
+	}
+	return errors.Join(errs...)
+}
+
+// machine is the box as the provider lists it.
+func (b *box) machine() fleet.Machine {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	m := b.rec.Machine
+	m.Root = filepath.Join(b.dir, rootDir)
+	m.PID = b.unit.poll().Proc.PID
+	m.Status = fleet.StatusStopped
+	if b.on {
+		m.Status = fleet.StatusRunning
+	}
+	return m
+}
+
+// mark changes the marks, on disk first.
+func (b *box) mark(set map[string]string, unset []string) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	next := b.rec
+	for _, key := range unset {
+		if err := markRecord(&next, key, ""); err != nil {
+			return err
+		}
+	}
+	for key, value := range set {
+		if err := markRecord(&next, key, value); err != nil {
+			return err
+		}
+	}
+	if err := writeRecord(b.dir, next); err != nil {
+		return err
+	}
+	b.rec = next
+	return nil
+}
+
+func markRecord(r *record, key, value string) error {
+	switch key {
+	case fleet.MarkPhase:
+		r.Phase = fleet.Phase(value)
+	case fleet.MarkHostKey:
+		r.HostKey = value
+	default:
+		return fmt.Errorf("unknown mark %q", key)
+	}
+	return nil
+}
+
+// listenTCP listens on a port of the box. A supervisor that was killed a moment ago may
+// still be letting go of it.
+func listenTCP(p usedPort) (net.Listener, error) {
+	deadline := time.Now().Add(time.Second)
+	for {
+		l, err := net.Listen("tcp", loopback(p.port))
+		if err == nil {
+			return l, nil
+		}
+		if !isInUse(err) || time.Now().After(deadline) {
+			return nil, p.explain(err)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// newHostKey makes the SSH identity of a box and returns its public half in
+// authorized_keys form.
+func newHostKey(path string) (string, error) {
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return "", err
+	}
+	block, err := ssh.MarshalPrivateKey(private, "")
+	if err != nil {
+		return "", err
+	}
+	key, err := ssh.NewPublicKey(public)
+	if err != nil {
+		return "", err
+	}
+	return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key))), writeFile(path, pem.EncodeToMemory(block), 0o600)
+}
+
+func readHostKey(path string) (ssh.Signer, error) {
+	text, err := os.ReadFile(path) //nolint:gosec // the box's own key
+	if err != nil {
+		return nil, fmt.Errorf("host key: %w", err)
+	}
+	key, err := ssh.ParsePrivateKey(text)
+	if err != nil {
+		return nil, fmt.Errorf("host key: %s: %w", path, err)
+	}
+	return key, nil
+}
+
+// readKeys reads who may log in. Nobody may as long as there is no file.
+func readKeys(path string) ([]ssh.PublicKey, error) {
+	text, err := os.ReadFile(path) //nolint:gosec // the fleet's own file
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return sshserver.ParseAuthorizedKeys(text)
+}
+
+// answers checks that SSH at addr shows the host key.
+func answers(ctx context.Context, addr string, want ssh.PublicKey) error {
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	defer cancel()
+	var d net.Dialer
+	c, err := d.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return fmt.Errorf("ssh: %w", err)
+	}
+	defer func() { _ = c.Close() }()
+	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
+	defer stop()
+	shown := false
+	_, _, _, err = ssh.NewClientConn(c, addr, &ssh.ClientConfig{
+		User: boxUser,
+		HostKeyCallback: func(_ string, _ net.Addr, key ssh.PublicKey) error {
+			if string(key.Marshal()) != string(want.Marshal()) {
+				return errors.New("another host key answers")
+			}
+			shown = true
+			return nil
+		},
+	})
+	if shown {
+		return nil // and then it asks for a key that we do not have
+	}
+	return fmt.Errorf("ssh: %w", err)
+}

@@ -14,7 +14,7 @@ import (
 const pollEvery = 250 * time.Millisecond
 
 // relistenAfter is how long a listener that is down waits for its next try.
-const relistenAfter = 2 * time.Second
+const relistenAfter = time.Second
 
 // watch looks after the drain file, the fleet's peers, an import and the listeners.
 func (r *Relay) watch(ctx context.Context, s *stack) {

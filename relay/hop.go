@@ -14,9 +14,10 @@ import (
 	pb "google.golang.org/protobuf/proto"
 )
 
-// drainingProtocol is advertised in place of hop while the relay drains. Clients
-// then do not try it: a refusal would cost them an hour of back-off.
-const drainingProtocol = protocol.ID("/relayfleet/draining")
+// fleetHopProtocol is a second name of the hop handler, which also answers to hop
+// itself. While the relay drains it is the only one: clients see no hop and do not try
+// it, for a refusal would cost them an hour of back-off, and circuits go on.
+const fleetHopProtocol = protocol.ID("/relayfleet/hop")
 
 // hopHost is the host as the stock relay service sees it. It takes the handler of
 // the hop protocol, so that the handler can be hidden while draining and its answers
@@ -42,7 +43,11 @@ func (h *hopHost) SetStreamHandler(id protocol.ID, handler network.StreamHandler
 	h.handler = func(s network.Stream) {
 		handler(&hopStream{Stream: s, answered: h.answered})
 	}
-	h.register()
+	hop := func(id protocol.ID) bool { return id == proto.ProtoIDv2Hop }
+	h.Host.SetStreamHandlerMatch(fleetHopProtocol, hop, h.handler)
+	if !h.draining {
+		h.Host.SetStreamHandler(proto.ProtoIDv2Hop, h.handler)
+	}
 }
 
 // RemoveStreamHandler removes the hop handler however it is registered.
@@ -55,10 +60,12 @@ func (h *hopHost) RemoveStreamHandler(id protocol.ID) {
 	defer h.mu.Unlock()
 	h.handler = nil
 	h.Host.RemoveStreamHandler(proto.ProtoIDv2Hop)
-	h.Host.RemoveStreamHandler(drainingProtocol)
+	h.Host.RemoveStreamHandler(fleetHopProtocol)
 }
 
 // drain hides hop or advertises it again, and reports whether that changed anything.
+// Either is one change of the protocols: peers that are told of two may take them in
+// the wrong order.
 func (h *hopHost) drain(on bool) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -66,23 +73,14 @@ func (h *hopHost) drain(on bool) bool {
 		return false
 	}
 	h.draining = on
-	h.register()
-	return true
-}
-
-// register shows the handler the way that draining asks for. The new way comes
-// before the old one goes: no request in between finds neither. Callers hold mu.
-func (h *hopHost) register() {
 	switch {
 	case h.handler == nil:
-	case h.draining:
-		hop := func(id protocol.ID) bool { return id == proto.ProtoIDv2Hop }
-		h.Host.SetStreamHandlerMatch(drainingProtocol, hop, h.handler)
+	case on:
 		h.Host.RemoveStreamHandler(proto.ProtoIDv2Hop)
 	default:
 		h.Host.SetStreamHandler(proto.ProtoIDv2Hop, h.handler)
-		h.Host.RemoveStreamHandler(drainingProtocol)
 	}
+	return true
 }
 
 // AllowReserve refuses every reservation while draining.

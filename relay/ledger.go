@@ -113,7 +113,7 @@ func (l *ledger) classify(p peer.ID, agent string, protocols []protocol.ID) kind
 	}
 	if strings.HasPrefix(agent, l.name+"/") && tierOf(agent) == l.tier {
 		for _, id := range protocols {
-			if id == proto.ProtoIDv2Hop || id == drainingProtocol {
+			if id == proto.ProtoIDv2Hop || id == fleetHopProtocol {
 				return fleetRelay
 			}
 		}

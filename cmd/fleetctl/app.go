@@ -17,6 +17,7 @@ import (
 
 	"github.com/relayfleet/fleetctl/fleet"
 	"github.com/relayfleet/fleetctl/pkg/render"
+	"github.com/relayfleet/fleetctl/pkg/sshx"
 	"github.com/relayfleet/fleetctl/pkg/statedir"
 )
 
@@ -36,6 +37,7 @@ type app struct {
 	env            func(name string) (string, bool)
 	now            func() time.Time
 	wrap           func(fleet.Backends) fleet.Backends // every Backends goes through it
+	wrapRunner     func(sshx.Runner) sshx.Runner       // and every Runner below them
 
 	globals globals // the global flags, as soon as a command runs
 }
@@ -55,7 +57,8 @@ func processApp() *app {
 		in: streamOf(os.Stdin), out: streamOf(os.Stdout), err: streamOf(os.Stderr),
 		dir: dir, executable: executable,
 		env: os.LookupEnv, now: time.Now,
-		wrap: func(b fleet.Backends) fleet.Backends { return b },
+		wrap:       func(b fleet.Backends) fleet.Backends { return b },
+		wrapRunner: func(r sshx.Runner) sshx.Runner { return r },
 	}
 }
 

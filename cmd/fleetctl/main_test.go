@@ -45,7 +45,7 @@ func (s suite) Run() int {
 
 // TestMain makes this binary be fleetctl when a transcript runs it by that name.
 func TestMain(m *testing.M) {
-	testscript.Main(suite{m}, map[string]func(){"fleetctl": main})
+	testscript.Main(suite{m}, map[string]func(){"fleetctl": killableMain})
 }
 
 // buildRelay builds cmd/relay once per test run.

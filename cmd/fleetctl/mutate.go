@@ -1,0 +1,219 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/relayfleet/fleetctl/fleet"
+	"github.com/relayfleet/fleetctl/pkg/host"
+	"github.com/relayfleet/fleetctl/pkg/render"
+)
+
+// mutation is a command that changes the fleet: plan, show, ask, do, look again.
+type mutation struct {
+	command  []string // as the operator wrote it, for the audit log
+	question string   // asked before the plan is carried out
+	flags    mutationFlags
+	install  bool                                                         // relays may be installed: find the binary
+	intent   func(s *session, st fleet.State) (fleet.Intent, error)       // what is asked for, given what is there
+	finish   func(ctx context.Context, s *session, o fleet.Outcome) error // shows the result
+}
+
+// mutationFlags are the flags that every such command has.
+type mutationFlags struct {
+	dryRun   bool
+	detailed bool
+	lockWait time.Duration
+	planFile string // up alone
+}
+
+func (f *mutationFlags) register(cmd *cobra.Command) {
+	dryRunFlag(cmd, &f.dryRun)
+	cmd.Flags().BoolVar(&f.detailed, "detailed-exitcode", false, "with --dry-run: exit 2 if there are changes to make")
+	cmd.Flags().DurationVar(&f.lockWait, "lock-wait", 0, "wait this `long` for another command on this fleet to end")
+}
+
+// mutate runs a mutation. --dry-run ends it after the plan; nothing else differs.
+func (a *app) mutate(ctx context.Context, m mutation) (err error) {
+	s, err := a.openFor(ctx, m)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.close()) }()
+	st, err := s.observe(ctx)
+	if err != nil {
+		return err
+	}
+	in, err := m.intent(s, st)
+	if err != nil {
+		return err
+	}
+	if m.install {
+		if in.Release, err = s.release(); err != nil {
+			return err
+		}
+	}
+	plan := fleet.Diff(s.spec, st, in)
+	s.digest.Store(plan.Digest())
+	shown := plan
+	if m.flags.planFile != "" {
+		if shown, err = s.savedPlan(m.flags.planFile, plan); err != nil {
+			return err
+		}
+	}
+	view := render.PlanView{Plan: plan, Effect: s.effect(st, plan)}
+	refusal := fleet.Guard(s.spec, st, in, plan)
+	if m.flags.dryRun {
+		return a.showPlan(view, refusal, m.flags.detailed)
+	}
+	if refusal != nil {
+		_ = a.tell(view)
+		return refusal
+	}
+	if !plan.Empty() {
+		if err := a.tell(view); err != nil {
+			return err
+		}
+		if err := a.confirm(ctx, m.question); err != nil {
+			return err
+		}
+	}
+	return s.carryOut(ctx, m, in, st, shown, plan.Empty())
+}
+
+// openFor opens the session that a mutation needs: a dry run takes no lock and writes nothing.
+func (a *app) openFor(ctx context.Context, m mutation) (*session, error) {
+	if m.flags.dryRun {
+		return a.read(m.command...)
+	}
+	return a.write(ctx, m.flags.lockWait, m.command...)
+}
+
+// carryOut converges and shows the result.
+func (s *session) carryOut(ctx context.Context, m mutation, in fleet.Intent, st fleet.State, shown fleet.Plan, idle bool) error {
+	if !idle {
+		s.audit("begun", nil)
+	}
+	progress := s.app.progress()
+	outcome, err := fleet.Converge(ctx, s.b, s.spec, in, st, shown, progress.Event)
+	progress.Close()
+	if err != nil {
+		result := "failed"
+		if ctx.Err() != nil {
+			result = "interrupted"
+			s.app.say("fleetctl: stopped cleanly; run the same command again to go on")
+		}
+		s.audit(result, err)
+		if errors.Is(err, fleet.ErrStalePlan) {
+			return withCode(exitRefused, err)
+		}
+		return err
+	}
+	if !idle {
+		s.audit("done", nil)
+	}
+	return errors.Join(m.finish(ctx, s, outcome), outcomeError(outcome))
+}
+
+// observe reads the whole fleet and says so.
+func (s *session) observe(ctx context.Context) (fleet.State, error) {
+	s.app.say("reading fleet %s …", s.spec.Name)
+	return fleet.Observe(ctx, s.b, s.spec)
+}
+
+// release finds the relay binary that boxes get.
+func (s *session) release() (fleet.Release, error) {
+	binary := s.spec.Relay.Binary
+	if binary != "" {
+		binary = s.app.abs(binary)
+	}
+	return host.FindRelease(binary, s.app.executable)
+}
+
+// savedPlan reads a plan that was approved earlier, and refuses to do more than it shows.
+func (s *session) savedPlan(path string, now fleet.Plan) (fleet.Plan, error) {
+	f, err := os.Open(s.app.abs(path))
+	if err != nil {
+		return fleet.Plan{}, fmt.Errorf("plan file: %w", err)
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	saved, err := fleet.DecodePlan(f, s.spec.Name)
+	if err != nil {
+		return fleet.Plan{}, fmt.Errorf("%s: %w", path, err)
+	}
+	if !saved.Covers(now) {
+		err := fmt.Errorf("%s: %w", path, fleet.Stale(saved.Uncovered(now)))
+		return fleet.Plan{}, withCode(exitRefused, err)
+	}
+	return saved, nil
+}
+
+// showPlan is the end of a dry run.
+func (a *app) showPlan(v render.PlanView, refusal error, detailed bool) error {
+	if err := a.show(v); err != nil {
+		return err
+	}
+	if refusal != nil {
+		return refusal
+	}
+	if detailed && !v.Plan.Empty() {
+		return silently(exitPending)
+	}
+	return nil
+}
+
+// tell shows a plan on stderr, for somebody who is about to be asked.
+func (a *app) tell(v render.PlanView) error {
+	if a.globals.quiet && a.globals.yes {
+		return nil
+	}
+	return render.Plan(a.stderr, v.Plan, v.Effect, render.Options{
+		Width:  a.columns(a.err),
+		Colour: render.Colourful(a.globals.colour.value, a.getenv, a.err.terminal),
+	})
+}
+
+// outcomeError says what a run did not achieve.
+func outcomeError(o fleet.Outcome) error {
+	var errs []error
+	for _, f := range o.Failures {
+		errs = append(errs, withCode(exitPartial, f))
+	}
+	failed := make(map[string]bool)
+	for _, f := range o.Failures {
+		failed[nodeOf(f)] = true
+	}
+	for _, d := range o.Plan.Deferred {
+		if failed[d.Ref.Node] || d.Action == fleet.ActionIntroduce {
+			continue
+		}
+		code := exitPartial
+		if d.Action == fleet.ActionPublish {
+			code = exitUnverified
+		}
+		errs = append(errs, withCode(code, ofNode(d.Ref.Node, fmt.Errorf("%s: %s: still waiting for %s", d.Ref.Node, d.Action, d.Waiting))))
+	}
+	return errors.Join(append(errs, problems(o.Plan)...)...)
+}
+
+// problems turns what a plan keeps in spite of a problem into errors.
+func problems(p fleet.Plan) []error {
+	var errs []error
+	for _, k := range p.Problems() {
+		subject := k.Ref.Node
+		if subject == "" {
+			subject = p.Fleet
+		}
+		text := subject + ": " + k.Reason
+		if k.Ref.Kind == fleet.KindRecord {
+			text = subject + ": " + k.Ref.ID + " is kept: " + k.Reason
+		}
+		errs = append(errs, withCode(exitPartial, ofNode(k.Ref.Node, errors.New(text))))
+	}
+	return errs
+}

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/relayfleet/fleetctl/fleet"
+	"github.com/relayfleet/fleetctl/pkg/render"
+)
+
+func newPlan(a *app) *cobra.Command {
+	var in fleet.Intent
+	var out string
+	var detailed bool
+	cmd := &cobra.Command{
+		Use:               "plan",
+		Short:             "Show what up would do, and change nothing",
+		Args:              exactArgs(),
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			s, err := a.read("plan")
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, s.close()) }()
+			st, err := s.observe(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if in.Release, err = s.release(); err != nil {
+				return err
+			}
+			plan := fleet.Diff(s.spec, st, in)
+			if out != "" {
+				if err := savePlan(a.abs(out), plan); err != nil {
+					return err
+				}
+			}
+			view := render.PlanView{Plan: plan, Effect: s.effect(st, plan)}
+			return errors.Join(a.showPlan(view, fleet.Guard(s.spec, st, in, plan), detailed), errors.Join(problems(plan)...))
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&out, "out", "", "write the plan to this `file`, for 'fleetctl up --plan'")
+	f.BoolVar(&in.Upgrade, "upgrade", false, "plan the change of the relay binary of serving relays, too")
+	f.BoolVar(&in.Force, "force", false, "plan restarts of relays that were restarted less than an hour ago")
+	f.BoolVar(&detailed, "detailed-exitcode", false, "exit 2 if there are changes to make")
+	return cmd
+}
+
+// savePlan writes a plan file, whole or not at all.
+func savePlan(path string, p fleet.Plan) error {
+	text, err := fleet.EncodePlan(p)
+	if err != nil {
+		return err
+	}
+	temporary := path + ".tmp"
+	if err := os.WriteFile(temporary, text, 0o600); err != nil {
+		return fmt.Errorf("plan file: %w", err)
+	}
+	if err := os.Rename(temporary, path); err != nil {
+		return fmt.Errorf("plan file: %w", errors.Join(err, os.Remove(temporary)))
+	}
+	return nil
+}

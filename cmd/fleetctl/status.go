@@ -1,0 +1,316 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/relayfleet/fleetctl/dnsaddr"
+	"github.com/relayfleet/fleetctl/fleet"
+	"github.com/relayfleet/fleetctl/pkg/render"
+)
+
+func newStatus(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:               "status",
+		Short:             "Show every relay, its record, and what belongs to nobody",
+		Args:              exactArgs(),
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			s, err := a.read("status")
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, s.close()) }()
+			st, err := fleet.Observe(cmd.Context(), s.b, s.spec)
+			if err != nil {
+				return err
+			}
+			v := s.status(cmd.Context(), st)
+			return errors.Join(a.show(v), v.problem())
+		},
+	}
+}
+
+// relayStatus is one relay in `fleetctl status`.
+type relayStatus struct {
+	Node         string   `json:"node"`
+	Region       string   `json:"region"`
+	PeerID       string   `json:"peer_id"`
+	Addresses    []string `json:"addresses"` // what clients dial, without the peer ID
+	State        string   `json:"state"`
+	Reason       string   `json:"reason"`
+	Version      string   `json:"version"`
+	Published    bool     `json:"published"`
+	Verified     bool     `json:"verified"`
+	PID          int      `json:"pid,omitempty"` // provider local
+	Machine      string   `json:"machine"`
+	SSH          string   `json:"ssh"`
+	Phase        string   `json:"phase"`
+	Reservations *int     `json:"reservations"`
+	Warnings     []string `json:"warnings"`
+}
+
+// orphan is something that belongs to no slot, with the command that resolves it.
+type orphan struct {
+	Kind    string `json:"kind"` // "machine" or "record"
+	ID      string `json:"id"`
+	Node    string `json:"node"`
+	Reason  string `json:"reason"`
+	Resolve string `json:"resolve"`
+}
+
+// statusView is what `fleetctl status` says.
+type statusView struct {
+	Relays  []relayStatus `json:"relays"`
+	Zone    zoneStatus    `json:"zone"`
+	Orphans []orphan      `json:"orphans"`
+	Fleet   string        `json:"fleet"`
+	Errors  []string      `json:"errors"` // readings that failed as a whole
+}
+
+type zoneStatus struct {
+	dnsaddr.Status
+	Name    string   `json:"name"`
+	Records int      `json:"records"` // ours
+	Foreign []string `json:"foreign"`
+}
+
+// status turns a state into what is said of it.
+func (s *session) status(ctx context.Context, st fleet.State) statusView {
+	v := statusView{Relays: []relayStatus{}, Orphans: []orphan{}, Errors: []string{}, Fleet: s.spec.Name}
+	v.Zone = zoneStatus{Status: s.zone.Status(ctx), Name: s.spec.DNS.RecordName(), Foreign: []string{}}
+	for _, err := range []error{st.Machines.Err, st.Records.Err} {
+		if err != nil {
+			v.Errors = append(v.Errors, err.Error())
+		}
+	}
+	byNode := make(map[string][]fleet.Machine)
+	for _, m := range st.Machines.Value {
+		byNode[m.Node] = append(byNode[m.Node], m)
+	}
+	for _, slot := range s.spec.Slots() {
+		if len(byNode[slot.Node]) == 0 {
+			v.Relays = append(v.Relays, s.missing(st, slot))
+		}
+		for _, m := range byNode[slot.Node] {
+			v.Relays = append(v.Relays, s.relay(st, m))
+		}
+		delete(byNode, slot.Node)
+	}
+	for _, m := range st.Machines.Value {
+		if _, stray := byNode[m.Node]; stray {
+			v.Relays = append(v.Relays, s.relay(st, m))
+			v.Orphans = append(v.Orphans, orphan{Kind: fleet.KindMachine, ID: m.ID, Node: m.Node, Reason: "the spec has no such node", Resolve: "fleetctl up"})
+		}
+	}
+	s.recordStatus(st, &v)
+	return v
+}
+
+// missing is a slot without a machine.
+func (s *session) missing(st fleet.State, slot fleet.Slot) relayStatus {
+	r := relayStatus{Node: slot.Node, Region: slot.Region, Addresses: []string{}, State: "missing", Warnings: []string{}}
+	if !st.Machines.OK() {
+		r.State = "unknown"
+	}
+	for _, rec := range st.Records.Value {
+		if o, ok := rec.Owner(); ok && o.Fleet == s.spec.Name && o.Relay == slot.Node {
+			r.Published = true
+			if a, err := rec.Addr(); err == nil {
+				r.PeerID, r.Addresses = a.PeerID(), append(r.Addresses, a.Dial())
+				p := st.Probes[a]
+				r.Verified = p.OK() && p.Value.Verdict.Verified()
+			}
+		}
+	}
+	return r
+}
+
+// relay is a machine and its relay.
+func (s *session) relay(st fleet.State, m fleet.Machine) relayStatus {
+	reading, read := st.Relays[m.ID]
+	rel := reading.Value
+	r := relayStatus{
+		Node: m.Node, Region: m.Region, PeerID: rel.PeerID, Addresses: fleet.Announce(s.spec, m), Version: rel.Version,
+		PID: m.PID, Machine: m.ID, SSH: sshAddr(m), Phase: string(m.Phase), Reason: rel.Reason, Warnings: []string{},
+	}
+	if r.Addresses == nil {
+		r.Addresses = []string{}
+	}
+	r.Warnings = append(r.Warnings, rel.Warnings...)
+	if rel.Active && rel.Reservations >= 0 {
+		r.Reservations = &rel.Reservations
+	}
+	if rel.PeerID == "" {
+		r.PeerID = s.publishedPeer(st, m)
+	}
+	var verdict fleet.Verdict
+	r.Published, r.Verified, verdict = s.publication(st, r.PeerID)
+	switch {
+	case m.Status == fleet.StatusStopped:
+		r.State = "stopped"
+	case read && !reading.OK():
+		r.State, r.Reason = "unreadable", reading.Err.Error()
+	case !rel.Installed:
+		r.State = "new"
+	case !rel.Active:
+		r.State = "down"
+	case m.Phase != fleet.PhaseActive:
+		r.State = string(m.Phase)
+	case !rel.Ready:
+		r.State = "not ready"
+	case verdict != "":
+		r.State = string(verdict)
+	default:
+		r.State = "ready"
+	}
+	return r
+}
+
+// publishedPeer is the peer ID under which a machine that cannot be read was published,
+// "" unless exactly one record can be meant.
+func (s *session) publishedPeer(st fleet.State, m fleet.Machine) string {
+	found := ""
+	for _, rec := range st.Records.Value {
+		o, ours := rec.Owner()
+		a, err := rec.Addr()
+		if !ours || err != nil || o.Fleet != s.spec.Name || o.Relay != m.Node {
+			continue
+		}
+		if found != "" {
+			return ""
+		}
+		found = a.PeerID()
+	}
+	return found
+}
+
+// publication says whether a peer ID is published, and whether a probe verified it.
+func (s *session) publication(st fleet.State, peer string) (published, verified bool, verdict fleet.Verdict) {
+	if peer == "" {
+		return false, false, ""
+	}
+	for _, rec := range st.Records.Value {
+		if a, err := rec.Addr(); err == nil && a.PeerID() == peer {
+			published = true
+		}
+	}
+	for a, p := range st.Probes {
+		if a.PeerID() == peer && p.OK() && (verdict == "" || p.Value.Verdict.Verified()) {
+			verdict = p.Value.Verdict
+			verified = verified || verdict.Verified()
+		}
+	}
+	return published, verified, verdict
+}
+
+// recordStatus counts our records and finds those that belong to no machine.
+func (s *session) recordStatus(st fleet.State, v *statusView) {
+	peers := make(map[string]bool)
+	for _, r := range v.Relays {
+		if r.State != "missing" {
+			peers[r.PeerID] = true
+		}
+	}
+	for _, rec := range st.Records.Value {
+		o, ours := rec.Owner()
+		if !ours || o.Fleet != s.spec.Name {
+			v.Zone.Foreign = append(v.Zone.Foreign, rec.Value)
+			continue
+		}
+		v.Zone.Records++
+		a, err := rec.Addr()
+		if st.Machines.OK() && (err != nil || !peers[a.PeerID()]) {
+			v.Orphans = append(v.Orphans, orphan{Kind: fleet.KindRecord, ID: rec.Value, Node: o.Relay, Reason: "no machine of the fleet is behind it", Resolve: "fleetctl up"})
+		}
+	}
+}
+
+// problem is the error of a status that is not all well: exit 3.
+func (v statusView) problem() error {
+	bad := len(v.Errors) > 0
+	for _, r := range v.Relays {
+		bad = bad || r.State == "unreadable" || r.State == "unknown"
+	}
+	if bad {
+		return silently(exitPartial)
+	}
+	return nil
+}
+
+func (v statusView) Table() render.Table {
+	t := render.Table{
+		Columns: []render.Column{
+			{Name: "node"}, {Name: "state"}, {Name: "published"}, {Name: "verified"}, {Name: "peer id"},
+			{Name: "address"}, {Name: "version", Show: render.WideOnly}, {Name: "pid", Show: render.WideOnly},
+			{Name: "reservations", Show: render.WideOnly}, {Name: "machine", Show: render.WideOnly}, {Name: "reason", Show: render.WideOnly},
+		},
+		Empty: "no relays",
+	}
+	for _, r := range v.Relays {
+		var pid any
+		if r.PID != 0 {
+			pid = r.PID
+		}
+		t.Rows = append(t.Rows, []any{
+			r.Node, toned(r.State), r.Published, r.Verified, render.PeerID(r.PeerID), first(r.Addresses), r.Version, pid, r.Reservations, r.Machine, r.Reason,
+		})
+		for _, w := range r.Warnings {
+			t.Notes = append(t.Notes, r.Node+": "+w)
+		}
+		if r.Reason != "" && r.State != string(fleet.Serving) {
+			t.Notes = append(t.Notes, r.Node+": "+r.Reason)
+		}
+	}
+	for _, o := range v.Orphans {
+		t.Notes = append(t.Notes, "orphan "+o.Kind+" "+o.ID+": "+o.Reason+"; resolve it with '"+o.Resolve+"'")
+	}
+	for _, e := range v.Errors {
+		t.Notes = append(t.Notes, "not read: "+e)
+	}
+	if !v.Zone.Serving && v.Zone.Reason != "" && v.Zone.Records > 0 {
+		t.Notes = append(t.Notes, "the zone is not served: "+v.Zone.Reason)
+	}
+	return t
+}
+
+// toned gives a state the colour that it deserves.
+func toned(state string) render.Toned {
+	switch state {
+	case string(fleet.Serving), string(fleet.Full), "ready":
+		return render.Toned{Value: state, Tone: render.Good}
+	case "down", "missing", "unreadable", string(fleet.Unreachable), string(fleet.WrongPeer):
+		return render.Toned{Value: state, Tone: render.Bad}
+	}
+	return render.Toned{Value: state, Tone: render.Warn}
+}
+
+// first is the first of a list for a table, unknown if there is none.
+func first(list []string) any {
+	if len(list) == 0 {
+		return nil
+	}
+	return list[0]
+}
+
+// pick selects machines by a selector: a node, a region (all its nodes), a glob, or
+// several of these with commas. Machines on their way out are left out.
+func pick(machines []fleet.Machine, selector string) ([]fleet.Machine, error) {
+	var out []fleet.Machine
+	for _, part := range strings.Split(selector, ",") {
+		found, err := match(machines, strings.TrimSpace(part))
+		if err != nil {
+			return nil, err
+		}
+		for _, m := range found {
+			if !slices.ContainsFunc(out, func(o fleet.Machine) bool { return o.ID == m.ID }) {
+				out = append(out, m)
+			}
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/relayfleet/fleetctl/dnsaddr"
+	"github.com/relayfleet/fleetctl/fleet"
+	"github.com/relayfleet/fleetctl/pkg/render"
+	"github.com/relayfleet/fleetctl/pkg/zone"
+)
+
+func newVerify(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "verify",
+		Short: "Use every published address as a client does",
+		Long: `Use every published address as a client does: resolve the name, dial that address alone,
+check the peer ID, reserve, and pass bytes through the relay. Exit 4 if any fails.`,
+		Args:              exactArgs(),
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			s, err := a.read("verify")
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, s.close()) }()
+			v, err := s.verify(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return errors.Join(a.show(v), v.verdict())
+		},
+	}
+}
+
+// verifyView is what `fleetctl verify` found.
+type verifyView struct {
+	Name     string        `json:"name"`
+	Resolved string        `json:"resolved_by"` // the server that was asked, "" if only the zone was
+	Relays   []verifiedRow `json:"relays"`
+	Errors   []string      `json:"errors"`
+	OK       bool          `json:"ok"`
+}
+
+// verifiedRow is one address.
+type verifiedRow struct {
+	Node    string            `json:"node"`
+	PeerID  string            `json:"peer_id"`
+	Address string            `json:"address"`
+	Verdict fleet.Verdict     `json:"verdict"`
+	Step    string            `json:"step"` // that failed, "" if none did
+	Error   string            `json:"error"`
+	Took    time.Duration     `json:"took"`
+	Steps   []fleet.ProbeStep `json:"steps"`
+}
+
+// verify resolves the fleet's name and probes what it finds.
+func (s *session) verify(ctx context.Context) (verifyView, error) {
+	name := s.spec.DNS.RecordName()
+	v := verifyView{Name: name, Relays: []verifiedRow{}, Errors: []string{}}
+	records, err := s.b.Zone.Records(ctx, name)
+	if err != nil {
+		return v, err
+	}
+	s.resolve(ctx, records, &v)
+	var group errgroup.Group
+	group.SetLimit(8)
+	var ours []dnsaddr.Record
+	for _, rec := range records {
+		if o, ok := rec.Owner(); ok && o.Fleet == s.spec.Name {
+			ours = append(ours, rec)
+		}
+	}
+	v.Relays = make([]verifiedRow, len(ours))
+	for i, rec := range ours {
+		group.Go(func() error {
+			v.Relays[i] = s.probe(ctx, rec)
+			return nil
+		})
+	}
+	_ = group.Wait()
+	s.unpublished(ours, &v)
+	slices.SortStableFunc(v.Relays, func(a, b verifiedRow) int {
+		return slices.Compare([]string{a.Node, a.Address}, []string{b.Node, b.Address})
+	})
+	v.OK = len(v.Errors) == 0 && !slices.ContainsFunc(v.Relays, func(r verifiedRow) bool { return !r.Verdict.Verified() })
+	return v, ctx.Err()
+}
+
+// resolve asks the zone's own server and compares.
+func (s *session) resolve(ctx context.Context, records []dnsaddr.Record, v *verifyView) {
+	status := s.zone.Status(ctx)
+	if status.Server == "" {
+		return
+	}
+	v.Resolved = status.Server
+	values, _, err := zone.Resolve(ctx, status.Server, v.Name)
+	if err != nil {
+		v.Errors = append(v.Errors, err.Error())
+		return
+	}
+	for _, rec := range records {
+		if !slices.Contains(values, rec.Value) {
+			v.Errors = append(v.Errors, status.Server+" does not answer with "+rec.Value)
+		}
+	}
+}
+
+// unpublished names the slots that no record stands for.
+func (s *session) unpublished(ours []dnsaddr.Record, v *verifyView) {
+	for _, slot := range s.spec.Slots() {
+		published := slices.ContainsFunc(ours, func(rec dnsaddr.Record) bool {
+			o, _ := rec.Owner()
+			return o.Relay == slot.Node
+		})
+		if !published {
+			v.Errors = append(v.Errors, slot.Node+" has no record")
+		}
+	}
+}
+
+// probe uses one record's address.
+func (s *session) probe(ctx context.Context, rec dnsaddr.Record) verifiedRow {
+	owner, _ := rec.Owner()
+	row := verifiedRow{Node: owner.Relay, Address: rec.Value, Steps: []fleet.ProbeStep{}}
+	addr, err := rec.Addr()
+	if err != nil {
+		row.Verdict, row.Step, row.Error = fleet.Unreachable, "parse", err.Error()
+		return row
+	}
+	row.Address, row.PeerID = addr.Dial(), addr.PeerID()
+	p, err := s.b.Prober.Probe(ctx, addr)
+	if err != nil {
+		row.Verdict, row.Step, row.Error = "unknown", "probe", err.Error()
+		return row
+	}
+	row.Verdict, row.Steps = p.Verdict, p.Steps
+	for _, step := range p.Steps {
+		row.Took += step.Took
+		if step.Err != "" && row.Error == "" {
+			row.Step, row.Error = step.Name, step.Err
+		}
+	}
+	return row
+}
+
+// verdict is the error of a fleet that is not verified: exit 4, naming who.
+func (v verifyView) verdict() error {
+	var errs []error
+	for _, e := range v.Errors {
+		errs = append(errs, withCode(exitUnverified, errors.New(e)))
+	}
+	for _, r := range v.Relays {
+		if !r.Verdict.Verified() {
+			errs = append(errs, withCode(exitUnverified, ofNode(r.Node, fmt.Errorf("%s: %s: %s at step %q: %s", r.Node, r.Address, r.Verdict, r.Step, r.Error))))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (v verifyView) Table() render.Table {
+	t := render.Table{Columns: []render.Column{
+		{Name: "node"}, {Name: "verdict"}, {Name: "took"}, {Name: "peer id"}, {Name: "address"},
+		{Name: "step", Show: render.WideOnly}, {Name: "error", Show: render.WideOnly},
+	}, Empty: "no record of ours at " + v.Name}
+	for _, r := range v.Relays {
+		t.Rows = append(t.Rows, []any{r.Node, toned(string(r.Verdict)), r.Took.Round(time.Millisecond), render.PeerID(r.PeerID), r.Address, r.Step, r.Error})
+	}
+	return t
+}

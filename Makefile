@@ -24,7 +24,7 @@ demo: build ## a fleet of three relays on this machine: up, proven, broken, heal
 
 .PHONY: test
 test: build ## every test: race, shuffled, no network, no root, no skips
-	@go run ./testdata/tools/testsum ./...
+	@go run ./testdata/tools/testsum ./... ./testdata/tools/...
 
 .PHONY: lint
 lint: $(GOLANGCI) ## golangci-lint with the fences of design, gofmt, shellcheck, vet for other systems

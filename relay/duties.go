@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/libp2p/go-libp2p/core/host"
 )
 
@@ -82,6 +83,7 @@ func (r *Relay) writeCensus(ctx context.Context) {
 // grace. Hurry ends it.
 func (r *Relay) drain(s *stack) {
 	r.stopping.Store(true)
+	r.tell(daemon.SdNotifyStopping)
 	r.applyDraining(s.hop)
 	r.log.Info("stopping", slog.Int64("circuits", r.tracer.open.Load()), slog.Duration("grace", r.cfg.Grace))
 	if err := r.archive.flush(time.Now()); err != nil {

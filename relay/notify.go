@@ -8,14 +8,15 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 )
 
-// notify tells systemd when the relay is up, when it stops, and that it lives.
-// Outside systemd every call does nothing.
-func (r *Relay) notify(ctx context.Context) {
-	tell := func(state string) {
-		if _, err := daemon.SdNotify(false, state); err != nil {
-			r.log.Warn("systemd not notified", slog.Any("cause", err))
-		}
+// tell says something to systemd. Outside systemd it does nothing.
+func (r *Relay) tell(state string) {
+	if _, err := daemon.SdNotify(false, state); err != nil {
+		r.log.Warn("systemd not notified", slog.Any("cause", err))
 	}
+}
+
+// notify tells systemd when the relay is up, and then that it lives.
+func (r *Relay) notify(ctx context.Context) {
 	var alive <-chan time.Time
 	if every, err := daemon.SdWatchdogEnabled(false); err == nil && every > 0 {
 		tick := time.NewTicker(every / 2)
@@ -24,22 +25,18 @@ func (r *Relay) notify(ctx context.Context) {
 	}
 	poll := time.NewTicker(pollEvery)
 	defer poll.Stop()
-	ready, stopping := false, false
+	ready := false
 	for {
 		if !ready && r.serving() {
 			ready = true
-			tell(daemon.SdNotifyReady)
-		}
-		if !stopping && r.stopping.Load() {
-			stopping = true
-			tell(daemon.SdNotifyStopping)
+			r.tell(daemon.SdNotifyReady)
 		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-alive:
 			r.ledger.figures() // a deadlock there is what the watchdog is for
-			tell(daemon.SdNotifyWatchdog)
+			r.tell(daemon.SdNotifyWatchdog)
 		case <-poll.C:
 		}
 	}

@@ -1,9 +1,11 @@
 package host_test
 
 import (
+	"crypto/sha256"
 	"debug/elf"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -156,3 +158,25 @@ func put(t *testing.T, fake *hosttest.Fake, m fleet.Machine, path, text string) 
 func census(key string, count, first, last int64) string {
 	return fmt.Sprintf(`[{"peer_pubkey":%q,"last_peer_id":"","first_seen_at":%d,"last_seen_at":%d,"tier":"edge","address_type":"other","connection_count":%d,"later":"kept"}]`, key, first, last, count)
 }
+
+// contract.md section 7, row 15: there was no upgrade and no way back.
+func TestContract15_AnUpgradeCanBeTakenBackWithoutSendingAnything(t *testing.T) {
+	fake := hosttest.NewFake()
+	m, binary := machine(22), elfFile(t, elf.EM_X86_64)
+	h := host.New(host.Config{Runner: fake, Tunnel: fake})
+	first := hosttest.Release(t, binary, 1)
+	for _, rel := range []fleet.Release{first, hosttest.Release(t, binary, 2), {SHA256: first.SHA256}} {
+		if err := h.Configure(t.Context(), m, config(64), rel); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := h.Inspect(t.Context(), m); err != nil || !settled(got, config(64), first.SHA256) {
+		t.Errorf("Inspect = %+v, %v; want the first release back", got, err)
+	}
+	err := h.Configure(t.Context(), m, config(64), fleet.Release{SHA256: textSHA("gone")})
+	if err == nil || !strings.Contains(err.Error(), "not on the box") {
+		t.Errorf("Configure with a release that is nowhere = %v, want that it is not on the box", err)
+	}
+}
+
+func textSHA(text string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(text))) }

@@ -74,6 +74,10 @@ func (r readings) judgeRunning(out *fleet.Relay, warn func(string, ...any)) {
 	for _, w := range ready.Warnings {
 		warn("%s", clean(w, 300))
 	}
+	out.Reservations = -1
+	if r.ready.err != nil {
+		return // the reason says it: nothing answers
+	}
 	var version stats.Version
 	if err := r.version.decode(pathVersion, &version); err != nil {
 		warn("%v", err)

@@ -17,7 +17,8 @@ import (
 	"github.com/relayfleet/fleetctl/pkg/sshx"
 )
 
-// Box is a fresh box under test, on which nothing was installed.
+// Box is a fresh box under test, on which nothing was installed. Runner and Tunnel
+// reach every box that was made for the same test.
 type Box struct {
 	Machine fleet.Machine
 	Runner  sshx.Runner

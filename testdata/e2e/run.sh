@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 repo=$PWD
 fleetctl=$repo/bin/fleetctl
-box_user=root # who logs in on a local box
+box_user=relay # who logs in on a local box
 
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$repo/testdata/e2e/lib.sh"

@@ -2,8 +2,7 @@ package sshx_test
 
 import (
 	"context"
-	"crypto/ed25519"
-	"crypto/rand"
+	"encoding/base64"
 	"encoding/pem"
 	"errors"
 	"io"
@@ -112,30 +111,40 @@ func TestAuth_RefusedLoginIsNoTransportError(t *testing.T) {
 	}
 }
 
+// protectedKey is a key that opens nothing, with the passphrase "sesame". It was made with
+// ssh-keygen -a 1: the rounds that x/crypto/ssh would use take seconds under the race detector.
+const protectedKey = `b3BlbnNzaC1rZXktdjEAAAAACmFlczI1Ni1jdHIAAAAGYmNyeXB0AAAAGAAAABABxbeCE2
+QE4S3D4FmyveojAAAAAQAAAAEAAAAzAAAAC3NzaC1lZDI1NTE5AAAAIOYgG/y9z1mrCL3r
+VsOIywWN9T5ykb+s9ZQNK4Kfg137AAAAkNlEnu4eMxN+Eu2O2r90JcVy+j9CP0592upysm
+Q5NCEkqiAvYLiLXPch9dV/mug8H4Y8KxJz8F9rdz7xcbVLVY8H81ci3TUlEoveI9i7Ai1v
+TKm0/eC9wr2+V7g3z4S60Rn7I+jYSBarh0CvSPKD1m6QrQ/Rmvhgzy522sxvhn9tbtX9Yv
+b88zi6q07sr9xbzA==`
+
 // protected writes a key file with a passphrase.
-func protected(t *testing.T, phrase string) (file string, public ssh.PublicKey, private ed25519.PrivateKey) {
+func protected(t *testing.T) (file string, public ssh.PublicKey, private any) {
 	t.Helper()
-	_, private, err := ed25519.GenerateKey(rand.Reader)
+	der, err := base64.StdEncoding.DecodeString(protectedKey)
 	if err != nil {
 		t.Fatal(err)
 	}
-	block, err := ssh.MarshalPrivateKeyWithPassphrase(private, "", []byte(phrase))
+	text := pem.EncodeToMemory(&pem.Block{Type: "OPENSSH PRIVATE KEY", Bytes: der})
+	private, err = ssh.ParseRawPrivateKeyWithPassphrase(text, []byte("sesame"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := ssh.NewSignerFromKey(private)
 	if err != nil {
 		t.Fatal(err)
 	}
 	file = filepath.Join(t.TempDir(), "id_ed25519")
-	if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
+	if err := os.WriteFile(file, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	public, err = ssh.NewPublicKey(private.Public())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return file, public, private
+	return file, s.PublicKey(), private
 }
 
 func TestAuth_PassphraseIsAskedForOnce(t *testing.T) {
-	file, public, _ := protected(t, "sesame")
+	file, public, _ := protected(t)
 	for answer, want := range map[string]error{"sesame": nil, "wrong": sshx.ErrAuth} {
 		var asked atomic.Int32
 		var boxes []*sshtest.Box
@@ -191,7 +200,7 @@ func startAgent(t *testing.T, serve func(net.Conn)) string {
 }
 
 func TestAuth_AgentHoldsTheProtectedKey(t *testing.T) {
-	file, public, private := protected(t, "sesame")
+	file, public, private := protected(t)
 	ring := agent.NewKeyring()
 	if err := ring.Add(agent.AddedKey{PrivateKey: private}); err != nil {
 		t.Fatal(err)

@@ -28,8 +28,12 @@ func TestDial_HungBoxesEndAtTheDeadline(t *testing.T) {
 			box := sshtest.Start(t, fault)
 			c := sshtest.Client(t, sshx.Config{HandshakeTimeout: 100 * time.Millisecond}, box)
 			_, err := c.Run(within(t), box.Target("nyc1-1"), sshx.Command{Argv: []string{"echo"}})
-			if !errors.Is(err, sshx.ErrTransport) || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "nyc1-1") {
-				t.Errorf("got %v, want ErrTransport and DeadlineExceeded naming the node", err)
+			if !errors.Is(err, sshx.ErrTransport) || !strings.Contains(err.Error(), "nyc1-1") {
+				t.Errorf("got %v, want ErrTransport naming the node", err)
+			}
+			// Of endless text, the library may have had enough before the deadline.
+			if !errors.Is(err, context.DeadlineExceeded) && name != "endless banner" {
+				t.Errorf("got %v, want DeadlineExceeded", err)
 			}
 		})
 	}

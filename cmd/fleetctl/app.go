@@ -150,6 +150,14 @@ func (a *app) logger() *slog.Logger {
 	return slog.New(slog.NewTextHandler(a.stderr, options))
 }
 
+// libp2pLog takes what go-libp2p says to its developers: nothing unless --trace asks.
+func (a *app) libp2pLog() slog.Handler {
+	if a.globals.trace {
+		return a.logger().Handler()
+	}
+	return slog.DiscardHandler
+}
+
 // progress shows the events of a run on stderr. Close it before the result is shown.
 func (a *app) progress() *render.Progress {
 	return render.NewProgress(a.stderr, render.ProgressOptions{

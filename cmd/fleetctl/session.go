@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"sync/atomic"
 	"time"
 
@@ -75,6 +77,7 @@ func (a *app) connect(spec fleet.Spec, dir *statedir.Dir, command []string) (*se
 	s := &session{app: a, spec: spec, dir: dir, command: command}
 	s.digest.Store("")
 	log := a.logger()
+	probe.LogTo(a.libp2pLog())
 	pins, err := sshx.OpenPins(dir.KnownHosts())
 	if err != nil {
 		return nil, err
@@ -136,11 +139,16 @@ func (s *session) strangers() string {
 // strangersTimeout bounds the look into our own zone at the end of down.
 const strangersTimeout = 10 * time.Second
 
-// close ends the session and frees the lock.
+// close ends the session, frees the lock, and after down removes the directory of all
+// fleets' state if no other fleet is in it.
 func (s *session) close() error {
 	err := s.ssh.Close()
-	if s.lock != nil {
-		err = errors.Join(err, s.lock.Unlock())
+	if s.lock == nil {
+		return err
+	}
+	err = errors.Join(err, s.lock.Unlock())
+	if !s.dir.Exists() {
+		_ = os.Remove(filepath.Dir(s.dir.Path())) // another fleet's is in it
 	}
 	return err
 }

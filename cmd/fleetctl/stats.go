@@ -107,9 +107,6 @@ func (v statsView) Table() render.Table {
 		t.Rows = append(t.Rows, []any{
 			r.Node, r.Status, r.Connected, r.Peak, r.LifetimeUniquePeers, r.Reservations, r.Circuits, uptime, r.NATStatus, render.PeerID(r.PeerID),
 		})
-		if r.Error != "" {
-			t.Notes = append(t.Notes, r.Node+": "+r.Error)
-		}
 		for _, w := range r.Warnings {
 			t.Notes = append(t.Notes, r.Node+": "+w)
 		}

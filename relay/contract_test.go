@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/proto"
 
@@ -140,6 +141,9 @@ func TestContract12_CountsSurviveARestartAndTheFleetsOwnAreNoUsers(t *testing.T)
 		t.Errorf("peer ID after the restart = %s, want %s", again.ID(), r.ID())
 	}
 	connect(t, client(t, probeAgent+"1"), again.info())
+	silent := client(t, "bitterbot/1/edge") // as the dial-backs of AutoNAT are
+	silent.RemoveStreamHandler("/ipfs/id/1.0.0")
+	connect(t, silent, again.info())
 	connect(t, client(t, "bitterbot/9/management", hopServer), again.info())
 	eventually(t, "three of the fleet are connected", func() bool {
 		f := again.ledger.figures()
@@ -148,12 +152,23 @@ func TestContract12_CountsSurviveARestartAndTheFleetsOwnAreNoUsers(t *testing.T)
 	newcomer := client(t, "bitterbot/1/edge")
 	connect(t, newcomer, again.info())
 	eventually(t, "a new user joins", func() bool { return again.now().ConnectedPeers == 1 })
+	eventually(t, "identify of the silent one fails", func() bool { return again.ledger.isSilent(silent.ID()) })
 	if now := again.now(); now.LifetimeUniquePeerIDs != 3 || now.PeersJoinedTotal != 3 || now.PeakConcurrentPeers != 2 {
 		t.Errorf("with fleet, probe and one user %+v, want lifetime 3, joined 3, peak 2", now)
 	}
+	if _, err := reserve(t, silent, again.info()); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "who reserves is a user, silent or not", func() bool { return again.now().ConnectedPeers == 2 })
 	if now := other.now(); now.ConnectedPeers != 0 || now.PeersJoinedTotal != 0 || now.LifetimeUniquePeerIDs != 0 {
 		t.Errorf("at the other relay %+v, want no users", now)
 	}
+}
+
+func (l *ledger) isSilent(p peer.ID) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.sessions[p] != nil && l.sessions[p].silent
 }
 
 // hopServer makes a client advertise hop, as relays do.

@@ -54,7 +54,7 @@ func (r *Relay) take(h host.Host, e any, now time.Time) {
 		r.ledger.identified(e.Peer, e.AgentVersion, e.Protocols, now)
 	case event.EvtPeerIdentificationFailed:
 		if h.Network().Connectedness(e.Peer) == network.Connected {
-			r.ledger.identified(e.Peer, "", nil, now)
+			r.ledger.unidentifiable(e.Peer, now)
 		}
 	case event.EvtLocalReachabilityChanged:
 		r.reachability.Store(int32(e.Reachability))

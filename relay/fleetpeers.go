@@ -74,7 +74,7 @@ type fleetPeers struct {
 	log    *slog.Logger
 
 	mu    sync.Mutex
-	text  []byte
+	text  []byte // as read last; nil before the first time
 	infos []peer.AddrInfo
 	bad   error
 	tried map[peer.ID]time.Time

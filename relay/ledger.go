@@ -35,8 +35,9 @@ type session struct {
 	agent, tier  string
 	addr         ma.Multiaddr
 	addrType     string
-	reservations uint64 // granted before the peer was identified
-	circuits     uint64 // opened before the peer was identified
+	silent       bool   // identify failed
+	reservations uint64 // granted before the peer counted
+	circuits     uint64 // opened before the peer counted
 }
 
 // ledger counts who uses the relay: peers, not connections. It is safe for
@@ -82,7 +83,7 @@ func (l *ledger) connected(p peer.ID, key crypto.PubKey, addr ma.Multiaddr, now 
 }
 
 // identified tells what a peer says of itself. It may come again for the same peer
-// (identify push) and with empty hands (identify failed).
+// (identify push).
 func (l *ledger) identified(p peer.ID, agent string, protocols []protocol.ID, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -90,14 +91,30 @@ func (l *ledger) identified(p peer.ID, agent string, protocols []protocol.ID, no
 	if s == nil {
 		return
 	}
-	if agent != "" {
-		s.agent, s.tier = bounded(agent), tierOf(agent)
-	}
+	s.agent, s.tier = bounded(agent), tierOf(agent)
 	if s.kind != unidentified {
 		return
 	}
 	s.kind = l.classify(p, agent, protocols)
 	if s.kind == user {
+		l.join(p, s, now)
+	}
+}
+
+// unidentifiable tells that a peer did not say what it is. AutoNAT's dial-backs, which
+// come from relays too, are like that: such a peer counts only if it uses the relay.
+func (l *ledger) unidentifiable(p peer.ID, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if s := l.sessions[p]; s != nil && s.kind == unidentified {
+		s.silent = true
+		l.joinIfUsing(p, s, now)
+	}
+}
+
+func (l *ledger) joinIfUsing(p peer.ID, s *session, now time.Time) {
+	if s.silent && s.reservations+s.circuits > 0 {
+		s.kind = user
 		l.join(p, s, now)
 	}
 }
@@ -195,6 +212,7 @@ func (l *ledger) granted(p peer.ID, until, now time.Time) {
 		l.counters.Reservations++
 	case s.kind == unidentified:
 		s.reservations++
+		l.joinIfUsing(p, s, now)
 	}
 }
 
@@ -206,7 +224,7 @@ func (l *ledger) released(p peer.ID) {
 }
 
 // circuitOpened counts a circuit for the peer that asked for it.
-func (l *ledger) circuitOpened(p peer.ID) {
+func (l *ledger) circuitOpened(p peer.ID, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch s := l.sessions[p]; {
@@ -215,6 +233,7 @@ func (l *ledger) circuitOpened(p peer.ID) {
 		l.counters.Circuits++
 	case s.kind == unidentified:
 		s.circuits++
+		l.joinIfUsing(p, s, now)
 	}
 }
 

@@ -206,7 +206,7 @@ func (r *Relay) start() (s *stack, err error) {
 				r.ledger.released(p) // it left before the answer was out
 			}
 		},
-		circuit: r.ledger.circuitOpened,
+		circuit: func(p peer.ID) { r.ledger.circuitOpened(p, time.Now()) },
 	}
 	s.host.Network().Notify(&network.NotifyBundle{DisconnectedF: func(n network.Network, c network.Conn) {
 		if p := c.RemotePeer(); n.Connectedness(p) != network.Connected {

@@ -74,6 +74,9 @@ func (c *Client) WriteFile(ctx context.Context, at Target, name string, data []b
 		if err != nil {
 			return err
 		}
+		if ctx.Err() != nil { // the caller has gone and was told so
+			return errors.Join(context.Cause(ctx), fc.Remove(tmp))
+		}
 		return moveInto(fc, tmp, name)
 	})
 }

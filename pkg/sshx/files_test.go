@@ -225,3 +225,38 @@ func TestFiles_CutCableEndsAtTheDeadline(t *testing.T) {
 		})
 	}
 }
+
+func TestUpload_CancelledOneCleansUp(t *testing.T) {
+	box := sshtest.Start(t, sshtest.WithDelay(10*time.Millisecond))
+	c := sshtest.Client(t, sshx.Config{}, box)
+	local, sum := localFile(t, 32<<20)
+	ctx, cancel := context.WithCancel(within(t))
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- c.Upload(ctx, box.Target("nyc1-1"), local, "/relay", sum, 0o755) }()
+	entries := func() int {
+		left, err := os.ReadDir(box.Dir)
+		if err != nil {
+			t.Error(err)
+		}
+		return len(left)
+	}
+	deadline := time.After(soon)
+	poll := time.NewTicker(time.Millisecond)
+	defer poll.Stop()
+	until := func(n int) {
+		for entries() != n {
+			select {
+			case <-poll.C:
+			case <-deadline:
+				t.Fatalf("%d entries on the box, want %d", entries(), n)
+			}
+		}
+	}
+	until(1) // it has begun
+	cancel()
+	if err := <-done; !errors.Is(err, sshx.ErrTransport) || !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want ErrTransport and Canceled", err)
+	}
+	until(0)
+}

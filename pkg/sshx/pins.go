@@ -88,7 +88,7 @@ func (p *Pins) Remove(addr string) error {
 
 // edit drops what names the address, appends line, and replaces the file, under a lock.
 func (p *Pins) edit(addr, line string) error {
-	// #nosec -- not a caller's context: the lock is held for milliseconds, and waited for by the clock
+	// No caller's context: the lock is held for milliseconds, and its wait is bounded here.
 	ctx, cancel := context.WithTimeout(context.Background(), pinsLockTimeout)
 	defer cancel()
 	lock := flock.New(p.path+".lock", flock.SetPermissions(0o600))

@@ -75,6 +75,9 @@ func (c *Client) send(ctx context.Context, at Target, f io.Reader, name string, 
 		sweep(fc, name)
 		var err error
 		tmp, err = writeTemporary(ctx, fc, name, progress{f, func() { stalled.Reset(c.cfg.FileTimeout) }}, mode)
+		if err == nil && ctx.Err() != nil { // nobody waits for it any more
+			return errors.Join(context.Cause(ctx), fc.Remove(tmp))
+		}
 		return err
 	})
 	if err != nil {

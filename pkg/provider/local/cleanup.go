@@ -95,11 +95,13 @@ func (p *Provider) halt(ctx context.Context) error {
 		}
 	}
 	for {
-		if _, _, child := reap(at.Proc.PID); !child && !at.Proc.alive() {
-			return nil
+		_, listed, err := supervised(p.cfg.Dir)
+		if err == nil && !listed && at.Proc.PID == os.Getpid() {
+			return nil // it ran within this process
 		}
-		if _, alive, _ := supervised(p.cfg.Dir); !alive {
-			return nil // one that runs within this process
+		_, _, _ = reap(at.Proc.PID) // where it was started by this process
+		if !at.Proc.alive() {
+			return nil
 		}
 		if err := pause(ctx); err != nil {
 			return fmt.Errorf("the supervisor, process %d, does not end: %w", at.Proc.PID, err)

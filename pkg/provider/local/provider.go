@@ -100,6 +100,9 @@ func strayPID(box string) int {
 	if err := readJSON(filepath.Join(box, unitFile), &st); err != nil || !st.Proc.alive() {
 		return 0
 	}
+	if !runsWith(st.Proc.PID, filepath.Join(box, rootDir, configPath)) {
+		return 0
+	}
 	return st.Proc.PID
 }
 

@@ -17,13 +17,14 @@ import (
 // hangTimeout is how long a supervisor that lives may keep silent.
 const hangTimeout = 10 * time.Second
 
-// find returns the supervisor that lives, if one does. One that lives and does not
+// find returns the supervisor that lives, if one does. Where the clock was set since it
+// started its start time reads differently: its answer counts for more. One that lives and does not
 // answer is an error: what its boxes are like is unknown.
 func (p *Provider) find(ctx context.Context) (info, bool, error) {
 	deadline := time.Now().Add(hangTimeout)
 	for {
 		at, alive, err := supervised(p.cfg.Dir)
-		if err != nil || !alive {
+		if err != nil || (!alive && at.Socket == "") {
 			return info{}, false, err
 		}
 		asking, cancel := context.WithDeadline(ctx, deadline)
@@ -34,6 +35,9 @@ func (p *Provider) find(ctx context.Context) (info, bool, error) {
 		}
 		if ctx.Err() != nil {
 			return info{}, false, ctx.Err()
+		}
+		if !alive {
+			return info{}, false, nil // killed: only its note is left
 		}
 		if time.Now().After(deadline) {
 			return info{}, false, fleet.WithHint(

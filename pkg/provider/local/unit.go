@@ -62,7 +62,7 @@ func (u *unit) load() error {
 		u.st.Active = inactive
 	}
 	cut := u.st.Active == activating && u.st.Proc.PID == 0
-	if u.st.Proc.PID != 0 && u.st.Proc.alive() {
+	if u.st.Proc.alive() && runsWith(u.st.Proc.PID, u.config()) {
 		u.st.Active = active // also one that was being stopped: whoever wanted that will say so again
 		return nil
 	}

@@ -19,6 +19,7 @@ import (
 )
 
 func TestBox_RunsARelay(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	m, c := s.serving(t, "nyc1-1", 0)
 	if got := property(t, c, "ActiveState") + "/" + property(t, c, "SubState"); got != "active/running" {
@@ -54,6 +55,7 @@ func TestBox_RunsARelay(t *testing.T) {
 }
 
 func TestBox_TunnelLeadsToTheAPIOnly(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	m := s.create(t, "nyc1-1", 0)
 	c := s.dial(t, m)
@@ -66,6 +68,7 @@ func TestBox_TunnelLeadsToTheAPIOnly(t *testing.T) {
 }
 
 func TestUnit_DeadRelayIsFailedAndNotRestarted(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	m, c := s.serving(t, "nyc1-1", 0)
 	must(t, "kill the relay", syscall.Kill(m.PID, syscall.SIGKILL))
@@ -84,6 +87,7 @@ func TestUnit_DeadRelayIsFailedAndNotRestarted(t *testing.T) {
 }
 
 func TestUnit_ExitStatusIsShown(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	m := s.create(t, "nyc1-1", 0)
 	install(t, m, func(c *fakeConfig) { c.Exit = 7 })
@@ -96,6 +100,7 @@ func TestUnit_ExitStatusIsShown(t *testing.T) {
 }
 
 func TestUnit_StubbornRelayIsKilledAfterTheGrace(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	m := s.create(t, "nyc1-1", 0)
 	install(t, m, func(c *fakeConfig) { c.Stubborn = true })
@@ -109,6 +114,7 @@ func TestUnit_StubbornRelayIsKilledAfterTheGrace(t *testing.T) {
 }
 
 func TestUnit_StartWithoutReleaseSaysWhatIsMissing(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	m := s.create(t, "nyc1-1", 0)
 	c := s.dial(t, m)
@@ -119,6 +125,7 @@ func TestUnit_StartWithoutReleaseSaysWhatIsMissing(t *testing.T) {
 }
 
 func TestUnit_PortInUseNamesPortAndBox(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	m := s.create(t, "nyc1-1", 0)
 	install(t, m)
@@ -133,6 +140,7 @@ func TestUnit_PortInUseNamesPortAndBox(t *testing.T) {
 }
 
 func TestSupervisor_KilledIsReplacedAndTheRelayAdopted(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	was, _ := s.serving(t, "nyc1-1", 0)
 	s.killSupervisor(t)
@@ -156,6 +164,7 @@ func TestSupervisor_KilledIsReplacedAndTheRelayAdopted(t *testing.T) {
 }
 
 func TestSupervisor_AdoptsByTheLockWhenItsNotesAreLost(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	was, _ := s.serving(t, "nyc1-1", 0)
 	s.killSupervisor(t)
@@ -167,6 +176,7 @@ func TestSupervisor_AdoptsByTheLockWhenItsNotesAreLost(t *testing.T) {
 }
 
 func TestSupervisor_NeverTakesAnotherProcessForItsRelay(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	was, _ := s.serving(t, "nyc1-1", 0)
 	s.killSupervisor(t)
@@ -184,6 +194,7 @@ func TestSupervisor_NeverTakesAnotherProcessForItsRelay(t *testing.T) {
 }
 
 func TestSupervisor_StartsRelaysThatWereSwitchedOffWithTheComputer(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	was, _ := s.serving(t, "nyc1-1", 0)
 	s.killSupervisor(t)
@@ -196,6 +207,7 @@ func TestSupervisor_StartsRelaysThatWereSwitchedOffWithTheComputer(t *testing.T)
 }
 
 func TestSupervisor_TwoStartersGetOne(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	pids := make([]int, 4)
 	var g errgroup.Group
@@ -219,6 +231,7 @@ func TestSupervisor_TwoStartersGetOne(t *testing.T) {
 }
 
 func TestSupervisor_OpensASocketThatWasRemovedAgain(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	m := s.create(t, "nyc1-1", 0)
 	at, _, err := supervised(s.dir)
@@ -230,6 +243,7 @@ func TestSupervisor_OpensASocketThatWasRemovedAgain(t *testing.T) {
 }
 
 func TestSupervisor_ThatCannotStartSaysWhy(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	must(t, "make the directory", os.MkdirAll(s.dir, 0o700))
 	must(t, "put a file in the way", os.WriteFile(filepath.Join(s.dir, boxesDir), nil, 0o600))
@@ -241,6 +255,7 @@ func TestSupervisor_ThatCannotStartSaysWhy(t *testing.T) {
 }
 
 func TestProvider_TwoFleetsShareNothing(t *testing.T) {
+	t.Parallel()
 	one, two := newSite(t), newSite(t)
 	a, _ := one.serving(t, "nyc1-1", 0)
 	b, _ := two.serving(t, "nyc1-1", 0)
@@ -261,6 +276,7 @@ func TestProvider_TwoFleetsShareNothing(t *testing.T) {
 }
 
 func TestPorts_OfABoxThatIsOffAreNotGivenAway(t *testing.T) {
+	t.Parallel()
 	one, two := newSite(t), newSite(t)
 	a := one.create(t, "nyc1-1", 0)
 	one.killSupervisor(t)
@@ -281,6 +297,7 @@ func TestPorts_OfABoxThatIsOffAreNotGivenAway(t *testing.T) {
 }
 
 func TestDelete_TakesWhatIsHalfDeleted(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	m, _ := s.serving(t, "nyc1-1", 0)
 	s.killSupervisor(t)
@@ -299,6 +316,7 @@ func TestDelete_TakesWhatIsHalfDeleted(t *testing.T) {
 }
 
 func TestMachines_DamagedBoxIsNotAbsent(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	m := s.create(t, "nyc1-1", 0)
 	path := filepath.Join(boxDir(s.dir, m.ID), machineFile)
@@ -312,6 +330,7 @@ func TestMachines_DamagedBoxIsNotAbsent(t *testing.T) {
 }
 
 func TestCleanup_KeepsWhatOthersNeed(t *testing.T) {
+	t.Parallel()
 	kept := true
 	s := newSite(t, func(c *Config) { c.KeepDir = func() (bool, string) { return kept, "records of others" } })
 	m := s.create(t, "nyc1-1", 0)
@@ -329,6 +348,7 @@ func TestCleanup_KeepsWhatOthersNeed(t *testing.T) {
 }
 
 func TestBox_DelayCountsInBothDirections(t *testing.T) {
+	t.Parallel()
 	const delay = 40 * time.Millisecond
 	s := newSite(t)
 	m, _ := s.serving(t, "nyc1-1", delay)

@@ -42,7 +42,7 @@ func TestParseAddr_AcceptsWhatClientsDial(t *testing.T) {
 }
 
 // Contract section 7, row 6: peer IDs are not checked.
-func TestDefect6_AddressThatNobodyCouldDialIsRefused(t *testing.T) {
+func TestContract06_AddressThatNobodyCouldDialIsRefused(t *testing.T) {
 	for what, text := range map[string]string{
 		"empty":               "",
 		"slash":               "/",

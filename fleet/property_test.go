@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -12,6 +13,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/relayfleet/fleetctl/dnsaddr"
 	"github.com/relayfleet/fleetctl/dnsaddr/zonetest"
 	"github.com/relayfleet/fleetctl/fleet"
 	"github.com/relayfleet/fleetctl/fleet/fleettest"
@@ -48,6 +50,9 @@ func (w *weather) call(call string, done bool) error {
 	if takes := call == "provider.create" || call == "provider.delete"; takes && !done && w.sim.world.Hidden {
 		w.promise(w.alive() == 0, "the provider lists nothing and relays answer, yet %s was called", call)
 	}
+	if call == "provider.delete" && !done {
+		w.retirement()
+	}
 	if w.strikes() {
 		return errors.New("the network failed")
 	}
@@ -63,6 +68,9 @@ func (w *weather) write(_ context.Context, c zonetest.Call) error {
 	w.promise(ours && owner.Fleet == w.sim.spec.Name, "%s of the record %s, which is not ours", c.Op, c.Record.Value)
 	if c.Op == zonetest.OpRemove {
 		w.withdrawal(c.Record.Value)
+		w.look(true)
+		w.succession(c.Record.Value, owner.Relay)
+		w.look(false)
 	}
 	return w.call("zone."+string(c.Op), false)
 }
@@ -88,6 +96,36 @@ func (w *weather) withdrawal(value string) {
 	}
 }
 
+// retirement checks that no machine about to be deleted is published.
+func (w *weather) retirement() {
+	w.look(true)
+	ours, _ := w.sim.records(rapidFatal{})
+	w.look(false)
+	for _, b := range w.sim.world.Boxes() {
+		for _, value := range ours {
+			published := b.Relay.PeerID != "" && strings.HasSuffix(value, "/"+b.Relay.PeerID)
+			w.promise(b.Machine.Phase != fleet.PhaseDoomed || !published, "%s is deleted while %s is published", b.Machine.ID, value)
+		}
+	}
+}
+
+// succession checks that a record withdrawn from a slot leaves the slot another one.
+func (w *weather) succession(value, node string) {
+	recs, err := w.sim.zone.Records(context.Background(), w.sim.spec.DNS.RecordName())
+	if err != nil {
+		panic(err)
+	}
+	for _, s := range w.sim.spec.Slots() {
+		if s.Node != node {
+			continue
+		}
+		w.promise(slices.ContainsFunc(recs, func(r dnsaddr.Record) bool {
+			o, ok := r.Owner()
+			return ok && o.Relay == node && r.Value != value
+		}), "%s was withdrawn before a successor of %s was published", value, node)
+	}
+}
+
 // alive counts the published relays that really serve.
 func (w *weather) alive() int {
 	w.look(true)
@@ -110,7 +148,8 @@ func (rapidFatal) Fatalf(format string, args ...any) { panic(fmt.Sprintf(format,
 // TestProperty_NoWeatherBreaksAPromiseAndFairWeatherConverges drives a fleet through
 // random commands and accidents. Promised on every write: an unreadable relay never
 // loses its record, nothing withdraws below the floor or empties the name, no foreign
-// record is touched, a provider that lists nothing causes no purchase and no withdrawal.
+// record is touched, a provider that lists nothing causes no purchase and no withdrawal,
+// publish precedes withdraw precedes retire.
 // When everything answers again, up converges, without a second machine for a slot.
 func TestProperty_NoWeatherBreaksAPromiseAndFairWeatherConverges(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {

@@ -14,7 +14,7 @@ import (
 	"github.com/relayfleet/fleetctl/fleet/fleettest"
 )
 
-func TestUp_FromNothingPublishesEverySlotAndTheSecondRunChangesNothing(t *testing.T) {
+func TestContract05_UpFromNothingPublishesEverySlotAndTheSecondRunChangesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSim(t, 3)
 		must(t, "up", s.up)
@@ -56,7 +56,7 @@ func TestReplace_TheSuccessorServesBeforeItsPredecessorGoesAndInheritsItsCensus(
 	})
 }
 
-func TestDown_LeavesNoMachineAndNoRecordOfOursAndKeepsTheStrangers(t *testing.T) {
+func TestContract04_DownLeavesNoMachineAndNoRecordOfOursAndKeepsTheStrangers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSim(t, 3)
 		must(t, "up", s.up)
@@ -72,7 +72,7 @@ func TestDown_LeavesNoMachineAndNoRecordOfOursAndKeepsTheStrangers(t *testing.T)
 	})
 }
 
-func TestUp_ABoxThatDoesNotAnswerIsNeitherReplacedNorRestartedNorWithdrawn(t *testing.T) {
+func TestContract01_ABoxThatDoesNotAnswerIsNeitherReplacedNorRestartedNorWithdrawn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSim(t, 3)
 		must(t, "up", s.up)
@@ -209,4 +209,70 @@ func isBox(id string) func(fleettest.Box) bool {
 // down is a relay that died.
 func down(b *fleettest.Box) {
 	b.Relay.Active, b.Relay.Ready, b.Relay.Reason = false, false, "signal: killed"
+}
+
+func TestContract14_AChangedSpecRestartsOneRelayAtATimeAndReplacesNone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSim(t, 3)
+		must(t, "up", s.up)
+		before := s.world.Boxes()
+		s.spec.Relay.Limits.Reservations = 77
+		must(t, "up with other limits", s.up)
+		s.check(t)
+		for i, b := range s.world.Boxes() {
+			if b.Machine.ID != before[i].Machine.ID || b.Relay.PeerID != before[i].Relay.PeerID {
+				t.Errorf("%s became %s: a machine was replaced", before[i].Machine.ID, b.Machine.ID)
+			}
+			if b.Relay.Restarted.IsZero() {
+				t.Errorf("%s was not restarted with its new limits", b.Machine.ID)
+			}
+		}
+		s.spec.Relay.Limits.Reservations = 78
+		o, err := s.up()
+		if err != nil || o.Settled() {
+			t.Errorf("a second restart within the hour: settled %t, error %v; want it deferred", o.Settled(), err)
+		}
+		in := s.intent
+		in.Force = true
+		must(t, "up --force", func() (fleet.Outcome, error) { return s.converge(in) })
+	})
+}
+
+func TestContract16_ARegionHoldsAsManyRelaysAsAreAskedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSim(t, 1)
+		s.spec.Nodes[0].Count = 12
+		must(t, "up", s.up)
+		s.check(t)
+	})
+}
+
+func TestUpgrade_TheFirstFailureStopsItBeforeTheNextRelay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSim(t, 3)
+		must(t, "up", s.up)
+		in := s.intent
+		in.Upgrade, in.Release = true, fleet.Release{SHA256: "cd", Version: "2.0.0"}
+		tried := 0
+		s.world.Fault = func(call string, done bool) error {
+			if call == "hosts.configure" && !done {
+				tried++
+				return fleettest.ErrBroken
+			}
+			return nil
+		}
+		if _, err := s.converge(in); err == nil {
+			t.Error("a failed upgrade returned no error")
+		}
+		if tried != 1 {
+			t.Errorf("relays touched: got %d, want 1", tried)
+		}
+		s.world.Fault = nil
+		must(t, "upgrade", func() (fleet.Outcome, error) { return s.converge(in) })
+		for _, b := range s.world.Boxes() {
+			if b.Relay.SHA256 != "cd" {
+				t.Errorf("%s runs %s, want the new release", b.Machine.ID, b.Relay.SHA256)
+			}
+		}
+	})
 }

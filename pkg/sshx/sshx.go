@@ -27,7 +27,7 @@ type Command struct {
 	// MaxOutput bounds stdout and stderr, each, in bytes; zero means 1 MiB.
 	// What is beyond is read and dropped, and Result.Truncated is set.
 	MaxOutput int
-	// Timeout bounds the run; zero means 30 s.
+	// Timeout bounds the command; zero means 30 s for Run and no bound for Stream.
 	Timeout time.Duration
 	// ReadOnly says that the command changes nothing on the box.
 	ReadOnly bool

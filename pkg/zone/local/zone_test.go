@@ -114,7 +114,7 @@ func TestZone_ServerAnswersWithTheResultWhenApplyReturns(t *testing.T) {
 }
 
 // Contract section 7, row 2: deleted before created.
-func TestDefect2_NameIsNeverEmptyDuringAReplacement(t *testing.T) {
+func TestContract02_NameIsNeverEmptyDuringAReplacement(t *testing.T) {
 	z, _, server := served(t)
 	a, b := relay("192.0.2.1"), relay("192.0.2.2")
 	apply(t, z, dnsaddr.Changes{Add: []dnsaddr.Record{a}})
@@ -157,7 +157,7 @@ func TestDefect2_NameIsNeverEmptyDuringAReplacement(t *testing.T) {
 }
 
 // Contract section 7, row 3: records of others deleted.
-func TestDefect3_ForeignBootnodeSurvivesSyncAndTearDown(t *testing.T) {
+func TestContract03_ForeignBootnodeSurvivesSyncAndTearDown(t *testing.T) {
 	z, _, server := served(t)
 	foreign := relay("198.51.100.7")
 	foreign.Comment = "boot of a friend"
@@ -180,7 +180,7 @@ func TestDefect3_ForeignBootnodeSurvivesSyncAndTearDown(t *testing.T) {
 }
 
 // Contract section 7, row 5: runs without a change that write.
-func TestDefect5_SecondRunWritesNothing(t *testing.T) {
+func TestContract05_SecondRunWritesNothing(t *testing.T) {
 	z, dir, _ := served(t)
 	want := []dnsaddr.Record{relay("192.0.2.1"), relay("192.0.2.2")}
 	apply(t, z, dnsaddr.Diff("demo", nil, want))
@@ -208,7 +208,7 @@ func TestDefect5_SecondRunWritesNothing(t *testing.T) {
 }
 
 // Contract section 7, row 6: no check after publishing, no lock.
-func TestDefect6_PublishingToADeadServerIsAnErrorWithAHint(t *testing.T) {
+func TestContract06_PublishingToADeadServerIsAnErrorWithAHint(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "zone")
 	_, stop := serve(t, dir)
 	stop()
@@ -229,7 +229,7 @@ func TestDefect6_PublishingToADeadServerIsAnErrorWithAHint(t *testing.T) {
 	}
 }
 
-func TestDefect6_TwoZonesWritingAtOnceLoseNothing(t *testing.T) {
+func TestContract06_TwoZonesWritingAtOnceLoseNothing(t *testing.T) {
 	_, dir, server := served(t)
 	var g errgroup.Group
 	const writers, each = 4, 6

@@ -1,0 +1,167 @@
+//go:build unix
+
+package main
+
+import (
+	"context"
+	"crypto/ed25519"
+	"encoding/base64"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/relayfleet/fleetctl/dnsaddr"
+	"github.com/relayfleet/fleetctl/pkg/probe"
+	"github.com/relayfleet/fleetctl/pkg/zone"
+	"github.com/relayfleet/fleetctl/stats"
+)
+
+// provenFor is how long a probe that passed counts for the floor.
+const provenFor = 10 * time.Second
+
+// witness looks at a fleet from outside: at the zone every 20 ms, and at every address
+// that it ever saw there, again and again.
+type witness struct {
+	server, name string
+	prober       *probe.Prober
+
+	mu      sync.Mutex
+	known   map[string]dnsaddr.Addr // by record value
+	passed  map[string]time.Time    // last probe that found it serving
+	least   int                     // over all samples
+	samples int
+}
+
+// sample reads the zone once and counts the published records that were proven lately.
+func (w *witness) sample(ctx context.Context) error {
+	values, _, err := zone.Resolve(ctx, w.server, w.name)
+	if err != nil {
+		return err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	proven := 0
+	for _, v := range values {
+		a, err := dnsaddr.ParseValue(v)
+		if err != nil {
+			return err
+		}
+		w.known[v] = a
+		if at, ok := w.passed[v]; ok && time.Since(at) <= provenFor {
+			proven++
+		}
+	}
+	w.samples++
+	w.least = min(w.least, proven)
+	return nil
+}
+
+// prove probes everything that was ever published, once.
+func (w *witness) prove(ctx context.Context) {
+	w.mu.Lock()
+	known := make(map[string]dnsaddr.Addr, len(w.known))
+	for v, a := range w.known {
+		known[v] = a
+	}
+	w.mu.Unlock()
+	for v, a := range known {
+		if p, err := w.prober.Probe(ctx, a); err == nil && p.Verdict.Verified() {
+			w.mu.Lock()
+			w.passed[v] = p.At
+			w.mu.Unlock()
+		}
+	}
+}
+
+// every calls f again and again until ctx ends, d apart.
+func every(ctx context.Context, d time.Duration, f func()) {
+	ticker := time.NewTicker(d)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			f()
+		}
+	}
+}
+
+// TestReplaceRegion_AtNoSampleDoTheProvenRecordsFallBelowTheFloor samples the zone every
+// 20 ms through a whole replacement, and checks that the census went along.
+func TestReplaceRegion_AtNoSampleDoTheProvenRecordsFallBelowTheFloor(t *testing.T) {
+	t.Parallel()
+	f := newTestFleet(t)
+	f.must(0, "up", "--yes")
+	f.meet("fra1-1")
+	v := f.status()
+	w := &witness{
+		server: v.Zone.Server, name: v.Zone.Name, prober: probe.New(probe.Config{Version: "test"}),
+		known: make(map[string]dnsaddr.Addr), passed: make(map[string]time.Time), least: 3,
+	}
+	if err := w.sample(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.prove(t.Context())
+	w.least, w.samples = 3, 0
+	ctx, cancel := context.WithCancel(t.Context())
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		every(ctx, 20*time.Millisecond, func() {
+			if err := w.sample(t.Context()); err != nil {
+				t.Errorf("sample: %v", err)
+			}
+		})
+	})
+	watching.Go(func() { every(ctx, 200*time.Millisecond, func() { w.prove(t.Context()) }) })
+	old := f.relay("fra1-1").PeerID
+	f.must(0, "replace-region", "fra1", "--yes")
+	cancel()
+	watching.Wait()
+	t.Logf("samples %d minimum of proven published records %d floor 2", w.samples, w.least)
+	if w.least < 2 || w.samples < 10 {
+		t.Errorf("samples %d, minimum %d; want many, and never below 2", w.samples, w.least)
+	}
+	if now := f.relay("fra1-1").PeerID; now == old {
+		t.Error("fra1-1 was not replaced")
+	}
+	f.check()
+	var snapshot stats.Snapshot
+	if err := json.Unmarshal([]byte(f.must(0, "stats", "--json").stdout), &snapshot); err != nil {
+		t.Fatal(err)
+	}
+	if snapshot.LifetimeUniquePeers == nil || *snapshot.LifetimeUniquePeers != 1 {
+		t.Errorf("lifetime unique peers: got %v, want the 1 that the old relay had met", snapshot.LifetimeUniquePeers)
+	}
+}
+
+// meet makes a node's relay know a peer, by a census that is dropped beside its own; it
+// is merged at the next start.
+func (f *testFleet) meet(node string) {
+	f.t.Helper()
+	public, _, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	now := time.Now().Unix()
+	text, err := json.Marshal([]map[string]any{{
+		"peer_pubkey": base64.StdEncoding.EncodeToString(public), "last_peer_id": f.relay("nyc1-1").PeerID,
+		"first_seen_at": now - 60, "last_seen_at": now, "tier": "edge", "address_type": "ipv4_public", "connection_count": 1,
+	}})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	r := f.relay(node)
+	path := filepath.Join(f.state, "fleetctl", f.name, "boxes", r.Machine, "root", "var", "lib", "relay", "bootnode-peers.import.json")
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		f.t.Fatal(err)
+	}
+	if err := syscall.Kill(r.PID, syscall.SIGKILL); err != nil {
+		f.t.Fatal(err)
+	}
+	f.must(0, "up", "--yes")
+}

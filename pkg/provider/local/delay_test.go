@@ -142,9 +142,15 @@ func TestSocketPath_IsShortAndOneForEachDirectory(t *testing.T) {
 }
 
 func TestRuntimeDir_OthersCouldUseIsRefused(t *testing.T) {
-	t.Setenv("TMPDIR", t.TempDir())
+	short, err := os.MkdirTemp("", "ft") // a long one would lead to the directory that fleets use
+	must(t, "temporary directory", err)
+	t.Cleanup(func() { must(t, "remove it", os.RemoveAll(short)) })
+	t.Setenv("TMPDIR", short)
 	dir, err := runtimeDir()
 	must(t, "directory of sockets", err)
+	if filepath.Dir(dir) != short {
+		t.Fatalf("directory of sockets: got %s, want one in %s", dir, short)
+	}
 	must(t, "open it to others", os.Chmod(dir, 0o777))
 	if _, err := runtimeDir(); err == nil {
 		t.Error("a directory that others can use: got no error")

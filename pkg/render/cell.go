@@ -2,6 +2,7 @@ package render
 
 import (
 	"fmt"
+	"math"
 	"reflect"
 	"strconv"
 	"strings"
@@ -144,7 +145,7 @@ func forCSV(v any) string {
 func Elapsed(d time.Duration) string {
 	switch {
 	case d < 0:
-		return "-" + Elapsed(-max(d, -1<<62))
+		return "-" + Elapsed(-max(d, math.MinInt64+1))
 	case d == 0:
 		return "0s"
 	case d < time.Millisecond:

@@ -137,8 +137,37 @@ func decodeValue(dec *json.Decoder) (any, error) {
 			}
 		}
 		return t.Float64()
+	case string:
+		if strings.ContainsFunc(t, unsafe) {
+			return quoted(t), nil
+		}
 	}
 	return token, nil
+}
+
+// quoted is text that YAML holds in double quotes, with escapes for what a terminal
+// may act on.
+type quoted string
+
+var _ yaml.BytesMarshaler = quoted("")
+
+// MarshalYAML is not for others: yaml.Marshal calls it.
+func (q quoted) MarshalYAML() ([]byte, error) {
+	var b strings.Builder
+	b.WriteByte('"')
+	for _, r := range string(q) {
+		switch {
+		case r == '"' || r == '\\':
+			b.WriteRune('\\')
+			b.WriteRune(r)
+		case unsafe(r):
+			fmt.Fprintf(&b, `\U%08x`, r)
+		default:
+			b.WriteRune(r)
+		}
+	}
+	b.WriteByte('"')
+	return []byte(b.String()), nil
 }
 
 func decodeList(dec *json.Decoder) (any, error) {
@@ -212,14 +241,16 @@ func fill(v reflect.Value) reflect.Value {
 		p.Elem().Set(inner)
 		out.Set(p.Convert(t))
 		return out
-	case reflect.Array, reflect.Struct:
+	case reflect.Array:
+		out := reflect.New(t).Elem()
+		for i := range v.Len() {
+			out.Index(i).Set(fill(v.Index(i)))
+		}
+		return out
+	case reflect.Struct:
 		out := reflect.New(t).Elem()
 		out.Set(v)
-		n := 0
-		if t.Kind() == reflect.Struct {
-			n = v.NumField()
-		}
-		for i := range n {
+		for i := range v.NumField() {
 			if field := out.Field(i); field.CanSet() {
 				field.Set(fill(v.Field(i)))
 			}

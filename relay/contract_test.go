@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,6 +20,7 @@ import (
 )
 
 func TestContract09_DamagedCensusIsSetAsideAndNeverOverwritten(t *testing.T) {
+	_, key := someone(t)
 	for name, text := range map[string]string{
 		"half written":  `[{"peer_pubkey":"AAAA`,
 		"no array":      `{"peers":[]}`,
@@ -30,32 +32,41 @@ func TestContract09_DamagedCensusIsSetAsideAndNeverOverwritten(t *testing.T) {
 		"invalid UTF-8": "[{\"peer_pubkey\":\"\xff\"}]",
 		"deep":          strings.Repeat("[", 20000),
 	} {
-		t.Run(name, func(t *testing.T) {
-			cfg := loopback(t)
-			write(t, filepath.Join(cfg.State, censusFile), text)
-			r := start(t, cfg)
-			var ready stats.Ready
-			if status := r.get("/readyz", &ready); status != 200 {
-				t.Errorf("GET /readyz = %d %+v, want 200: a damaged census is no reason not to serve", status, ready)
-			}
-			if len(ready.Warnings) != 1 || !strings.Contains(ready.Warnings[0], "bootnode-peers.json.damaged-") {
-				t.Errorf("warnings = %q, want one that names the file that was set aside", ready.Warnings)
-			}
-			connect(t, client(t, "bitterbot/1/edge"), r.info())
-			eventually(t, "a user joins", func() bool { return r.now().ConnectedPeers == 1 })
-			r.stop()
-			aside, err := filepath.Glob(filepath.Join(cfg.State, censusFile+".damaged-*"))
-			if err != nil || len(aside) != 1 {
-				t.Fatalf("set aside = %v %v, want one file", aside, err)
-			}
-			if got := read(t, aside[0]); got != text {
-				t.Errorf("set aside = %q, want the damaged text %q", got, text)
-			}
-			var entries []stats.CensusEntry
-			if err := json.Unmarshal([]byte(read(t, filepath.Join(cfg.State, censusFile))), &entries); err != nil || len(entries) != 1 {
-				t.Errorf("new census = %v %v, want the one user", entries, err)
-			}
-		})
+		dir := t.TempDir()
+		write(t, filepath.Join(dir, censusFile), text)
+		l := newLedger(Default(), noon())
+		a := newArchive(dir, l, slog.New(slog.DiscardHandler))
+		a.load(noon())
+		l.merge([]stats.CensusEntry{entry(key, 1, 2, 3)})
+		if err := a.flush(noon()); err != nil {
+			t.Errorf("%s: flush: %v", name, err)
+		}
+		if got := read(t, filepath.Join(dir, censusFile+".damaged-20260501T120000Z")); got != text {
+			t.Errorf("%s: set aside = %q, want the damaged text %q", name, got, text)
+		}
+		if got := a.complaints(); len(got) != 1 || !strings.Contains(got[0], "bootnode-peers.json.damaged-20260501T120000Z") {
+			t.Errorf("%s: complaints = %q, want one that names the file", name, got)
+		}
+	}
+
+	// The whole daemon.
+	cfg := loopback(t)
+	write(t, filepath.Join(cfg.State, censusFile), "[{")
+	r := start(t, cfg)
+	var ready stats.Ready
+	if status := r.get("/readyz", &ready); status != 200 || len(ready.Warnings) != 1 {
+		t.Errorf("GET /readyz = %d %+v, want 200 and a warning: a damaged census is no reason not to serve", status, ready)
+	}
+	connect(t, client(t, "bitterbot/1/edge"), r.info())
+	eventually(t, "a user joins", func() bool { return r.now().ConnectedPeers == 1 })
+	r.stop()
+	aside, err := filepath.Glob(filepath.Join(cfg.State, censusFile+".damaged-*"))
+	if err != nil || len(aside) != 1 || read(t, aside[0]) != "[{" {
+		t.Errorf("set aside = %v %v, want the damaged text", aside, err)
+	}
+	var entries []stats.CensusEntry
+	if err := json.Unmarshal([]byte(read(t, filepath.Join(cfg.State, censusFile))), &entries); err != nil || len(entries) != 1 {
+		t.Errorf("new census = %v %v, want the one user", entries, err)
 	}
 }
 

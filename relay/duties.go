@@ -22,9 +22,12 @@ func (r *Relay) watch(ctx context.Context, s *stack) {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
 	listened := time.Now()
+	r.fleet.protect(s.host)
 	for {
 		r.applyDraining(s.hop)
-		r.fleet.reread()
+		if r.fleet.reread() {
+			r.fleet.protect(s.host)
+		}
 		if _, err := r.archive.takeImport(time.Now()); err != nil {
 			r.archive.complain(importFile, err)
 		}

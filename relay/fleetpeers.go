@@ -78,6 +78,8 @@ type fleetPeers struct {
 	infos []peer.AddrInfo
 	bad   error
 	tried map[peer.ID]time.Time
+
+	protected map[peer.ID]bool
 }
 
 func newFleetPeers(dir string, self peer.ID, l *ledger, log *slog.Logger) *fleetPeers {
@@ -148,12 +150,29 @@ func (f *fleetPeers) dial(ctx context.Context, h host.Host, now time.Time) {
 	}
 }
 
+// protect keeps the connections of the fleet's peers when the host trims, and of no
+// others any more.
+func (f *fleetPeers) protect(h host.Host) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	now := make(map[peer.ID]bool, len(f.infos))
+	for _, info := range f.infos {
+		now[info.ID] = true
+		h.ConnManager().Protect(info.ID, fleetTag)
+	}
+	for p := range f.protected {
+		if !now[p] {
+			h.ConnManager().Unprotect(p, fleetTag)
+		}
+	}
+	f.protected = now
+}
+
 func (f *fleetPeers) due(h host.Host, now time.Time) []peer.AddrInfo {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var due []peer.AddrInfo
 	for _, info := range f.infos {
-		h.ConnManager().Protect(info.ID, fleetTag) // it may have dialled us
 		if h.Network().Connectedness(info.ID) == network.Connected || now.Sub(f.tried[info.ID]) < redialAfter {
 			continue
 		}

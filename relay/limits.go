@@ -3,6 +3,7 @@ package relay
 import (
 	"math"
 	"net/netip"
+	"syscall"
 	"time"
 
 	"github.com/libp2p/go-libp2p"
@@ -44,6 +45,7 @@ func (l Limits) connsPerIP() int { return max(256, 4*l.ReservationsPerIP) }
 // admit 64 connections on a box with 1 GiB and 8 from one IP.
 func (l Limits) resourceManager() (network.ResourceManager, error) {
 	n, c := rcmgr.LimitVal(l.maxConns()), rcmgr.LimitVal(l.Circuits)
+	files := min(n, rcmgr.LimitVal(openFiles()))
 	perPeer := rcmgr.LimitVal(max(64, 4*l.CircuitsPerPeer))
 	defaults := rcmgr.DefaultLimits
 	libp2p.SetDefaultServiceLimits(&defaults)
@@ -53,7 +55,7 @@ func (l Limits) resourceManager() (network.ResourceManager, error) {
 	peer := rcmgr.ResourceLimits{Streams: perPeer, StreamsInbound: perPeer, StreamsOutbound: perPeer}
 	part := rcmgr.PartialLimitConfig{
 		System: rcmgr.ResourceLimits{
-			Conns: n, ConnsInbound: n, ConnsOutbound: n, FD: n,
+			Conns: n, ConnsInbound: n, ConnsOutbound: n, FD: files,
 			Streams: 16 * n, StreamsInbound: 16 * n, StreamsOutbound: 16 * n,
 			Memory: rcmgr.LimitVal64(l.Memory),
 		},
@@ -73,6 +75,17 @@ func (l Limits) resourceManager() (network.ResourceManager, error) {
 			[]rcmgr.ConnLimitPerSubnet{{PrefixLength: 32, ConnCount: perIP}},
 			[]rcmgr.ConnLimitPerSubnet{{PrefixLength: 56, ConnCount: perIP}, {PrefixLength: 48, ConnCount: 4 * perIP}}),
 		rcmgr.WithConnRateLimiters(connRate(perIP)))
+}
+
+// openFiles is what the process may open for connections: its limit without a reserve
+// for listeners, the API and files.
+func openFiles() int {
+	const reserve = 64
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil || limit.Cur > math.MaxInt32 {
+		return math.MaxInt32
+	}
+	return max(reserve, int(limit.Cur)-reserve) //nolint:gosec // at most MaxInt32
 }
 
 // connRate bounds new connections per address; loopback is free.

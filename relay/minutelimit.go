@@ -19,6 +19,7 @@ type minuteLimit struct {
 
 	mu      sync.Mutex
 	windows map[string]window
+	swept   time.Time // when ended windows were dropped last
 }
 
 type window struct {
@@ -37,6 +38,10 @@ func (m *minuteLimit) allow(client string, now time.Time) (bool, time.Duration) 
 	over := func(w window) bool { return now.Sub(w.begin) >= time.Minute || now.Before(w.begin) }
 	w, known := m.windows[client]
 	if !known && len(m.windows) >= clientsKept {
+		if now.Sub(m.swept) < time.Second {
+			return false, time.Second
+		}
+		m.swept = now
 		maps.DeleteFunc(m.windows, func(_ string, w window) bool { return over(w) })
 		if len(m.windows) >= clientsKept {
 			return false, time.Minute

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
 	"path/filepath"
+	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
@@ -46,6 +48,10 @@ func runCommand(a *app) *cobra.Command {
 	return c
 }
 
+// gcPercent trades a little CPU for memory: many relays may share a machine, and the
+// buffers of circuits are pooled.
+const gcPercent = 40
+
 // configured reads the file, or puts a configuration together from the flags.
 func (f runFlags) configured() (relay.Config, error) {
 	if f.config != "" {
@@ -79,6 +85,9 @@ func (a *app) serve(ctx context.Context, f runFlags) error {
 	r, err := relay.New(cfg, slog.New(handler))
 	if err != nil {
 		return err
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
 	}
 	served := make(chan struct{})
 	defer close(served)

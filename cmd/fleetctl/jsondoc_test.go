@@ -1,0 +1,110 @@
+package main
+
+import (
+	"bytes"
+	"encoding"
+	"encoding/json"
+	"os"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/relayfleet/fleetctl/fleet"
+	"github.com/relayfleet/fleetctl/pkg/render"
+	"github.com/relayfleet/fleetctl/pkg/statedir"
+)
+
+// TestJSON_EveryFieldIsNamedInTheDocumentation compares docs/json.md with the types that
+// are printed: a field that the page does not name fails, and so does one that is gone.
+func TestJSON_EveryFieldIsNamedInTheDocumentation(t *testing.T) {
+	text, err := os.ReadFile("../../docs/json.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for title, printed := range map[string][]string{
+		"status":          fieldsOf(reflect.TypeFor[statusView](), ""),
+		"verify":          fieldsOf(reflect.TypeFor[verifyView](), ""),
+		"stats":           fieldsOf(reflect.TypeFor[statsView](), ""),
+		"plan":            fieldsOf(reflect.TypeFor[fleet.Plan](), ""),
+		"dnsaddr list":    fieldsOf(reflect.TypeFor[recordsView](), ""),
+		"exec":            fieldsOf(reflect.TypeFor[execView](), ""),
+		"doctor":          fieldsOf(reflect.TypeFor[doctorView](), ""),
+		"version":         fieldsOf(reflect.TypeFor[versionView](), ""),
+		"init":            fieldsOf(reflect.TypeFor[initView](), ""),
+		"config validate": fieldsOf(reflect.TypeFor[validView](), ""),
+		"Errors":          fieldsOf(reflect.TypeFor[errorLine](), ""),
+		"Progress":        progressFields(t),
+		"Audit log":       fieldsOf(reflect.TypeFor[statedir.Entry](), ""),
+	} {
+		documented := documentedFields(string(text), title)
+		for _, name := range printed {
+			if !slices.Contains(documented, name) {
+				t.Errorf("docs/json.md, %s: field %s is printed and not named", title, name)
+			}
+		}
+		for _, name := range documented {
+			if !slices.Contains(printed, name) {
+				t.Errorf("docs/json.md, %s: field %s is named and not printed", title, name)
+			}
+		}
+	}
+}
+
+// documentedFields are the first cells of the table below a heading.
+func documentedFields(text, title string) []string {
+	_, section, _ := strings.Cut(text, "\n## "+title+"\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	var fields []string
+	for _, cell := range regexp.MustCompile("(?m)^\\| `([^`]+)` \\|").FindAllStringSubmatch(section, -1) {
+		fields = append(fields, cell[1])
+	}
+	return fields
+}
+
+// fieldsOf lists the paths of the JSON fields of t, as jq writes them without the first dot.
+func fieldsOf(t reflect.Type, path string) []string {
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	leaf := t.Implements(reflect.TypeFor[json.Marshaler]()) || t.Implements(reflect.TypeFor[encoding.TextMarshaler]())
+	switch {
+	case leaf && path != "":
+	case t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Struct:
+		return fieldsOf(t.Elem(), path+"[]")
+	case t.Kind() == reflect.Struct:
+		var fields []string
+		for i := range t.NumField() {
+			f := t.Field(i)
+			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			switch {
+			case name == "-":
+			case f.Anonymous && name == "":
+				fields = append(fields, fieldsOf(f.Type, path)...)
+			default:
+				fields = append(fields, fieldsOf(f.Type, strings.TrimPrefix(path+"."+name, "."))...)
+			}
+		}
+		return fields
+	}
+	return []string{path}
+}
+
+// progressFields are those of an event that was printed.
+func progressFields(t *testing.T) []string {
+	t.Helper()
+	var line bytes.Buffer
+	p := render.NewProgress(&line, render.ProgressOptions{JSON: true})
+	p.Event(fleet.Event{Kind: fleet.EventStarted})
+	p.Close()
+	var event map[string]any
+	if err := json.Unmarshal(line.Bytes(), &event); err != nil {
+		t.Fatalf("%s: %v", line.String(), err)
+	}
+	var fields []string
+	for name := range event {
+		fields = append(fields, name)
+	}
+	return fields
+}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -64,12 +63,12 @@ for several the exit code is 3 if any of them failed.`,
 
 // execRow is what a command did on one box.
 type execRow struct {
-	Node   string        `json:"node"`
-	Stdout string        `json:"stdout"`
-	Stderr string        `json:"stderr"`
-	Exit   *int          `json:"exit"` // null: it may not have run
-	Error  string        `json:"error"`
-	Took   time.Duration `json:"took"`
+	Node   string  `json:"node"`
+	Stdout string  `json:"stdout"`
+	Stderr string  `json:"stderr"`
+	Exit   *int    `json:"exit"` // null: it may not have run
+	Error  string  `json:"error"`
+	TookMS float64 `json:"took_ms"`
 }
 
 // execView is what a command did on every box, in the order in which they were selected.
@@ -85,7 +84,7 @@ func (s *session) exec(ctx context.Context, machines []fleet.Machine, argv []str
 			start := s.app.now()
 			rows[i] = execRow{Node: m.Node}
 			res, err := s.hosts.Exec(ctx, m, argv)
-			rows[i].Took = s.app.now().Sub(start)
+			rows[i].TookMS = milliseconds(s.app.now().Sub(start))
 			if err != nil {
 				rows[i].Error = err.Error()
 				return nil

@@ -50,14 +50,26 @@ type verifyView struct {
 
 // verifiedRow is one address.
 type verifiedRow struct {
-	Node    string            `json:"node"`
-	PeerID  string            `json:"peer_id"`
-	Address string            `json:"address"`
-	Verdict fleet.Verdict     `json:"verdict"`
-	Step    string            `json:"step"` // that failed, "" if none did
-	Error   string            `json:"error"`
-	Took    time.Duration     `json:"took"`
-	Steps   []fleet.ProbeStep `json:"steps"`
+	Node    string        `json:"node"`
+	PeerID  string        `json:"peer_id"`
+	Address string        `json:"address"`
+	Verdict fleet.Verdict `json:"verdict"`
+	Step    string        `json:"step"` // that failed, "" if none did
+	Error   string        `json:"error"`
+	TookMS  float64       `json:"took_ms"`
+	Steps   []stepRow     `json:"steps"`
+}
+
+// stepRow is one step of a probe.
+type stepRow struct {
+	Name   string  `json:"name"` // resolve, dial, identify, reserve, relay
+	TookMS float64 `json:"took_ms"`
+	Error  string  `json:"error"`
+}
+
+// milliseconds is a duration as JSON tells it, to a tenth.
+func milliseconds(d time.Duration) float64 {
+	return float64(d.Round(100*time.Microsecond).Microseconds()) / 1e3
 }
 
 // verify resolves the fleet's name and probes what it finds.
@@ -128,7 +140,7 @@ func (s *session) unpublished(ours []dnsaddr.Record, v *verifyView) {
 // probe uses one record's address.
 func (s *session) probe(ctx context.Context, rec dnsaddr.Record) verifiedRow {
 	owner, _ := rec.Owner()
-	row := verifiedRow{Node: owner.Relay, Address: rec.Value, Steps: []fleet.ProbeStep{}}
+	row := verifiedRow{Node: owner.Relay, Address: rec.Value, Steps: []stepRow{}}
 	addr, err := rec.Addr()
 	if err != nil {
 		row.Verdict, row.Step, row.Error = fleet.Unreachable, "parse", err.Error()
@@ -140,9 +152,10 @@ func (s *session) probe(ctx context.Context, rec dnsaddr.Record) verifiedRow {
 		row.Verdict, row.Step, row.Error = "unknown", "probe", err.Error()
 		return row
 	}
-	row.Verdict, row.Steps = p.Verdict, p.Steps
+	row.Verdict = p.Verdict
 	for _, step := range p.Steps {
-		row.Took += step.Took
+		row.Steps = append(row.Steps, stepRow{Name: step.Name, TookMS: milliseconds(step.Took), Error: step.Err})
+		row.TookMS += milliseconds(step.Took)
 		if step.Err != "" && row.Error == "" {
 			row.Step, row.Error = step.Name, step.Err
 		}
@@ -170,7 +183,7 @@ func (v verifyView) Table() render.Table {
 		{Name: "step", Show: render.WideOnly}, {Name: "error", Show: render.WideOnly},
 	}, Empty: "no record of ours at " + v.Name}
 	for _, r := range v.Relays {
-		t.Rows = append(t.Rows, []any{r.Node, toned(string(r.Verdict)), r.Took.Round(time.Millisecond), render.PeerID(r.PeerID), r.Address, r.Step, r.Error})
+		t.Rows = append(t.Rows, []any{r.Node, toned(string(r.Verdict)), time.Duration(r.TookMS) * time.Millisecond, render.PeerID(r.PeerID), r.Address, r.Step, r.Error})
 	}
 	return t
 }

@@ -25,7 +25,7 @@ func TestLink_DelaysEveryByteWithoutReordering(t *testing.T) {
 		go func() {
 			for i := range 50 {
 				_, _ = client.Write([]byte{byte(i)})
-				time.Sleep(time.Millisecond)
+				<-time.After(time.Millisecond)
 			}
 		}()
 		for i := range 50 {
@@ -76,7 +76,7 @@ func TestLine_FullOneLosesPacketsAndKeepsTheirOrder(t *testing.T) {
 		stop := make(chan struct{})
 		var got []byte
 		go func() { _ = l.run(stop, func(b []byte) error { got = append(got, b...); return nil }) }()
-		time.Sleep(2 * time.Second)
+		<-time.After(2 * time.Second)
 		synctest.Wait()
 		close(stop)
 		synctest.Wait()

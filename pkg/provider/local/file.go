@@ -85,7 +85,7 @@ func lockPath(ctx context.Context, path string) (*flock.Flock, error) {
 
 // tryLock returns nil without an error if somebody else holds the lock.
 func tryLock(path string) (*flock.Flock, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil { //nolint:gosec // below the fleet's directory
 		return nil, explain(err)
 	}
 	l := flock.New(path, flock.SetPermissions(0o600))
@@ -97,7 +97,7 @@ func tryLock(path string) (*flock.Flock, error) {
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
-	named, err := os.Stat(path)
+	named, err := os.Stat(path) //nolint:gosec // below the fleet's directory
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, errors.Join(err, l.Close())
 	}

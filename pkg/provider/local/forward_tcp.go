@@ -60,7 +60,7 @@ func (f *tcpForwarder) accept() {
 }
 
 func (f *tcpForwarder) serve(near net.Conn) {
-	far, err := net.DialTimeout("tcp", f.target, 5*time.Second)
+	far, err := net.DialTimeout("tcp", f.target, 5*time.Second) //nolint:noctx // loopback: at once or never
 	if err != nil {
 		if tcp, ok := near.(*net.TCPConn); ok {
 			_ = tcp.SetLinger(0) // refused, as the client would see it without us

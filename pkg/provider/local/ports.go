@@ -63,7 +63,7 @@ func untouched(port int) bool {
 			return false
 		}
 	}
-	c, err := net.DialTimeout("tcp", loopback(port), time.Second) // a listener on all addresses
+	c, err := net.DialTimeout("tcp", loopback(port), time.Second) //nolint:noctx // a listener on all addresses; loopback answers at once
 	if err == nil {
 		_ = c.Close()
 	}

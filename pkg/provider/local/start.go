@@ -14,6 +14,9 @@ import (
 	"github.com/relayfleet/fleetctl/fleet"
 )
 
+// logMax is the size in bytes from which the supervisor's log is begun anew at a start.
+const logMax = 1 << 20
+
 // hangTimeout is how long a supervisor that lives may keep silent.
 const hangTimeout = 10 * time.Second
 
@@ -113,7 +116,13 @@ func (p *Provider) spawn(ctx context.Context) (info, error) {
 	if err != nil {
 		return info{}, err
 	}
-	cmd := exec.Command(p.cfg.Supervise[0], p.cfg.Supervise[1:]...) // #nosec G204 -- ourselves
+	if begin > logMax {
+		if err := log.Truncate(0); err != nil {
+			return info{}, err
+		}
+		begin = 0
+	}
+	cmd := exec.Command(p.cfg.Supervise[0], p.cfg.Supervise[1:]...) //nolint:gosec,noctx // ourselves, and it outlives us
 	cmd.Dir = string(filepath.Separator)
 	cmd.Stdout, cmd.Stderr = log, log
 	pid, err := detach(cmd)
@@ -128,7 +137,7 @@ func (p *Provider) spawn(ctx context.Context) (info, error) {
 				return at, nil
 			}
 		}
-		if _, done, child := reap(pid); done || !child {
+		if _, done, child := reap(pid); (done || !child) && !p.locked() {
 			return info{}, fleet.WithHint(fmt.Errorf("it ended at once: %s", lastLine(written(log, begin))), "Read "+path+".")
 		}
 		if time.Now().After(deadline) {
@@ -138,6 +147,16 @@ func (p *Provider) spawn(ctx context.Context) (info, error) {
 			return info{}, err
 		}
 	}
+}
+
+// locked reports whether some supervisor has the directory: one that was started by a
+// command that is gone may be just about to answer.
+func (p *Provider) locked() bool {
+	l, err := tryLock(filepath.Join(p.cfg.Dir, lockFile))
+	if l != nil {
+		_ = l.Close()
+	}
+	return l == nil && err == nil
 }
 
 // written is what was appended to a log since begin, its end if that is much.

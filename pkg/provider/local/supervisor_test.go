@@ -1,0 +1,222 @@
+package local
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/relayfleet/fleetctl/fleet"
+)
+
+func TestSupervisor_KilledIsReplacedAndTheRelayAdopted(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	was, _ := s.serving(t, "nyc1-1", 0)
+	s.killSupervisor(t)
+	off := s.get(t, was.ID)
+	if off.Status != fleet.StatusStopped || off.PID != was.PID {
+		t.Errorf("without a supervisor: got %s with process %d, want stopped with %d", off.Status, off.PID, was.PID)
+	}
+	if got := echo(t, was.Ports.TCP, "hello"); got != "hello" {
+		t.Errorf("relay without a supervisor: got %q, want an echo", got)
+	}
+	must(t, "Start", s.Start(t.Context(), was.ID))
+	now := s.get(t, was.ID)
+	if now.PID != was.PID || now.Ports != was.Ports || now.HostKey != was.HostKey || now.Status != fleet.StatusRunning {
+		t.Errorf("adopted: got %+v, want %+v", now, was)
+	}
+	c := s.dial(t, now)
+	mustRun(t, c, "systemctl", "stop", "relay.service")
+	if got := property(t, c, "MainPID"); got != "0" {
+		t.Errorf("after stop of an adopted relay: got process %s, want none", got)
+	}
+}
+
+func TestSupervisor_AdoptsByTheLockWhenItsNotesAreLost(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	was, _ := s.serving(t, "nyc1-1", 0)
+	s.killSupervisor(t)
+	must(t, "lose the notes", os.Remove(filepath.Join(boxDir(s.dir, was.ID), unitFile)))
+	must(t, "Start", s.Start(t.Context(), was.ID))
+	if now := s.get(t, was.ID); now.PID != was.PID {
+		t.Errorf("adopted: got process %d, want %d", now.PID, was.PID)
+	}
+}
+
+func TestSupervisor_NeverTakesAnotherProcessForItsRelay(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	was, _ := s.serving(t, "nyc1-1", 0)
+	s.killSupervisor(t)
+	must(t, "kill the relay", syscall.Kill(was.PID, syscall.SIGKILL))
+	path := filepath.Join(boxDir(s.dir, was.ID), unitFile)
+	var st unitState
+	must(t, "read the notes", readJSON(path, &st))
+	st.Proc.PID, st.Enabled = os.Getpid(), false // the number was given to somebody else: us
+	must(t, "write the notes", writeJSON(path, st))
+	must(t, "Start", s.Start(t.Context(), was.ID))
+	if now := s.get(t, was.ID); now.PID != 0 {
+		t.Errorf("got process %d for the relay, want none", now.PID)
+	}
+	must(t, "Delete", s.Delete(t.Context(), was.ID)) // and we live on
+}
+
+func TestSupervisor_StartsRelaysThatWereSwitchedOffWithTheComputer(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	was, _ := s.serving(t, "nyc1-1", 0)
+	s.killSupervisor(t)
+	must(t, "kill the relay", syscall.Kill(was.PID, syscall.SIGKILL))
+	must(t, "Start", s.Start(t.Context(), was.ID))
+	now := s.get(t, was.ID)
+	if now.PID == 0 || now.PID == was.PID || now.Ports != was.Ports {
+		t.Errorf("after the switch-off: got process %d, ports %v, want a new one on %v", now.PID, now.Ports, was.Ports)
+	}
+}
+
+func TestSupervisor_TwoStartersGetOne(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	pids := make([]int, 4)
+	var g errgroup.Group
+	for i := range pids {
+		p := s.handle(t)
+		g.Go(func() error {
+			at, err := p.ensure(t.Context())
+			pids[i] = at.Proc.PID
+			return err
+		})
+	}
+	must(t, "start", g.Wait())
+	for _, pid := range pids {
+		if pid != pids[0] {
+			t.Errorf("supervisors: got %v, want one", pids)
+		}
+	}
+	if got := processesOf(s.dir); len(got) != 1 {
+		t.Errorf("processes: got %v, want one supervisor", got)
+	}
+}
+
+func TestSupervisor_OpensASocketThatWasRemovedAgain(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	m := s.create(t, "nyc1-1", 0)
+	at, _, err := supervised(s.dir)
+	must(t, "find the socket", err)
+	must(t, "remove the socket", os.Remove(at.Socket))
+	if got := s.get(t, m.ID); got.Status != fleet.StatusRunning {
+		t.Errorf("after the socket was removed: got %s, want running", got.Status)
+	}
+}
+
+func TestSupervisor_ThatCannotStartSaysWhy(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	must(t, "make the directory", os.MkdirAll(s.dir, 0o700))
+	must(t, "put a file in the way", os.WriteFile(filepath.Join(s.dir, boxesDir), nil, 0o600))
+	err := s.EnsureKey(t.Context(), s.key)
+	if err == nil || !strings.Contains(err.Error(), boxesDir) || fleet.Hint(err) == "" {
+		t.Errorf("got error %v with hint %q, want one that names %s", err, fleet.Hint(err), boxesDir)
+	}
+	must(t, "clear the way", os.Remove(filepath.Join(s.dir, boxesDir)))
+}
+
+func TestProvider_TwoFleetsShareNothing(t *testing.T) {
+	t.Parallel()
+	one, two := newSite(t), newSite(t)
+	a, _ := one.serving(t, "nyc1-1", 0)
+	b, _ := two.serving(t, "nyc1-1", 0)
+	ports := map[int]bool{}
+	for _, p := range []fleet.Ports{a.Ports, b.Ports} {
+		for _, port := range []int{p.SSH, p.TCP, p.QUIC, p.WS, p.API} {
+			if ports[port] || port < firstPort || port > lastPort {
+				t.Errorf("port %d is used twice or out of range: %v, %v", port, a.Ports, b.Ports)
+			}
+			ports[port] = true
+		}
+	}
+	must(t, "Delete", one.Delete(t.Context(), a.ID))
+	must(t, "Cleanup", one.Cleanup(t.Context()))
+	if got := two.get(t, b.ID); got.PID != b.PID || got.Status != fleet.StatusRunning {
+		t.Errorf("the other fleet: got %+v, want %+v", got, b)
+	}
+}
+
+func TestPorts_OfABoxThatIsOffAreNotGivenAway(t *testing.T) {
+	t.Parallel()
+	one, two := newSite(t), newSite(t)
+	a := one.create(t, "nyc1-1", 0)
+	one.killSupervisor(t)
+	dir, err := runtimeDir()
+	must(t, "directory of sockets", err)
+	err = withPorts(t.Context(), dir, boxDir(one.dir, a.ID)+"-other", 5, nil, func(ports []int) error {
+		for _, p := range ports {
+			if p >= a.Ports.SSH && p <= a.Ports.API {
+				t.Errorf("port %d was promised to %s", p, a.ID)
+			}
+		}
+		return os.ErrClosed
+	})
+	if err == nil {
+		t.Error("withPorts: got no error, want that of its function")
+	}
+	_ = two
+}
+
+func TestDelete_TakesWhatIsHalfDeleted(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	m, _ := s.serving(t, "nyc1-1", 0)
+	s.killSupervisor(t)
+	must(t, "half delete", os.Remove(filepath.Join(boxDir(s.dir, m.ID), machineFile)))
+	if ms, err := s.Machines(t.Context()); err != nil || len(ms) != 0 {
+		t.Errorf("half a box: got %v, %v, want it not listed", ms, err)
+	}
+	left, err := s.Leftovers(t.Context())
+	if err != nil || !strings.Contains(fmt.Sprint(left), m.ID) {
+		t.Errorf("leftovers: got %q, %v, want half a box", left, err)
+	}
+	must(t, "Cleanup", s.Cleanup(t.Context()))
+	if got := processesOf(s.dir); len(got) != 0 {
+		t.Errorf("processes after Cleanup: %v", got)
+	}
+}
+
+func TestMachines_DamagedBoxIsNotAbsent(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	m := s.create(t, "nyc1-1", 0)
+	path := filepath.Join(boxDir(s.dir, m.ID), machineFile)
+	good, err := os.ReadFile(path)
+	must(t, "read", err)
+	must(t, "damage", os.WriteFile(path, good[:len(good)/2], 0o600))
+	if ms, err := s.Machines(t.Context()); err == nil || !strings.Contains(err.Error(), path) {
+		t.Errorf("damaged box: got %v, %v, want an error that names the file", ms, err)
+	}
+	must(t, "repair", os.WriteFile(path, good, 0o600))
+}
+
+func TestCleanup_KeepsWhatOthersNeed(t *testing.T) {
+	t.Parallel()
+	kept := true
+	s := newSite(t, func(c *Config) { c.KeepDir = func() (bool, string) { return kept, "records of others" } })
+	m := s.create(t, "nyc1-1", 0)
+	must(t, "Delete", s.Delete(t.Context(), m.ID))
+	zone := filepath.Join(s.dir, "zone.json")
+	must(t, "zone file", os.WriteFile(zone, []byte("{}"), 0o600))
+	must(t, "Cleanup", s.Cleanup(t.Context()))
+	if entries, err := os.ReadDir(s.dir); err != nil || len(entries) != 1 {
+		t.Errorf("what is left: got %v, %v, want the zone file alone", entries, err)
+	}
+	if left, err := s.Leftovers(t.Context()); err != nil || len(left) != 0 {
+		t.Errorf("leftovers: got %q, %v, want none", left, err)
+	}
+	kept = false
+}

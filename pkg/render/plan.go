@@ -54,8 +54,8 @@ func (v PlanView) Text(w io.Writer, o Options) error { return Plan(w, v.Plan, v.
 func Plan(w io.Writer, p fleet.Plan, e Effect, o Options) error {
 	t := planText{o: o}
 	t.head(p)
-	for i, s := range p.Stages {
-		t.stage(s, i == 0 || p.Stages[i-1].Name != s.Name)
+	for _, s := range p.Stages {
+		t.stage(s)
 	}
 	t.deferred(p.Deferred)
 	t.kept(p.Kept)
@@ -109,24 +109,20 @@ func count(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// stage writes the changes of a stage, those of one kind and reason together. Stages
-// of one name that follow each other share a heading.
-func (t *planText) stage(s fleet.Stage, heading bool) {
-	if heading {
-		t.b.WriteString("\n")
-		t.line(0, Safe(s.Name), Plain)
+// stage writes the changes of a stage, those of one kind and reason together.
+func (t *planText) stage(s fleet.Stage) {
+	title := s.Name
+	if n := min(s.Parallel, len(s.Changes)); n > 1 {
+		title = fmt.Sprintf("%s, %d at once", s.Name, n)
+	} else if len(s.Changes) > 1 {
+		title = s.Name + ", one at a time"
 	}
-	pace := ""
-	switch n := min(s.Parallel, len(s.Changes)); {
-	case n > 1:
-		pace = fmt.Sprintf(", %d at once", n)
-	case len(s.Changes) > 1:
-		pace = ", one at a time"
-	}
+	t.b.WriteString("\n")
+	t.line(0, Safe(title), Plain)
 	group := ""
 	for _, c := range s.Changes {
 		mark, tone := sign(c.Action)
-		if g := Safe(string(c.Action)) + pace + ": " + Safe(c.Reason); g != group {
+		if g := Safe(string(c.Action)) + ": " + Safe(c.Reason); g != group {
 			group = g
 			t.line(2, g, Plain)
 		}

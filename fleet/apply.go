@@ -27,7 +27,7 @@ func Apply(ctx context.Context, b Backends, s Spec, in Intent, st State, p Plan,
 	if err := Guard(s, st, in, p); err != nil {
 		return err
 	}
-	run := &run{b: b, spec: s, intent: in, reporter: newReporter(progress)}
+	run := &run{b: b, spec: s, intent: in, seen: st.At, reporter: newReporter(progress)}
 	for _, stage := range p.Stages {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -44,6 +44,7 @@ type run struct {
 	b        Backends
 	spec     Spec
 	intent   Intent
+	seen     time.Time // when the state was observed that the plan is from
 	reporter *reporter
 }
 
@@ -87,10 +88,18 @@ func (r *run) prepare(ctx context.Context) error {
 	return r.b.Provider.EnsureFirewall(ctx)
 }
 
-// ask observes and lets Guard judge once more before something is taken away.
+// ask observes and lets Guard judge once more before something is taken away, or
+// published on the strength of an old probe.
 func (r *run) ask(ctx context.Context, st Stage) error {
+	old := time.Since(r.seen) > freshEnough
 	taking := func(c Change) bool {
-		return c.Action == ActionWithdraw || c.Action == ActionDelete || c.Action == ActionRestart
+		switch c.Action {
+		case ActionWithdraw, ActionDelete, ActionRestart:
+			return true
+		case ActionPublish:
+			return old // what a probe saw then may not serve any more
+		}
+		return false
 	}
 	if !slices.ContainsFunc(st.Changes, taking) {
 		return nil

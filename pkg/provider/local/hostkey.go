@@ -57,7 +57,11 @@ func readKeys(path string) ([]ssh.PublicKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	return sshserver.ParseAuthorizedKeys(text)
+	keys, err := sshserver.ParseAuthorizedKeys(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return keys, nil
 }
 
 // answers checks that SSH at addr shows the host key.

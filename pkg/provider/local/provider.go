@@ -120,6 +120,9 @@ func (p *Provider) Create(ctx context.Context, n fleet.NewMachine) (fleet.Machin
 
 // Start switches a box on.
 func (p *Provider) Start(ctx context.Context, id string) error {
+	if p.absent(id) {
+		return fmt.Errorf("start machine %s: %w", id, fleet.ErrNoMachine)
+	}
 	return p.do(ctx, "start machine "+id, pathStart, request{ID: id})
 }
 
@@ -128,15 +131,27 @@ func (p *Provider) Delete(ctx context.Context, id string) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("delete machine %s: %w", id, err)
 	}
-	if _, err := os.Lstat(filepath.Join(p.cfg.Dir, boxesDir)); errors.Is(err, fs.ErrNotExist) {
-		return nil // no supervisor is made for that
+	if p.absent(id) {
+		return nil
 	}
 	return p.do(ctx, "delete machine "+id, pathDelete, request{ID: id})
 }
 
 // Mark sets and unsets marks in the box's directory.
 func (p *Provider) Mark(ctx context.Context, id string, set map[string]string, unset []string) error {
+	if p.absent(id) {
+		return fmt.Errorf("mark machine %s: %w", id, fleet.ErrNoMachine)
+	}
 	return p.do(ctx, "mark machine "+id, pathMark, request{ID: id, Set: set, Unset: unset})
+}
+
+// absent reports whether nothing of a box is on disk. No supervisor is started to say so.
+func (p *Provider) absent(id string) bool {
+	if checkName("machine", id) != nil {
+		return true
+	}
+	_, err := os.Lstat(boxDir(p.cfg.Dir, id))
+	return errors.Is(err, fs.ErrNotExist)
 }
 
 // EnsureKey lets the operator's key log in to the boxes of the fleet, those that are

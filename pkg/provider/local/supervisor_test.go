@@ -2,8 +2,10 @@ package local
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -219,4 +221,82 @@ func TestCleanup_KeepsWhatOthersNeed(t *testing.T) {
 		t.Errorf("leftovers: got %q, %v, want none", left, err)
 	}
 	kept = false
+}
+
+func TestSupervisor_FindsARelayThatWasStartedAndNotWrittenDown(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	was, _ := s.serving(t, "nyc1-1", 0)
+	s.killSupervisor(t)
+	must(t, "write the notes", writeJSON(filepath.Join(boxDir(s.dir, was.ID), unitFile), unitState{Active: activating}))
+	must(t, "hide the lock", os.Remove(filepath.Join(was.Root, relayLock)))
+	must(t, "Start", s.Start(t.Context(), was.ID))
+	if now := s.get(t, was.ID); now.PID != was.PID {
+		t.Errorf("adopted: got process %d, want %d", now.PID, was.PID)
+	}
+}
+
+func TestSupervisor_SweepsWhatWasHalfMadeAndHalfRemoved(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	m := s.create(t, "nyc1-1", 0)
+	s.killSupervisor(t)
+	for _, name := range []string{newPrefix + "x", gonePrefix + "y"} {
+		must(t, "half a box", os.MkdirAll(filepath.Join(boxDir(s.dir, name), rootDir), 0o700))
+	}
+	must(t, "Start", s.Start(t.Context(), m.ID))
+	entries, err := os.ReadDir(filepath.Join(s.dir, boxesDir))
+	if err != nil || len(entries) != 1 || entries[0].Name() != m.ID {
+		t.Errorf("boxes on disk: got %v, %v, want %s alone", entries, err, m.ID)
+	}
+}
+
+func TestCreate_ThatFailsLeavesNothingHalfMade(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	must(t, "EnsureKey", s.EnsureKey(t.Context(), s.key))
+	inTheWay := boxDir(s.dir, "nyc1-1-op1")
+	must(t, "put something in the way", os.MkdirAll(filepath.Join(inTheWay, "something"), 0o700))
+	_, err := s.Create(t.Context(), fleet.NewMachine{Node: "nyc1-1", Region: "nyc1", Op: "OP1"})
+	if err == nil || !strings.Contains(err.Error(), "nyc1-1") {
+		t.Errorf("Create: got error %v, want one that names the machine", err)
+	}
+	entries, err := os.ReadDir(filepath.Join(s.dir, boxesDir))
+	if err != nil || len(entries) != 1 {
+		t.Errorf("boxes on disk: got %v, %v, want what was in the way alone", entries, err)
+	}
+}
+
+func TestStart_PortOfSSHInUseNamesPortAndBox(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	m := s.create(t, "nyc1-1", 0)
+	s.killSupervisor(t)
+	other, err := net.Listen("tcp", loopback(m.Ports.SSH))
+	must(t, "take the port", err)
+	err = s.Start(t.Context(), m.ID)
+	if err == nil || !strings.Contains(err.Error(), m.ID) || !strings.Contains(err.Error(), strconv.Itoa(m.Ports.SSH)) || fleet.Hint(err) == "" {
+		t.Errorf("Start: got error %v with hint %q, want the box, port %d and a hint", err, fleet.Hint(err), m.Ports.SSH)
+	}
+	if got := s.get(t, m.ID).Status; got != fleet.StatusStopped {
+		t.Errorf("status: got %s, want stopped", got)
+	}
+	must(t, "free the port", other.Close())
+	must(t, "Start", s.Start(t.Context(), m.ID))
+	if now := s.get(t, m.ID); now.Status != fleet.StatusRunning || now.Ports != m.Ports {
+		t.Errorf("after the port was freed: got %s on %v, want running on %v", now.Status, now.Ports, m.Ports)
+	}
+}
+
+func TestProvider_ReadingAnAbsentFleetMakesNothing(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	if ms, err := s.Machines(t.Context()); err != nil || len(ms) != 0 {
+		t.Errorf("Machines: got %v, %v, want none", ms, err)
+	}
+	must(t, "Delete", s.Delete(t.Context(), "nyc1-1-x"))
+	must(t, "Cleanup", s.Cleanup(t.Context()))
+	if _, err := os.Lstat(s.dir); !os.IsNotExist(err) {
+		t.Errorf("the fleet's directory: got %v, want it not made", err)
+	}
 }

@@ -25,9 +25,10 @@ func (p pack) ours() (path string, ok bool) {
 	return strings.CutPrefix(p.ImportPath, module+"/")
 }
 
-func goList(t *testing.T, args ...string) []pack {
+// goList lists our packages and everything that they link, by import path.
+func goList(t *testing.T) map[string]pack {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "go", append([]string{"list", "-json=ImportPath,Imports,Deps,Standard"}, args...)...)
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-deps", "-json=ImportPath,Imports,Deps,Standard", "./...")
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	cmd.Dir = "../.."
@@ -35,7 +36,7 @@ func goList(t *testing.T, args ...string) []pack {
 	if err != nil {
 		t.Fatalf("go list: %v\n%s", err, stderr.Bytes())
 	}
-	var packs []pack
+	packs := make(map[string]pack)
 	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
 		var p pack
 		switch err := dec.Decode(&p); {
@@ -44,7 +45,7 @@ func goList(t *testing.T, args ...string) []pack {
 		case err != nil:
 			t.Fatal(err)
 		}
-		packs = append(packs, p)
+		packs[p.ImportPath] = p
 	}
 }
 
@@ -55,8 +56,18 @@ func below(path string, paths ...string) bool {
 	})
 }
 
-// TestDeps_NothingReachesThroughAFence checks what a package links, however far away.
-func TestDeps_NothingReachesThroughAFence(t *testing.T) {
+// TestDeps holds the fences of the imports, each with its reason.
+func TestDeps(t *testing.T) {
+	packs := goList(t)
+	t.Run("NothingReachesThroughAFence", func(t *testing.T) { nothingReachesThroughAFence(t, packs) })
+	t.Run("EachDirectImportIsAllowed", func(t *testing.T) { eachDirectImportIsAllowed(t, packs) })
+	t.Run("PackagesPointInward", func(t *testing.T) { packagesPointInward(t, packs) })
+	t.Run("NoFakeIsShipped", func(t *testing.T) { noFakeIsShipped(t, packs) })
+	t.Run("StatsNeedsTheStandardLibraryOnly", func(t *testing.T) { statsNeedsTheStandardLibraryOnly(t, packs) })
+}
+
+// nothingReachesThroughAFence checks what a package links, however far away.
+func nothingReachesThroughAFence(t *testing.T, packs map[string]pack) {
 	for _, fence := range []struct {
 		of, not []string // packages of ours; what none of them may link
 		reason  string
@@ -103,20 +114,21 @@ func TestDeps_NothingReachesThroughAFence(t *testing.T) {
 		},
 	} {
 		for _, of := range fence.of {
-			for _, p := range goList(t, "./"+of) {
-				for _, dep := range p.Deps {
-					if below(dep, fence.not...) {
-						t.Errorf("%s links %s: %s", of, dep, fence.reason)
-					}
+			p, ok := packs[module+"/"+of]
+			if !ok {
+				t.Errorf("%s is gone: a fence around nothing", of)
+			}
+			for _, dep := range p.Deps {
+				if below(dep, fence.not...) {
+					t.Errorf("%s links %s: %s", of, dep, fence.reason)
 				}
 			}
 		}
 	}
 }
 
-// TestDeps_EachDirectImportIsAllowed checks who may import what by name, tests left out.
-func TestDeps_EachDirectImportIsAllowed(t *testing.T) {
-	packs := goList(t, "./...")
+// eachDirectImportIsAllowed checks who may import what by name, tests left out.
+func eachDirectImportIsAllowed(t *testing.T, packs map[string]pack) {
 	for _, fence := range []struct {
 		what   []string // imports
 		by     []string // the only packages of ours that may have them
@@ -157,8 +169,8 @@ func TestDeps_EachDirectImportIsAllowed(t *testing.T) {
 	}
 }
 
-// TestDeps_PackagesPointInward checks every import of one package of ours by another.
-func TestDeps_PackagesPointInward(t *testing.T) {
+// packagesPointInward checks every import of one package of ours by another.
+func packagesPointInward(t *testing.T, packs map[string]pack) {
 	allowed := map[string][]string{ // first element of the path: what it may import
 		"cmd":     {"pkg", "fleet", "dnsaddr", "stats"},
 		"pkg":     {"pkg", "fleet", "dnsaddr", "stats"},
@@ -167,7 +179,7 @@ func TestDeps_PackagesPointInward(t *testing.T) {
 		"dnsaddr": {"dnsaddr"},
 		"stats":   {},
 	}
-	for _, p := range goList(t, "./...") {
+	for _, p := range packs {
 		path, ok := p.ours()
 		if !ok || below(path, "testdata") {
 			continue
@@ -189,22 +201,22 @@ func TestDeps_PackagesPointInward(t *testing.T) {
 	}
 }
 
-// TestDeps_NoFakeIsShipped checks that packages for tests (providertest, sshtest) are not linked.
-func TestDeps_NoFakeIsShipped(t *testing.T) {
-	for _, p := range goList(t, "./cmd/...") {
-		for _, dep := range p.Deps {
+// noFakeIsShipped checks that packages for tests (providertest, sshtest) are not linked.
+func noFakeIsShipped(t *testing.T, packs map[string]pack) {
+	for _, of := range []string{"cmd/fleetctl", "cmd/relay"} {
+		for _, dep := range packs[module+"/"+of].Deps {
 			if inner, ours := (pack{ImportPath: dep}).ours(); ours && strings.HasSuffix(inner, "test") {
-				t.Errorf("%s links %s", p.ImportPath, inner)
+				t.Errorf("%s links %s, which is for tests", of, inner)
 			}
 		}
 	}
 }
 
-// TestDeps_StatsNeedsTheStandardLibraryOnly holds the promise of its package comment.
-func TestDeps_StatsNeedsTheStandardLibraryOnly(t *testing.T) {
-	for _, p := range goList(t, "-deps", "./stats") {
-		if p.ImportPath != module+"/stats" && !p.Standard {
-			t.Errorf("stats links %s: what is counted must be readable by anything", p.ImportPath)
+// statsNeedsTheStandardLibraryOnly holds the promise of its package comment.
+func statsNeedsTheStandardLibraryOnly(t *testing.T, packs map[string]pack) {
+	for _, dep := range packs[module+"/stats"].Deps {
+		if !packs[dep].Standard {
+			t.Errorf("stats links %s: what is counted must be readable by anything", dep)
 		}
 	}
 }

@@ -3,8 +3,10 @@
 package local
 
 import (
+	"fmt"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -12,7 +14,9 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/relayfleet/fleetctl/dnsaddr"
 	"github.com/relayfleet/fleetctl/fleet"
+	"github.com/relayfleet/fleetctl/pkg/host"
 	"github.com/relayfleet/fleetctl/pkg/host/hosttest"
 	"github.com/relayfleet/fleetctl/pkg/sshx"
 )
@@ -20,11 +24,7 @@ import (
 // TestLocalBoxes_KeepThePromisesOfHosts runs the suite that real Debian boxes run, with
 // the real relay.
 func TestLocalBoxes_KeepThePromisesOfHosts(t *testing.T) {
-	binary := filepath.Join(t.TempDir(), "relay")
-	build := exec.Command("go", "build", "-o", binary, "github.com/relayfleet/fleetctl/cmd/relay") //nolint:gosec // a test
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build the relay: %v\n%s", err, out)
-	}
+	binary := buildRelay(t)
 	var mu sync.Mutex
 	sites := map[string]*rig{}
 	hosttest.Run(t, binary, func(tb testing.TB) hosttest.Box {
@@ -48,6 +48,48 @@ func TestLocalBoxes_KeepThePromisesOfHosts(t *testing.T) {
 			},
 		}
 	})
+}
+
+// TestDelayedBox_IsReachedByTCPAndQUIC pings a real relay behind the forwarders from
+// another box.
+func TestDelayedBox_IsReachedByTCPAndQUIC(t *testing.T) {
+	const delay = 30 * time.Millisecond
+	r := newRig(t)
+	hosts := host.New(host.Config{Runner: r.client, Tunnel: r.client, HealthyDeadline: time.Minute})
+	release := hosttest.Release(t, buildRelay(t), 1)
+	var boxes []fleet.Machine
+	for _, node := range []string{"near-1", "far-1"} {
+		m := r.create(t, node, map[string]time.Duration{"far-1": delay}[node])
+		must(t, "pin", r.pins.Set(loopback(m.Ports.SSH), m.HostKey))
+		must(t, "Configure", hosts.Configure(t.Context(), m, realConfig(m, 64), release))
+		boxes = append(boxes, m)
+	}
+	near, far := boxes[0], boxes[1]
+	is, err := hosts.Inspect(t.Context(), far)
+	must(t, "Inspect", err)
+	for _, format := range []string{"/ip4/127.0.0.1/tcp/%d/p2p/%s", "/ip4/127.0.0.1/udp/%d/quic-v1/p2p/%s"} {
+		port := far.Ports.TCP
+		if strings.Contains(format, "udp") {
+			port = far.Ports.QUIC
+		}
+		addr, err := dnsaddr.ParseAddr(fmt.Sprintf(format, port, is.PeerID))
+		must(t, "address", err)
+		begin := time.Now()
+		must(t, "Ping "+addr.String(), hosts.Ping(t.Context(), near, addr))
+		if took := time.Since(begin); took < 4*delay {
+			t.Errorf("ping %s: took %s, want at least two round trips of %s", addr, took, 2*delay)
+		}
+	}
+}
+
+func buildRelay(t *testing.T) string {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "relay")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "github.com/relayfleet/fleetctl/cmd/relay") //nolint:gosec // a test
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build the relay: %v\n%s", err, out)
+	}
+	return binary
 }
 
 // rig is a site with a client that reaches its boxes.

@@ -14,16 +14,13 @@ import (
 	"github.com/relayfleet/fleetctl/fleet"
 	"github.com/relayfleet/fleetctl/pkg/render"
 	"github.com/relayfleet/fleetctl/pkg/statedir"
+	"github.com/relayfleet/fleetctl/stats"
 )
 
 // TestJSON_EveryFieldIsNamedInTheDocumentation compares docs/json.md with the types that
 // are printed: a field that the page does not name fails, and so does one that is gone.
 func TestJSON_EveryFieldIsNamedInTheDocumentation(t *testing.T) {
-	text, err := os.ReadFile("../../docs/json.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for title, printed := range map[string][]string{
+	compareWithPage(t, "../../docs/json.md", "\n## ", map[string][]string{
 		"status":          fieldsOf(reflect.TypeFor[statusView](), ""),
 		"verify":          fieldsOf(reflect.TypeFor[verifyView](), ""),
 		"stats":           fieldsOf(reflect.TypeFor[statsView](), ""),
@@ -37,25 +34,48 @@ func TestJSON_EveryFieldIsNamedInTheDocumentation(t *testing.T) {
 		"Errors":          fieldsOf(reflect.TypeFor[errorLine](), ""),
 		"Progress":        progressFields(t),
 		"Audit log":       fieldsOf(reflect.TypeFor[statedir.Entry](), ""),
-	} {
-		documented := documentedFields(string(text), title)
+	})
+}
+
+// TestJSON_EveryFieldOfTheRelayIsNamedInTheDocumentation does the same for what a relay
+// answers over HTTP.
+func TestJSON_EveryFieldOfTheRelayIsNamedInTheDocumentation(t *testing.T) {
+	compareWithPage(t, "../../docs/box.md", "\n### GET ", map[string][]string{
+		"/api/stats":            fieldsOf(reflect.TypeFor[stats.Report](), ""),
+		"/api/bootstrap/census": fieldsOf(reflect.TypeFor[stats.Census](), ""),
+		"/api/reservations":     fieldsOf(reflect.TypeFor[stats.Reservations](), ""),
+		"/api/version":          fieldsOf(reflect.TypeFor[stats.Version](), ""),
+		"/readyz":               fieldsOf(reflect.TypeFor[stats.Ready](), ""),
+	})
+}
+
+// compareWithPage holds the tables of a page to fields, both ways, by the title of the
+// section; heading is what begins one.
+func compareWithPage(t *testing.T, page, heading string, fields map[string][]string) {
+	t.Helper()
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for title, printed := range fields {
+		documented := documentedFields(string(text), heading, title)
 		for _, name := range printed {
 			if !slices.Contains(documented, name) {
-				t.Errorf("docs/json.md, %s: field %s is printed and not named", title, name)
+				t.Errorf("%s, %s: field %s is printed and not named", page, title, name)
 			}
 		}
 		for _, name := range documented {
 			if !slices.Contains(printed, name) {
-				t.Errorf("docs/json.md, %s: field %s is named and not printed", title, name)
+				t.Errorf("%s, %s: field %s is named and not printed", page, title, name)
 			}
 		}
 	}
 }
 
 // documentedFields are the first cells of the table below a heading.
-func documentedFields(text, title string) []string {
-	_, section, _ := strings.Cut(text, "\n## "+title+"\n")
-	section, _, _ = strings.Cut(section, "\n## ")
+func documentedFields(text, heading, title string) []string {
+	_, section, _ := strings.Cut(text, heading+title+"\n")
+	section, _, _ = strings.Cut(section, heading)
 	var fields []string
 	for _, cell := range regexp.MustCompile("(?m)^\\| `([^`]+)` \\|").FindAllStringSubmatch(section, -1) {
 		fields = append(fields, cell[1])

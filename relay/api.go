@@ -68,14 +68,14 @@ func (r *Relay) handler() http.Handler {
 	mux := http.NewServeMux()
 	old := newMinuteLimit(oldPerMinute)
 	slots := make(chan struct{}, newAtOnce)
-	oldPaths := map[string]func(*http.Request) any{
-		"/api/stats":            func(*http.Request) any { return r.report(time.Now()) },
-		"/api/bootstrap/census": func(*http.Request) any { return r.ledger.census(time.Now()) },
-		"/api/peers":            func(*http.Request) any { return r.peers() },
+	oldPaths := map[string]func() any{
+		"/api/stats":            func() any { return r.report(time.Now()) },
+		"/api/bootstrap/census": func() any { return r.ledger.census(time.Now()) },
+		"/api/peers":            func() any { return r.peers() },
 	}
-	newPaths := map[string]func(*http.Request) any{
-		"/api/version":      func(*http.Request) any { return r.version() },
-		"/api/reservations": func(*http.Request) any { return r.reservations(time.Now()) },
+	newPaths := map[string]func() any{
+		"/api/version":      func() any { return r.version() },
+		"/api/reservations": func() any { return r.reservations(time.Now()) },
 	}
 	for path, view := range oldPaths {
 		mux.Handle("GET "+path, r.authorized(old.wrap(answer(view))))
@@ -98,9 +98,9 @@ func (r *Relay) handler() http.Handler {
 	return mux
 }
 
-func answer(view func(*http.Request) any) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
-		writeJSON(w, http.StatusOK, view(q))
+func answer(view func() any) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, view())
 	})
 }
 

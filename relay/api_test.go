@@ -161,7 +161,7 @@ func TestMinuteLimit_OpensAgainAfterAMinuteAndStaysSmall(t *testing.T) {
 		if !allowed("a") || allowed("a") {
 			t.Error("want one request in a minute")
 		}
-		time.Sleep(time.Minute)
+		time.Sleep(time.Minute) // in the bubble
 		if !allowed("a") {
 			t.Error("want another one a minute later")
 		}
@@ -171,7 +171,7 @@ func TestMinuteLimit_OpensAgainAfterAMinuteAndStaysSmall(t *testing.T) {
 		if len(m.windows) > clientsKept {
 			t.Errorf("%d clients are remembered, want at most %d", len(m.windows), clientsKept)
 		}
-		time.Sleep(time.Minute)
+		time.Sleep(time.Minute) // in the bubble
 		if !allowed("new") {
 			t.Error("a flood of clients shut the door for longer than a minute")
 		}

@@ -98,10 +98,7 @@ func (a *archive) flush(now time.Time) error {
 }
 
 func (a *archive) write(name string, content any) error {
-	a.mu.Lock()
-	sealed := a.sealed[name]
-	a.mu.Unlock()
-	if sealed {
+	if a.isSealed(name) {
 		return nil
 	}
 	text, err := json.Marshal(content)
@@ -119,38 +116,44 @@ func (a *archive) write(name string, content any) error {
 	return nil
 }
 
-// takeImport merges a census that was dropped beside ours, once, and renames it
-// away. It reports whether there was one.
-func (a *archive) takeImport(now time.Time) (bool, error) {
+func (a *archive) isSealed(name string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.sealed[name]
+}
+
+// takeImport merges a census that was dropped beside ours, if there is one, and
+// renames it away.
+func (a *archive) takeImport(now time.Time) error {
 	path := filepath.Join(a.dir, importFile)
-	if !exists(path) {
-		return false, nil
+	if a.isSealed(importFile) || !exists(path) {
+		return nil
 	}
 	text, err := readBounded(path, maxCensusBytes)
 	if err != nil {
-		return true, fmt.Errorf("import: %w", err)
+		return fmt.Errorf("import: %w", err)
 	}
 	entries, bad, err := parseCensus(text, now)
 	if err != nil {
 		a.setAside(importFile, err, now)
-		return true, nil
+		return nil
 	}
 	a.ledger.merge(entries)
 	// Ours is on disk before the import goes: after a crash in between it is merged
 	// again, which changes nothing.
 	if err := a.flush(now); err != nil {
-		return true, fmt.Errorf("import: %w", err)
+		return fmt.Errorf("import: %w", err)
 	}
 	a.log.Info("census merged", slog.Int("peers", len(entries)))
 	if bad != nil {
 		a.setAside(importFile, bad, now)
-		return true, nil
+		return nil
 	}
 	aside := freeName(path + ".merged-" + now.UTC().Format("20060102T150405Z"))
 	if err := os.Rename(path, aside); err != nil {
-		return true, fmt.Errorf("import: %w", err)
+		return fmt.Errorf("import: %w", err)
 	}
-	return true, nil
+	return nil
 }
 
 // complaints lists what went wrong with the files, for /readyz.

@@ -2,7 +2,6 @@ package relay
 
 import (
 	"fmt"
-	"os"
 	"time"
 )
 
@@ -118,7 +117,7 @@ func (c Config) token() (string, error) {
 	if c.APITokenFile == "" {
 		return "", nil
 	}
-	text, err := os.ReadFile(c.APITokenFile)
+	text, err := readBounded(c.APITokenFile, 4096+2)
 	if err != nil {
 		return "", fmt.Errorf("api_token_file: %w", err)
 	}

@@ -28,7 +28,7 @@ func (r *Relay) watch(ctx context.Context, s *stack) {
 		if r.fleet.reread() {
 			r.fleet.protect(s.host)
 		}
-		if _, err := r.archive.takeImport(time.Now()); err != nil {
+		if err := r.archive.takeImport(time.Now()); err != nil {
 			r.archive.complain(importFile, err)
 		}
 		if now := time.Now(); now.Sub(listened) >= relistenAfter && !r.stopping.Load() {

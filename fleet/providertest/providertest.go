@@ -31,8 +31,8 @@ type Subject struct {
 // limit bounds every test of the suite.
 const limit = time.Minute
 
-// Run holds a provider to its contract. newSubject is called for each test and cleans up
-// by itself.
+// Run holds a provider to its contract. newSubject is called for each test, for several at
+// once, and cleans up by itself.
 func Run(t *testing.T, newSubject func(t *testing.T) Subject) {
 	t.Helper()
 	for _, tc := range []struct {
@@ -60,6 +60,7 @@ func Run(t *testing.T, newSubject func(t *testing.T) Subject) {
 		{"TwoHandlesSeeOneFleet", twoHandles},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
 			ctx, cancel := context.WithTimeout(t.Context(), limit)
 			defer cancel()
 			s := newSubject(t)

@@ -256,6 +256,7 @@ func property(t *testing.T, c *ssh.Client, key string) string {
 }
 
 func TestProvider_KeepsTheContract(t *testing.T) {
+	t.Parallel()
 	providertest.Run(t, func(t *testing.T) providertest.Subject {
 		s := newSite(t)
 		return providertest.Subject{

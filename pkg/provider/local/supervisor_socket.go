@@ -18,16 +18,21 @@ func (s *Supervisor) listen() (info, net.Listener, error) {
 	if err != nil {
 		return info{}, nil, err
 	}
-	dir, err := runtimeDir()
-	if err != nil {
-		return info{}, nil, err
+	for try := 1; ; try++ {
+		dir, err := runtimeDir()
+		if err != nil {
+			return info{}, nil, err
+		}
+		path := socketPath(dir, s.cfg.Dir)
+		l, err := listenSocket(path)
+		if errors.Is(err, os.ErrNotExist) && try < 5 {
+			continue // another fleet, the last one, has just taken the directory away
+		}
+		if err != nil {
+			return info{}, nil, err
+		}
+		return info{Proc: me, Socket: path, Dir: s.cfg.Dir}, l, nil
 	}
-	path := socketPath(dir, s.cfg.Dir)
-	l, err := listenSocket(path)
-	if err != nil {
-		return info{}, nil, err
-	}
-	return info{Proc: me, Socket: path, Dir: s.cfg.Dir}, l, nil
 }
 
 // listenSocket replaces what a killed supervisor left: who has the lock has the socket.
@@ -46,7 +51,7 @@ func listenSocket(path string) (net.Listener, error) {
 func (s *Supervisor) guardSocket(ctx context.Context, me info, server *http.Server) {
 	var g sync.WaitGroup
 	defer g.Wait()
-	tick := time.NewTicker(2 * time.Second)
+	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
 		select {

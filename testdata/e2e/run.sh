@@ -165,10 +165,16 @@ nothing_left() {
     return $left
 }
 
-kill_points() {
+# The tests with the build tag e2e: every kill point on real processes, and what else takes
+# too long for make test. Each file with the tag is run, by the names of its tests.
+tagged_tests() {
     cd "$repo"
-    git grep -qE '^//go:build e2e' -- '*_test.go' || { echo "no test has the build tag e2e" >&2; return 1; }
-    go run ./testdata/tools/testsum -tags e2e -count=1 -timeout 20m -run '^TestE2E' ./...
+    local files dirs names
+    files=$(git grep -lE '^//go:build .*\be2e\b' -- '*_test.go') || { echo "no test has the build tag e2e" >&2; return 1; }
+    dirs=$(xargs -n 1 dirname <<<"$files" | sort -u | sed 's#^#./#')
+    names=$(xargs sed -nE 's/^func (Test[A-Za-z0-9_]+)\(t \*testing\.T\).*/\1/p' <<<"$files" | paste -sd '|')
+    # shellcheck disable=SC2086 # one argument for each package
+    go run ./testdata/tools/testsum -tags e2e -count=1 -timeout 20m -run "^($names)\$" $dirs
 }
 
 step "fleet up" up
@@ -178,4 +184,4 @@ step "promtool check metrics" promtool_accepts_metrics
 step "npm packages" js_packages
 step "js-libp2p" js_libp2p
 step "nothing left running" nothing_left
-step "kill points on real processes" kill_points
+step "tests with the tag e2e" tagged_tests

@@ -122,7 +122,7 @@ type peerDetail struct {
 func (l *ledger) peers(most int) (int, map[string]peerDetail) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	ids := slices.SortedFunc(maps.Keys(l.sessions), func(a, b peer.ID) int { return cmp.Compare(a, b) })
+	ids := slices.Sorted(maps.Keys(l.sessions))
 	details := make(map[string]peerDetail)
 	for _, p := range ids {
 		s := l.sessions[p]

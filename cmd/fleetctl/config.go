@@ -134,7 +134,7 @@ func newConfigSchema(a *app) *cobra.Command {
 // schemaView is the JSON Schema of the spec. It is JSON for people, too.
 type schemaView struct{}
 
-func (schemaView) MarshalJSON() ([]byte, error) { return json.RawMessage(fleet.Schema()), nil }
+func (schemaView) MarshalJSON() ([]byte, error) { return json.RawMessage(fleet.Schema()), nil } //nolint:unparam // the shape of json.Marshaler
 func (schemaView) Table() render.Table          { return render.Table{} }
 
 func (schemaView) Text(w io.Writer, _ render.Options) error {

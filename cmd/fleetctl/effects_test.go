@@ -223,7 +223,10 @@ var errCounted = errors.New("counted")
 func counts(e *effects, method reflect.Value) (counted bool) {
 	e.mu.TryLock() // the last death kept it
 	e.mu.Unlock()
-	defer func() { counted = recover() == error(errCounted) }()
+	defer func() {
+		err, ok := recover().(error)
+		counted = ok && errors.Is(err, errCounted)
+	}()
 	args := make([]reflect.Value, method.Type().NumIn())
 	for i := range args {
 		args[i] = reflect.Zero(method.Type().In(i))

@@ -21,7 +21,7 @@ import (
 const (
 	maxCensusBytes   = 128 << 20
 	maxCensusEntries = 250_000 // then the longest unseen is forgotten first
-	maxTierBytes     = 32
+	maxTierBytes     = 64
 	maxKeyRawBytes   = 2048 // an RSA key of 8192 bits is smaller
 )
 

@@ -205,7 +205,7 @@ func TestLedger_AFleetRelayThatWasTakenForAUserIsTakenBack(t *testing.T) {
 func TestTierOf_ReadsTheThirdFieldAndTrustsNothing(t *testing.T) {
 	for agent, want := range map[string]string{
 		"bitterbot/1.0/edge": "edge", "a/b/c/d": "c", "rust-libp2p/0.56": unknownTier, "": unknownTier, "a/b/": unknownTier,
-		"a/b/\x1b[2J": unknownTier, "a/b/" + strings.Repeat("x", 33): unknownTier, "a/b/ünï": unknownTier,
+		"a/b/\x1b[2J": unknownTier, "a/b/" + strings.Repeat("x", 65): unknownTier, "a/b/ünï": unknownTier,
 	} {
 		if got := tierOf(agent); got != want {
 			t.Errorf("tierOf(%q) = %q, want %q", agent, got, want)

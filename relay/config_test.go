@@ -63,7 +63,7 @@ func TestParseConfig_RefusesWithTheLineTheKeyAndWhatIsAccepted(t *testing.T) {
 		"duration":       {"limits: {circuit_duration: -2m}\n", "limits.circuit_duration: -2m0s: accepted are 0s to"},
 		"public api":     {"api: 0.0.0.0:9847\n", "accepted is a loopback address"},
 		"relative state": {"state: var\n", "accepted is an absolute path"},
-		"slash in name":  {"name: a/b\n", "accepted are 1 to 63 letters"},
+		"slash in name":  {"name: a/b\n", "accepted are 1 to 64 letters"},
 		"network":        {"network: bitterbot\n", "accepted is a protocol prefix"},
 		"listen by name": {"listen: [/dns4/a.example/tcp/1]\n", "accepted are /ip4|ip6"},
 		"webtransport":   {"listen: [/ip4/0.0.0.0/udp/1/quic-v1/webtransport]\n", "accepted are /ip4|ip6"},
@@ -74,6 +74,26 @@ func TestParseConfig_RefusesWithTheLineTheKeyAndWhatIsAccepted(t *testing.T) {
 		_, err := ParseConfig([]byte(test.text))
 		if err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %v, want an error with %q", name, err, test.want)
+		}
+	}
+}
+
+func TestNew_TakesTheSmallestAndTheLargestLimits(t *testing.T) {
+	for _, l := range []Limits{
+		{Reservations: 1, ReservationsPerIP: 1, Circuits: 1, CircuitsPerPeer: 1, Connections: 8, Memory: 64 << 20},
+		{Reservations: 1e6, ReservationsPerIP: 1e6, Circuits: 1e6, CircuitsPerPeer: 1e6, CircuitDuration: 24 * time.Hour, CircuitData: 1 << 40, Connections: 1e6, Memory: 1 << 40},
+	} {
+		cfg := loopback(t)
+		cfg.Limits = l
+		r := start(t, cfg)
+		h := newEcho(t)
+		if _, err := reserve(t, h, r.info()); err != nil {
+			t.Errorf("%+v: reserve: %v", l, err)
+		}
+		if s, err := through(t, newEcho(t), r.info(), h.ID()); err != nil {
+			t.Errorf("%+v: circuit: %v", l, err)
+		} else {
+			ask(t, s, "bytes")
 		}
 	}
 }

@@ -56,7 +56,7 @@ func (l Limits) resourceManager() (network.ResourceManager, error) {
 	part := rcmgr.PartialLimitConfig{
 		System: rcmgr.ResourceLimits{
 			Conns: n, ConnsInbound: n, ConnsOutbound: n, FD: files,
-			Streams: 16 * n, StreamsInbound: 16 * n, StreamsOutbound: 16 * n,
+			Streams: 16*n + 4*c, StreamsInbound: 16*n + 4*c, StreamsOutbound: 16*n + 4*c,
 			Memory: rcmgr.LimitVal64(l.Memory),
 		},
 		Transient: rcmgr.ResourceLimits{

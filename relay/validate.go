@@ -23,14 +23,14 @@ func (c Config) Validate() error {
 }
 
 func (c Config) checkNames() error {
-	word := regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
-	prefix := regexp.MustCompile(`^(/[A-Za-z0-9][A-Za-z0-9._-]{0,62}){1,4}$`)
+	word := regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+	prefix := regexp.MustCompile(`^(/[A-Za-z0-9._-]{1,63}){1,4}$`)
 	var errs []error
 	if !word.MatchString(c.Name) {
-		errs = append(errs, fmt.Errorf("name: %q: accepted are 1 to 63 letters, digits, dots, underscores and dashes", c.Name))
+		errs = append(errs, fmt.Errorf("name: %q: accepted are 1 to 64 letters, digits, dots, underscores and dashes", c.Name))
 	}
 	if !word.MatchString(c.Tier) {
-		errs = append(errs, fmt.Errorf("tier: %q: accepted are 1 to 63 letters, digits, dots, underscores and dashes", c.Tier))
+		errs = append(errs, fmt.Errorf("tier: %q: accepted are 1 to 64 letters, digits, dots, underscores and dashes", c.Tier))
 	}
 	if !prefix.MatchString(c.Network) {
 		errs = append(errs, fmt.Errorf("network: %q: accepted is a protocol prefix of 1 to 4 parts such as /bitterbot", c.Network))
@@ -72,11 +72,11 @@ func (l Limits) check() error {
 	return errors.Join(
 		number("limits.reservations", int64(l.Reservations), 1, 1_000_000),
 		number("limits.reservations_per_ip", int64(l.ReservationsPerIP), 1, 1_000_000),
-		number("limits.circuits", int64(l.Circuits), 1, 100_000),
-		number("limits.circuits_per_peer", int64(l.CircuitsPerPeer), 1, 100_000),
+		number("limits.circuits", int64(l.Circuits), 1, 1_000_000),
+		number("limits.circuits_per_peer", int64(l.CircuitsPerPeer), 1, 1_000_000),
 		duration("limits.circuit_duration", l.CircuitDuration, 0, 365*24*time.Hour),
 		number("limits.circuit_data", l.CircuitData, 0, 1<<50),
-		number("limits.connections", int64(l.Connections), 16, 1_000_000),
+		number("limits.connections", int64(l.Connections), 8, 1_000_000),
 		number("limits.memory", l.Memory, 32<<20, 1<<40))
 }
 

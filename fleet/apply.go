@@ -211,11 +211,7 @@ func (r *run) restart(ctx context.Context, stage string, c Change, m Machine) er
 	if err := r.configure(ctx, stage, c, m); err != nil {
 		return err
 	}
-	rel, err := r.b.Hosts.Inspect(ctx, m)
-	if err != nil {
-		return err
-	}
-	addrs, err := Published(r.spec, m, rel.PeerID)
+	addrs, err := r.addresses(ctx, m)
 	if err != nil {
 		return err
 	}
@@ -226,6 +222,15 @@ func (r *run) restart(ctx context.Context, stage string, c Change, m Machine) er
 		}
 	}
 	return nil
+}
+
+// addresses asks a box who its relay is and lists what it publishes.
+func (r *run) addresses(ctx context.Context, m Machine) ([]dnsaddr.Addr, error) {
+	rel, err := r.b.Hosts.Inspect(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	return Published(r.spec, m, rel.PeerID)
 }
 
 // untilVerified probes an address until it serves.

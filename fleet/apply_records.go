@@ -96,11 +96,7 @@ func (r *run) watch(ctx context.Context, stage string, c Change) error {
 	if err := r.wait(ctx, stage, c, fieldTo(c, "for")); err != nil {
 		return err
 	}
-	rel, err := r.b.Hosts.Inspect(ctx, m)
-	if err != nil {
-		return err
-	}
-	addrs, err := Published(r.spec, m, rel.PeerID)
+	addrs, err := r.addresses(ctx, m)
 	if err != nil {
 		return err
 	}

@@ -44,6 +44,8 @@ cleanup() {
     exit "$code"
 }
 trap cleanup EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
 
 up() {
     "$fleetctl" init --name e2e >/dev/null

@@ -44,7 +44,7 @@ func (h *Hosts) Logs(ctx context.Context, m fleet.Machine, n int, follow bool, s
 		return err
 	}
 	var said head
-	code, err := b.run.Stream(ctx, b.at, journal(n, follow), filter{stdout}, &said)
+	code, err := b.run.Stream(ctx, b.at, journal(n, follow), &filter{to: stdout}, &said)
 	switch {
 	case follow && ctx.Err() != nil:
 		return nil

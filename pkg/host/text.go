@@ -38,17 +38,25 @@ func lines(text string, n int) []string {
 	return out[max(0, len(out)-n):]
 }
 
-// filter passes text on without the control characters that could drive a terminal;
-// newlines and tabs stay. It treats bytes alone, so that it may be fed in any pieces.
-type filter struct{ to io.Writer }
+// filter passes text on without what could drive a terminal or hide in it: control
+// characters but newlines and tabs, format characters, invalid UTF-8. It may be fed in
+// any pieces.
+type filter struct {
+	to   io.Writer
+	rest []byte // the beginning of a character whose end has not come yet
+}
 
-func (f filter) Write(p []byte) (int, error) {
-	kept := make([]byte, 0, len(p))
-	for _, c := range p {
-		if c >= 0x20 && c != 0x7f || c == '\n' || c == '\t' {
-			kept = append(kept, c)
+func (f *filter) Write(p []byte) (int, error) {
+	text := append(f.rest, p...) //nolint:gocritic // rest is replaced below
+	kept := make([]byte, 0, len(text))
+	for len(text) > 0 && utf8.FullRune(text) {
+		r, size := utf8.DecodeRune(text)
+		if r == '\n' || r == '\t' || !(r == utf8.RuneError && size == 1 || unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp)) {
+			kept = append(kept, text[:size]...)
 		}
+		text = text[size:]
 	}
+	f.rest = append([]byte(nil), text...)
 	if _, err := f.to.Write(kept); err != nil {
 		return 0, err
 	}

@@ -14,6 +14,7 @@ func (s *session) effect(st fleet.State, p fleet.Plan) render.Effect {
 		Known:  st.Records.OK() && st.Machines.OK(),
 	}
 	e.After = e.Before
+	healed := make(map[string]bool)
 	add := func(a fleet.Action, ref fleet.Ref) {
 		addr, err := dnsaddr.ParseValue(ref.ID)
 		id := render.Identity{Node: ref.Node}
@@ -29,6 +30,11 @@ func (s *session) effect(st fleet.State, p fleet.Plan) render.Effect {
 			if pr := st.Probes[addr]; pr.OK() && pr.Value.Verdict.Verified() {
 				e.After--
 			}
+		case fleet.ActionStart, fleet.ActionConfigure:
+			if !healed[ref.Node] && s.publishedInVain(st, ref.Node) {
+				healed[ref.Node] = true
+				e.After++
+			}
 		}
 	}
 	for _, c := range p.Changes() {
@@ -38,4 +44,21 @@ func (s *session) effect(st fleet.State, p fleet.Plan) render.Effect {
 		add(d.Action, d.Ref)
 	}
 	return e
+}
+
+// publishedInVain reports whether a node has records, and no probe verified any of them.
+func (s *session) publishedInVain(st fleet.State, node string) bool {
+	published := false
+	for _, rec := range st.Records.Value {
+		o, ours := rec.Owner()
+		addr, err := rec.Addr()
+		if !ours || err != nil || o.Fleet != s.spec.Name || o.Relay != node {
+			continue
+		}
+		if pr := st.Probes[addr]; pr.OK() && pr.Value.Verdict.Verified() {
+			return false
+		}
+		published = true
+	}
+	return published
 }

@@ -80,7 +80,9 @@ func (a *app) exit(ctx context.Context, args []string, err error) int {
 	code := exitCode(err)
 	if interrupted(ctx) {
 		code = exitInterrupted
-		err = &interruption{err}
+		if len(printed(err)) > 0 {
+			err = &interruption{err}
+		}
 	}
 	all := printed(err)
 	for i, one := range all {
@@ -155,6 +157,9 @@ func exitCode(err error) int {
 		if slices.Contains(found, code) {
 			return code
 		}
+	}
+	if len(found) > 0 {
+		return found[0] // of a remote command: it is none of ours
 	}
 	return exitError
 }

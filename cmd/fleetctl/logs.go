@@ -24,7 +24,11 @@ func newLogs(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return ofNode(m.Node, s.hosts.Logs(cmd.Context(), m, lines, follow, a.stdout))
+			err = s.hosts.Logs(cmd.Context(), m, lines, follow, a.stdout)
+			if follow && interrupted(cmd.Context()) {
+				return silently(exitInterrupted) // how -f ends: nothing is left to go on with
+			}
+			return ofNode(m.Node, err)
 		},
 	}
 	cmd.Flags().IntVarP(&lines, "lines", "n", 100, "how many `lines` at most")

@@ -80,7 +80,7 @@ func TestScripts_PrintWhatTheTranscriptsSay(t *testing.T) {
 			testscript.Run(t, testscript.Params{
 				Dir:                 dir,
 				Setup:               freshHome,
-				Cmds:                map[string]func(*testscript.TestScript, bool, []string){"needs-relay": needsRelay},
+				Cmds:                scriptCommands(),
 				UpdateScripts:       *update,
 				RequireExplicitExec: true,
 				RequireUniqueNames:  true,
@@ -107,17 +107,6 @@ func freshHome(env *testscript.Env) error {
 	}
 	env.Setenv("USER", "operator")
 	env.Setenv("GORACE", "atexit_sleep_ms=0") // the race detector sleeps a second at every exit
+	env.Defer(func() { endFleets(env) })
 	return nil
-}
-
-// needsRelay is the script command that puts a relay built from this tree into $RELAY
-// and first into $PATH.
-func needsRelay(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) > 0 {
-		ts.Fatalf("usage: needs-relay")
-	}
-	path, err := binaries.relay()
-	ts.Check(err)
-	ts.Setenv("RELAY", path)
-	ts.Setenv("PATH", filepath.Dir(path)+string(os.PathListSeparator)+ts.Getenv("PATH"))
 }

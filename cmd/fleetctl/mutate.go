@@ -144,7 +144,7 @@ func (s *session) savedPlan(path string, now fleet.Plan) (fleet.Plan, error) {
 	defer func() { _ = f.Close() }() // it was only read
 	saved, err := fleet.DecodePlan(f, s.spec.Name)
 	if err != nil {
-		return fleet.Plan{}, fmt.Errorf("%s: %w", path, err)
+		return fleet.Plan{}, fleet.WithHint(fmt.Errorf("%s: %w", path, err), "write a new one with 'fleetctl plan --out "+path+"'")
 	}
 	if !saved.Covers(now) {
 		err := fmt.Errorf("%s: %w", path, fleet.Stale(saved.Uncovered(now)))

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -57,7 +58,7 @@ func (a *app) write(ctx context.Context, wait time.Duration, command ...string) 
 	if err != nil {
 		return nil, err
 	}
-	lock, err := dir.Lock(ctx, a.holder(command[0]), wait)
+	lock, err := dir.Lock(ctx, a.holder("fleetctl "+strings.Join(command, " ")), wait)
 	if err != nil {
 		return nil, err
 	}

@@ -19,7 +19,7 @@ const apiPort = 9847
 
 // relayConfig is the form of the daemon's configuration file. Package relay reads it; a
 // test in cmd/relay holds the two together. Text is written as YAML's double-quoted
-// scalars, which a YAML library does 50 times slower: Diff makes one for every relay.
+// scalars, which a YAML library does ten times slower: Diff makes one for every relay.
 const relayConfig = `# Written by fleetctl for %s/%s. What is changed here is overwritten.
 name: %q
 tier: %q

@@ -16,12 +16,14 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files") //nolint:gochecknoglobals // a test flag
 
-// goldenState is a fleet of three with one slot empty, one relay dead and one replaced.
+// goldenPlan is that of a fleet of three with one slot empty, one relay dead and one replaced.
 func goldenPlan(t *testing.T) fleet.Plan {
 	t.Helper()
 	var plan fleet.Plan
 	synctest.Test(t, func(t *testing.T) {
-		s := newSim(t, 2)
+		s := newSim(t, 1) // one node after the other: the world hands out addresses in that order
+		must(t, "up", s.up)
+		s.spec.Nodes = append(s.spec.Nodes, fleet.NodeSpec{Region: "rb", Count: 1})
 		must(t, "up", s.up)
 		s.spec.Nodes = append(s.spec.Nodes, fleet.NodeSpec{Region: "rc", Count: 1})
 		s.spec.DNS.TTL = 5 * time.Second

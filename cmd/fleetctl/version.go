@@ -11,9 +11,9 @@ import (
 	"github.com/relayfleet/fleetctl/pkg/render"
 )
 
-// version is set by the linker (-X main.version=…); without it the module's version
-// or "dev" is told.
-var version string //nolint:gochecknoglobals // the linker's way to hand over a string; never written here
+// version and revision are set by the linker (-X main.version=…); without it what the
+// toolchain left in the binary is told, or "dev".
+var version, revision string //nolint:gochecknoglobals // the linker's way to hand over a string; never written here
 
 // versionView is what `fleetctl version` says.
 type versionView struct {
@@ -47,6 +47,7 @@ func newVersion(a *app) *cobra.Command {
 func thisVersion() versionView {
 	v := versionView{
 		Version:   version,
+		Revision:  revision,
 		Go:        runtime.Version(),
 		Platform:  runtime.GOOS + "/" + runtime.GOARCH,
 		Protocols: []string{"/libp2p/circuit/relay/0.2.0/hop", "/libp2p/circuit/relay/0.2.0/stop", "/libp2p/autonat/1.0.0", "/libp2p/autonat/2/dial-request"},

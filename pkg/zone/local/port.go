@@ -16,10 +16,11 @@ import (
 // portFile keeps the port of the zone's server.
 const portFile = "port"
 
-// Ports are picked from this range, which is below the ephemeral ones.
+// Ports are picked from this range: below the ephemeral ones, and apart from those of
+// local boxes (package pkg/provider/local), which are promised before they are bound.
 const (
-	minPort = 20000
-	maxPort = 32000
+	minPort = 16000
+	maxPort = 19999
 )
 
 // readPort returns the port that was picked.

@@ -26,17 +26,17 @@ func newExec(a *app) *cobra.Command {
 for several the exit code is 3 if any of them failed.`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return fleet.WithHint(errors.New("fleetctl exec: COMMAND is missing"), "run 'fleetctl exec --on nyc1-1 -- uname -s -m'")
+				return fleet.WithHint(errors.New("exec: COMMAND is missing"), "run 'fleetctl exec --on nyc1-1 -- uname -s -m'")
 			}
 			return nil
 		},
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if on == "" {
-				return fleet.WithHint(errors.New("fleetctl exec: --on is missing"), "name the boxes: --on nyc1-1")
+				return fleet.WithHint(errors.New("exec: --on is missing"), "name the boxes: --on nyc1-1")
 			}
 			if concurrency < 1 {
-				return fmt.Errorf("--concurrency: %d: accepted are numbers from 1", concurrency)
+				return fmt.Errorf("exec: --concurrency: %d: accepted are numbers from 1", concurrency)
 			}
 			s, err := a.read("exec")
 			if err != nil {

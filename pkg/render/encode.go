@@ -24,7 +24,7 @@ func writeCSV(w io.Writer, t Table, o Options) error {
 	line := make([]string, len(at))
 	if !o.NoHeader {
 		for i, c := range at {
-			line[i] = t.Columns[c].Name
+			line[i] = strings.ReplaceAll(t.Columns[c].Name, " ", "_") // as in JSON
 		}
 		if err := out.Write(line); err != nil {
 			return fmt.Errorf("csv: %w", err)

@@ -20,6 +20,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"syscall"
 	"time"
 )
 
@@ -132,7 +133,7 @@ func OpenReadOnly(base, fleet, spec string) (*Dir, error) {
 		return nil, err
 	}
 	d.readOnly = true
-	if !d.Exists() {
+	if _, err := os.Lstat(d.path); errors.Is(err, fs.ErrNotExist) {
 		return d, nil
 	}
 	if err := d.check(); err != nil {
@@ -172,7 +173,7 @@ func (d *Dir) check() error {
 	case err != nil:
 		return d.hint(fmt.Errorf("state directory: %w", err))
 	case !info.IsDir():
-		return fmt.Errorf("state directory: %s is not a directory", d.path)
+		return hinted{fmt.Errorf("state directory: %s is not a directory", d.path), "move it away, or set XDG_STATE_HOME to a directory"}
 	case !ours(info):
 		return hinted{fmt.Errorf("state directory: %s belongs to another user", d.path), "set XDG_STATE_HOME to a directory of yours"}
 	}
@@ -324,6 +325,8 @@ func (d *Dir) hint(err error) error {
 	switch {
 	case errors.Is(err, fs.ErrPermission), isReadOnly(err):
 		return hinted{err, "make " + filepath.Dir(d.path) + " writable, or set XDG_STATE_HOME to another directory"}
+	case errors.Is(err, syscall.ENOTDIR):
+		return hinted{err, "move away what is no directory, or set XDG_STATE_HOME to one"}
 	case isFull(err):
 		return hinted{err, "free some space, or set XDG_STATE_HOME to a directory on another disk"}
 	}

@@ -181,7 +181,7 @@ func (r *run) create(ctx context.Context, c Change) error {
 	if err != nil {
 		return err
 	}
-	machines, err := r.machines(ctx)
+	machines, err := r.untilListed(ctx, c, own)
 	if err != nil {
 		return err
 	}
@@ -192,6 +192,26 @@ func (r *run) create(ctx context.Context, c Change) error {
 		}
 	}
 	return nil
+}
+
+// untilListed waits until the provider lists the machine that it made: what is not
+// listed yet would be ordered once more by the next run.
+func (r *run) untilListed(ctx context.Context, c Change, own Machine) ([]Machine, error) {
+	ctx, cancel := context.WithTimeout(ctx, r.spec.Rollout.HealthyDeadline)
+	defer cancel()
+	for {
+		machines, err := r.machines(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if _, listed := find(machines, Ref{ID: own.ID}); listed {
+			return machines, nil
+		}
+		r.reporter.waiting(StageProvision, c, "the provider to list machine "+own.ID)
+		if err := pause(ctx, lookAgain); err != nil {
+			return nil, fmt.Errorf("machine %s was made and is not listed: %w", own.ID, err)
+		}
+	}
 }
 
 // configure sets a box up; the release goes along only if the plan says so.

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -35,21 +36,33 @@ func (r *run) drain(ctx context.Context, stage string, c Change, m Machine) erro
 			return err
 		}
 		if !time.Now().Before(deadline) {
-			r.reporter.note(stage, c, fmt.Sprintf("drain_timeout is over with %d reservations left; they are dropped with the machine", rel.Value.Reservations))
+			r.reporter.note(stage, c, "drain_timeout is over; dropped with the machine: "+held(rel))
 			return nil
 		}
-		r.reporter.waiting(stage, c, fmt.Sprintf("%d reservations to move, at most %s", rel.Value.Reservations, r.spec.Rollout.DrainTimeout))
+		r.reporter.waiting(stage, c, fmt.Sprintf("%s to move, at most %s", held(rel), r.spec.Rollout.DrainTimeout))
 		if err := pause(ctx, min(drainPoll, max(time.Until(deadline), time.Millisecond))); err != nil {
 			return err
 		}
 	}
 }
 
+// held says how many reservations a relay still holds.
+func held(rel Observed[Relay]) string {
+	if !rel.OK() || rel.Value.Reservations < 0 {
+		return "an unknown number of reservations"
+	}
+	return fmt.Sprintf("%d reservations", rel.Value.Reservations)
+}
+
 // remove deletes a machine whose record is gone. From the mark on, any run knows that
 // only the delete is left. The service is stopped first, so that a machine whose delete
 // is slow cannot come back as a relay; a box that does not answer cannot be stopped.
 func (r *run) remove(ctx context.Context, m Machine) error {
-	if err := r.b.Provider.Mark(ctx, m.ID, map[string]string{MarkPhase: string(PhaseDoomed)}, nil); err != nil {
+	err := r.b.Provider.Mark(ctx, m.ID, map[string]string{MarkPhase: string(PhaseDoomed)}, nil)
+	if errors.Is(err, ErrNoMachine) {
+		return nil // the list was behind
+	}
+	if err != nil {
 		return err
 	}
 	if m.Status == StatusRunning {

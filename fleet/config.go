@@ -82,8 +82,18 @@ func configFields(from, to string) []Field {
 	return out
 }
 
-// flatten turns a YAML mapping into dotted names and printed values.
+// Bounds of what a box may call its configuration: ours has a kilobyte.
+const (
+	maxConfig = 16 << 10
+	maxField  = 200
+)
+
+// flatten turns a YAML mapping into dotted names and printed values. The text is a
+// box's: a long one, and one with aliases, which can unfold to gigabytes, is not read.
 func flatten(text string) (map[string]string, bool) {
+	if len(text) > maxConfig || strings.ContainsAny(text, "&*") {
+		return nil, false
+	}
 	var tree map[string]any
 	if err := yaml.Unmarshal([]byte(text), &tree); err != nil || tree == nil {
 		return nil, false
@@ -97,7 +107,8 @@ func flatten(text string) (map[string]string, bool) {
 			}
 			return
 		}
-		out[prefix[1:]] = fmt.Sprint(node)
+		value := fmt.Sprint(node)
+		out[prefix[1:]] = value[:min(len(value), maxField)]
 	}
 	for k, v := range tree {
 		walk("."+k, v)

@@ -10,7 +10,7 @@ import (
 
 // Bounds of one run.
 const (
-	maxPasses   = 24 // observe, plan, apply: a replacement needs five
+	maxPasses   = 24 // that apply something: a replacement needs five
 	lookAgain   = 500 * time.Millisecond
 	freshEnough = 5 * time.Second // a state this young is acted on without another look
 )
@@ -22,9 +22,9 @@ type Outcome struct {
 	Failures []error // changes that were tried and failed, *[Failure]s
 }
 
-// Settled reports whether everything asked for is there.
+// Settled reports whether everything asked for is there, and known to be.
 func (o Outcome) Settled() bool {
-	return len(o.Failures) == 0 && o.Plan.Empty() && len(o.Plan.Deferred) == 0
+	return len(o.Failures) == 0 && o.Plan.Empty() && len(o.Plan.Deferred) == 0 && len(o.Plan.Problems()) == 0
 }
 
 // Converge runs until the fleet is what the spec says or nothing more can be done: it
@@ -36,7 +36,7 @@ func (o Outcome) Settled() bool {
 // on; a failure later in a plan ends the run. What is only a matter of time is waited
 // for, at most rollout.healthy_deadline without progress.
 func Converge(ctx context.Context, b Backends, s Spec, in Intent, first State, shown Plan, progress func(Event)) (Outcome, error) {
-	c := &convergence{b: b, spec: s, intent: in, shown: shown, progress: progress, behind: make(map[string]bool), moved: time.Now()}
+	c := &convergence{b: b, spec: s, intent: in, shown: shown, progress: progress, set: make(map[string]bool), behind: make(map[string]bool), moved: time.Now()}
 	st := first
 	if time.Since(st.At) > freshEnough {
 		var err error
@@ -44,16 +44,25 @@ func Converge(ctx context.Context, b Backends, s Spec, in Intent, first State, s
 			return Outcome{State: st, Plan: Diff(s, st, in)}, err
 		}
 	}
-	for range maxPasses {
+	for c.applied < maxPasses {
 		more, err := c.pass(ctx, st)
 		if err != nil || !more {
-			return c.outcome, err
+			return c.outcome, errors.Join(append([]error{err}, c.failuresBeside(err)...)...)
 		}
 		if st, err = Observe(ctx, b, s); err != nil {
 			return c.outcome, err
 		}
 	}
 	return c.outcome, fmt.Errorf("%w after %d passes: the fleet changes while it is being changed", ErrNotSettled, maxPasses)
+}
+
+// failuresBeside lists what failed earlier in a run that an error ends, so that nothing
+// is lost; a run that ends by itself returns its failures in the outcome.
+func (c *convergence) failuresBeside(err error) []error {
+	if err == nil {
+		return nil
+	}
+	return c.outcome.Failures
 }
 
 // convergence is one Converge under way.
@@ -64,6 +73,8 @@ type convergence struct {
 	shown    Plan
 	progress func(Event)
 
+	applied int             // passes that changed something
+	set     map[string]bool // nodes whose relay was set up in this run
 	behind  map[string]bool // nodes that failed
 	moved   time.Time       // when something was last achieved
 	waiting string          // what was last reported as waited for
@@ -74,6 +85,7 @@ type convergence struct {
 func (c *convergence) pass(ctx context.Context, st State) (more bool, err error) {
 	full := Diff(c.spec, st, c.intent)
 	c.outcome.State, c.outcome.Plan = st, full
+	c.leaveFallen(full)
 	plan := full.Without(c.behind)
 	if extra := c.shown.Uncovered(plan); len(extra) > 0 {
 		return false, Stale(extra)
@@ -82,7 +94,11 @@ func (c *convergence) pass(ctx context.Context, st State) (more bool, err error)
 		return c.idle(ctx, plan)
 	}
 	err = Apply(ctx, c.b, c.spec, c.intent, st, plan, c.progress)
+	c.applied++
 	c.moved = time.Now()
+	for _, done := range plan.Changes() {
+		c.set[done.Ref.Node] = c.set[done.Ref.Node] || done.Action == ActionConfigure
+	}
 	if err == nil {
 		return true, nil
 	}
@@ -90,6 +106,18 @@ func (c *convergence) pass(ctx context.Context, st State) (more bool, err error)
 		return false, context.Cause(ctx)
 	}
 	return true, c.leaveBehind(err)
+}
+
+// leaveFallen leaves the nodes behind whose relay was set up in this run, served, and
+// does not run any more: setting it up again would do the same again.
+func (c *convergence) leaveFallen(p Plan) {
+	for _, again := range p.Changes() {
+		if node := again.Ref.Node; again.Action == ActionConfigure && c.set[node] && !c.behind[node] {
+			c.behind[node] = true
+			c.outcome.Failures = append(c.outcome.Failures, &Failure{Stage: StageConfigure, Change: again,
+				Err: WithHint(errors.New("it was set up in this run and did not stay: "+again.Reason), "look at `fleetctl logs "+node+"`")})
+		}
+	}
 }
 
 // idle waits a moment if time alone may bring what is missing.

@@ -3,6 +3,8 @@ package fleet_test
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 
@@ -41,34 +43,69 @@ func crashCases() []crashCase {
 	}
 }
 
+// tally is what was found after the kills of one command.
+type tally struct{ points, twins, orphans, lost, below int }
+
+func (c tally) String() string {
+	floor := "held"
+	if c.below > 0 {
+		floor = fmt.Sprintf("broken %d times", c.below)
+	}
+	return fmt.Sprintf("kill points %d twins %d orphans %d lost %d floor %s", c.points, c.twins, c.orphans, c.lost, floor)
+}
+
+// count adds what the world holds: second machines of a slot, records that no machine
+// is behind and machines without a slot, census entries that nobody knows any more.
+func (c *tally) count(t *testing.T, s *sim, gone bool) {
+	slots := make(map[string]bool)
+	for _, slot := range s.spec.Slots() {
+		slots[slot.Node] = !gone
+	}
+	ours, _ := s.records(t)
+	c.orphans += len(ours)
+	for _, b := range s.world.Boxes() {
+		switch free, known := slots[b.Machine.Node]; {
+		case !known:
+			c.orphans++
+		case !free:
+			c.twins++
+		}
+		slots[b.Machine.Node] = false
+		if slices.ContainsFunc(ours, func(v string) bool { return strings.HasSuffix(v, "/"+b.Relay.PeerID) }) {
+			c.orphans--
+		}
+	}
+	if !gone {
+		c.lost += len(s.world.Lost())
+	}
+}
+
 // TestCrash_KilledAfterAnyEffectTheNextRunFindsTheSameFleet kills each command after its
 // first, second, … side effect, and runs again.
 func TestCrash_KilledAfterAnyEffectTheNextRunFindsTheSameFleet(t *testing.T) {
 	for _, c := range crashCases() {
 		t.Run(c.name, func(t *testing.T) {
-			points := 0
-			for n := 0; ; n++ {
-				killed := false
-				synctest.Test(t, func(t *testing.T) { killed = crashOnce(t, c, n) })
-				if !killed || t.Failed() {
-					break
-				}
-				points++
+			var found tally
+			for more := true; more && !t.Failed(); {
+				synctest.Test(t, func(t *testing.T) { more = crashOnce(t, c, &found) })
 			}
-			if points < 5 {
-				t.Fatalf("only %d kill points: the simulated world does not count its effects", points)
+			t.Logf("%s: %s", c.name, found)
+			if found.points < 5 {
+				t.Fatalf("only %d kill points: the simulated world does not count its effects", found.points)
 			}
-			if !t.Failed() {
-				t.Logf("%s: kill points %d twins 0 orphans 0 lost 0 floor held", c.name, points)
+			if found.twins+found.orphans+found.lost+found.below > 0 {
+				t.Errorf("%s left something behind: %s", c.name, found)
 			}
 		})
 	}
 }
 
-// crashOnce kills after n effects. It returns false if the command had fewer.
-func crashOnce(t *testing.T, c crashCase, n int) (killed bool) {
+// crashOnce kills after as many effects as there were kills before. It returns false if
+// the command had no more.
+func crashOnce(t *testing.T, c crashCase, found *tally) (killed bool) {
 	s := newSim(t, 3)
 	c.begin(t, s)
+	n := found.points
 	k := &killer{left: n}
 	k.watch(s)
 	if _, err := c.run(s); err != nil && !k.dead {
@@ -77,10 +114,11 @@ func crashOnce(t *testing.T, c crashCase, n int) (killed bool) {
 	if !k.dead {
 		return false
 	}
+	found.points++
 	s.world.Fault = nil
 	s.zone.Hook(nil)
 	if c.floor {
-		s.holdFloor(t)
+		s.watchFloor(t, found)
 	}
 	o, err := c.resume(s)
 	if err != nil {
@@ -90,18 +128,23 @@ func crashOnce(t *testing.T, c crashCase, n int) (killed bool) {
 		t.Fatalf("kill point %d: the resumed run did not settle: %+v", n, o.Plan)
 	}
 	s.zone.Hook(nil)
+	found.count(t, s, c.name == "down")
 	c.check(t, s)
 	return true
 }
 
-// holdFloor fails the test when a write finds fewer serving published relays than the floor.
-func (s *sim) holdFloor(t *testing.T) {
+// holdFloor fails the test at such a write.
+func (s *sim) holdFloor(t *testing.T) { s.watchFloor(t, new(tally)) }
+
+// watchFloor counts the writes that find fewer serving published relays than the floor.
+func (s *sim) watchFloor(t *testing.T, found *tally) {
 	s.zone.Hook(func(_ context.Context, call zonetest.Call) error {
 		if call.Op == zonetest.OpRecords {
 			return nil
 		}
 		ours, _ := s.records(t)
 		if got := s.serving(ours); got < s.spec.DNS.MinRelays {
+			found.below++
 			t.Errorf("before %s of %s: %d published relays serve, the floor is %d", call.Op, call.Record.Value, got, s.spec.DNS.MinRelays)
 		}
 		return nil

@@ -83,7 +83,7 @@ func (p *planner) provision() {
 	}
 	slices.SortFunc(marks, func(a, b Change) int { return cmp.Compare(a.Ref.ID, b.Ref.ID) })
 	for _, m := range p.state.Machines.Value {
-		if m.Status == StatusStopped && !p.abandoned(m) {
+		if m.Status == StatusStopped && !(p.abandoned(m) && p.isLeaving(m)) {
 			machines = append(machines, Change{Action: ActionStart, Ref: machineRef(m), Reason: "the machine is switched off"})
 		}
 	}
@@ -104,8 +104,9 @@ func (p *planner) order(s Slot, out *[]Change) {
 		if nodeOf(rec) != s.Node {
 			continue
 		}
-		if _, known := p.answers(rec); !known {
-			p.postpone(ActionCreate, ref, "a probe of its published address "+rec.Value, true)
+		if _, known := p.answers(rec); !known && !slices.Contains(p.want.MachineGone, s.Node) {
+			p.postpone(ActionCreate, ref, "word of its published relay "+rec.Value+", which may live: "+describe(p.state.Probes[p.addr(rec)])+
+				"; if its machine is gone, --machine-gone "+s.Node+" says so", false)
 			return
 		}
 	}
@@ -120,6 +121,10 @@ func (p *planner) order(s Slot, out *[]Change) {
 	p.ordered[s.Node] = true
 	*out = append(*out, Change{Action: ActionCreate, Ref: ref, Fields: []Field{{Name: "region", To: s.Region}}, Reason: reason})
 	p.postpone(ActionPublish, Ref{Kind: KindRecord, Node: s.Node}, "its peer ID", true)
+}
+
+func (p *planner) isLeaving(m Machine) bool {
+	return slices.ContainsFunc(p.leaving, func(l Machine) bool { return l.ID == m.ID })
 }
 
 // abandoned reports whether the operator gave up a machine's box.

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -39,7 +40,29 @@ func (p *planner) configure() {
 		p.converge(m, rel, &fresh, &restarts)
 	}
 	p.stage(StageConfigure, stageParallel, fresh)
-	p.stage(StageConfigure, p.spec.Rollout.MaxParallel, restarts)
+	p.restarts(restarts, len(fresh) > 0)
+}
+
+// restarts puts off what would leave fewer verified relays than the floor while it goes
+// on. healing says that other relays are on their way up.
+func (p *planner) restarts(all []Change, healing bool) {
+	verified := p.countVerified(p.ownedValues())
+	room := verified - p.spec.DNS.MinRelays
+	if room > 0 {
+		p.stage(StageConfigure, min(p.spec.Rollout.MaxParallel, room), all)
+		return
+	}
+	var now []Change
+	for _, c := range all {
+		m, _ := find(p.state.Machines.Value, c.Ref)
+		if !p.servesClients(m) {
+			now = append(now, c)
+			continue
+		}
+		p.postpone(c.Action, c.Ref, fmt.Sprintf("more relays to serve: restarting it leaves %d verified, the floor is %d; "+
+			"add a node, run `fleetctl replace-region`, or lower dns.min_relays", verified-1, p.spec.DNS.MinRelays), healing)
+	}
+	p.stage(StageConfigure, p.spec.Rollout.MaxParallel, now)
 }
 
 // unreadable leaves a box alone that did not answer, and says so. One that was never
@@ -91,7 +114,8 @@ func (p *planner) converge(m Machine, rel Relay, fresh, restarts *[]Change) {
 
 // restart plans new settings for a relay that runs, at most once an hour.
 func (p *planner) restart(m Machine, rel Relay, fields []Field, restarts *[]Change) {
-	if since := p.state.At.Sub(rel.Restarted); since < restartInterval && !p.want.Force {
+	since := p.state.At.Sub(rel.Restarted) // a box whose clock is ahead does not put it off
+	if since >= 0 && since < restartInterval && !p.want.Force {
 		p.postpone(ActionRestart, machineRef(m), "an hour to pass since its last restart, because clients back off for one; --force does it now", false)
 		return
 	}

@@ -25,15 +25,20 @@ func (p *planner) publish() {
 		if err := p.broken[m.ID]; err != nil {
 			p.keep(machineRef(m), err.Error(), true)
 		}
-		if p.stranger(m) {
+		switch {
+		case p.stranger(m):
 			p.postpone(ActionPublish, Ref{Kind: KindRecord, Node: s.Node}, "its peer ID", true)
+		case p.peer(m) != "" && len(m.Addrs) == 0:
+			p.postpone(ActionPublish, Ref{Kind: KindRecord, Node: s.Node}, "its machine to have an address", true)
 		}
 		for _, a := range p.wanted[m.ID] {
 			p.publishOne(s.Node, a, &adds)
 		}
 	}
 	for _, rec := range p.owned {
-		if fields := p.recordDrift(rec); len(fields) > 0 && !p.withdrawing[rec.Value] {
+		// A record that is on its way out keeps its TTL: the wait after it depends on it.
+		stays := p.belongs(rec) || p.mightBeOf(rec)
+		if fields := p.recordDrift(rec); len(fields) > 0 && stays {
 			updates = append(updates, Change{
 				Action: ActionUpdate, Ref: Ref{Kind: KindRecord, Node: p.home(rec), ID: rec.Value},
 				Fields: fields, Reason: "the record differs from the spec",
@@ -138,7 +143,7 @@ func (p *planner) judge(rec dnsaddr.Record) (reason, waiting string, soon bool) 
 	if p.addr(rec).IsZero() {
 		return "it is ours and holds no address that a client could use", "", false
 	}
-	if _, known := p.peerNode[p.peerOf(rec)]; !known && p.mightBeOf(rec) {
+	if p.mightBeOf(rec) {
 		return "", "", false // unknown is not absent
 	}
 	node := p.home(rec)
@@ -182,13 +187,6 @@ func (p *planner) allServe() bool {
 		m, held := p.holder[s.Node]
 		return !held || !p.serves(m)
 	})
-}
-
-// mightBeOf reports whether the record may belong to a machine that holds its slot and
-// whose peer ID is not known just now.
-func (p *planner) mightBeOf(rec dnsaddr.Record) bool {
-	m, ok := p.holder[nodeOf(rec)]
-	return ok && p.peer(m) == ""
 }
 
 // slotWanted reports whether the spec asks for the node.

@@ -36,7 +36,7 @@ func (p *planner) retireAll() {
 
 // blocked defers the end of a machine that must not go yet, and says what it waits for.
 func (p *planner) blocked(m Machine) bool {
-	rel, ok := p.reading(m)
+	_, ok := p.reading(m)
 	later := func(waiting string, soon bool) bool {
 		if m.Phase != PhaseDoomed {
 			if m.Phase != PhaseDraining {
@@ -55,8 +55,8 @@ func (p *planner) blocked(m Machine) bool {
 		return later("its box to answer; --abandon "+m.Node+" gives up its census and its peer ID for good", false)
 	case p.stillPublished(m):
 		return later("its record to be withdrawn", true)
-	case ok && rel.PeerID == "":
-		return false // it never became a relay
+	case p.newborn(m):
+		return false
 	}
 	if successor, held := p.holder[m.Node]; p.slotWanted(m.Node) && (!held || !p.serves(successor)) {
 		return later("its successor to be published and to serve", true)
@@ -96,8 +96,8 @@ type retirement struct{ waits, drains, census, deletes []Change }
 func (r *retirement) add(p *planner, m Machine, heir Machine) {
 	rel, readable := p.reading(m)
 	ref := machineRef(m)
-	relay := readable && rel.PeerID != ""
-	why := "drained, and its census is saved"
+	relay := readable && !p.newborn(m)
+	why := "its end was begun before, and only the delete is left"
 	if m.Phase == PhaseActive || m.Phase == PhaseOutgoing {
 		if relay || !readable {
 			r.waits = append(r.waits, Change{Action: ActionWait, Ref: ref, Fields: []Field{{Name: "for", To: p.longestTTL().String()}}, Reason: "resolvers keep its record for a TTL"})
@@ -110,6 +110,7 @@ func (r *retirement) add(p *planner, m Machine, heir Machine) {
 		if relay && heir.ID != "" {
 			r.census = append(r.census, Change{Action: ActionCensus, Ref: ref, Fields: []Field{{Name: "to", To: heir.ID}}, Reason: "what it counted is kept by " + heir.Node})
 		}
+		why = "drained, and its census is saved"
 		switch {
 		case p.want.Down:
 			why = "the fleet goes"

@@ -47,6 +47,11 @@ type guard struct {
 }
 
 func (g *guard) object(ref Ref, reason, hint string) {
+	for _, o := range g.objections {
+		if o.Ref.Node == ref.Node && o.Reason == reason {
+			return
+		}
+	}
 	g.objections = append(g.objections, Objection{Ref: ref, Reason: reason, Hint: hint})
 }
 
@@ -69,11 +74,11 @@ func (g *guard) checkRecord(c Change) {
 		g.object(c.Ref, "the zone could not be read", "")
 		return
 	}
-	if _, foreign := findRecord(g.foreign, c.Ref.ID); foreign {
+	rec, ours := findRecord(g.owned, c.Ref.ID)
+	if _, foreign := findRecord(g.foreign, c.Ref.ID); foreign && !ours {
 		g.object(c.Ref, "the record "+c.Ref.ID+" is not ours", "")
 		return
 	}
-	rec, ours := findRecord(g.owned, c.Ref.ID)
 	switch c.Action {
 	case ActionPublish:
 		a, err := dnsaddr.ParseValue(c.Ref.ID)
@@ -102,16 +107,9 @@ func (g *guard) checkWithdraw(c Change, rec dnsaddr.Record) {
 		g.object(c.Ref, "the provider did not list its machines: unknown is not absent", "")
 	case g.orphanAnswers(rec):
 		g.objectGone(c.Ref, node)
-	case !g.want.Down && g.unknownHolder(rec):
+	case !g.want.Down && g.mightBeOf(rec):
 		g.object(c.Ref, "its box could not be read: unknown is not absent", "")
 	}
-}
-
-// unknownHolder reports whether the record may be of its slot's holder, whose peer ID is not known.
-func (g *guard) unknownHolder(rec dnsaddr.Record) bool {
-	m, held := g.holder[nodeOf(rec)]
-	_, accounted := g.peerNode[g.peerOf(rec)]
-	return held && g.peer(m) == "" && !accounted
 }
 
 // orphanAnswers reports whether the relay of a record answers, or cannot be told not to,
@@ -161,8 +159,21 @@ func (g *guard) checkMachine(c Change) {
 		return
 	}
 	switch c.Action {
+	case ActionStart, ActionConfigure, ActionRestart, ActionIntroduce, ActionWatch:
+	case ActionMark:
+		g.checkMark(c, m)
 	case ActionWait, ActionDrain, ActionCensus, ActionDelete:
 		g.checkRetire(c, m)
+	default:
+		g.object(c.Ref, fmt.Sprintf("%q is not done to machines", c.Action), "")
+	}
+}
+
+// checkMark refuses to take the slot of a machine that ought to keep it.
+func (g *guard) checkMark(c Change, m Machine) {
+	sent := slices.ContainsFunc(g.marking, func(l marking) bool { return l.machine.ID == m.ID })
+	if !sent || fieldTo(c, MarkPhase) != string(PhaseOutgoing) {
+		g.object(c.Ref, "machine "+m.ID+" holds its slot", "")
 	}
 }
 
@@ -187,7 +198,8 @@ func (g *guard) checkNew(c Change) {
 	}
 }
 
-// checkRetire refuses to end a machine that holds a slot, is published, or has a census to lose.
+// checkRetire refuses to end a machine that holds a slot, is published, or whose box
+// cannot be asked for its census.
 func (g *guard) checkRetire(c Change, m Machine) {
 	leaving := slices.ContainsFunc(g.leaving, func(l Machine) bool { return l.ID == m.ID })
 	switch {
@@ -211,8 +223,8 @@ func recordMayBeOf(r *roles, m Machine, peer string, except map[string]bool) fun
 			return false
 		case peer != "":
 			return r.peerOf(rec) == peer
-		case r.readable(m):
-			return false // it never became a relay
+		case r.newborn(m):
+			return false
 		}
 		_, other := r.peerNode[r.peerOf(rec)]
 		return nodeOf(rec) == m.Node && !other && r.peerOf(rec) != ""

@@ -64,9 +64,9 @@ func (g *guard) machine(id string) (Machine, bool) {
 }
 
 // servesClients reports whether the relay of m is published and verified.
-func (g *guard) servesClients(m Machine) bool {
-	for _, rec := range g.owned {
-		if a := g.addr(rec); !a.IsZero() && a.PeerID() == g.peer(m) && g.verified(a) {
+func (r *roles) servesClients(m Machine) bool {
+	for _, rec := range r.owned {
+		if a := r.addr(rec); !a.IsZero() && a.PeerID() == r.peer(m) && r.verified(a) {
 			return true
 		}
 	}

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -27,7 +28,10 @@ func Observe(ctx context.Context, b Backends, s Spec) (State, error) {
 	st := State{}
 	var group errgroup.Group
 	group.Go(func() error {
-		st.Machines = read(ctx, b.Provider.Machines)
+		st.Machines = read(ctx, func(ctx context.Context) ([]Machine, error) {
+			machines, err := b.Provider.Machines(ctx)
+			return once(machines), err
+		})
 		st.Relays = inspect(ctx, b.Hosts, st.Machines.Value)
 		return nil
 	})
@@ -46,6 +50,12 @@ func Observe(ctx context.Context, b Backends, s Spec) (State, error) {
 	askElsewhere(ctx, b.Hosts, &st)
 	st.At = time.Now()
 	return st, ctx.Err()
+}
+
+// once sorts machines by ID and lists each of them once: a provider's pages may overlap.
+func once(machines []Machine) []Machine {
+	sorted := slices.SortedFunc(slices.Values(machines), func(a, b Machine) int { return cmp.Compare(a.ID, b.ID) })
+	return slices.CompactFunc(sorted, func(a, b Machine) bool { return a.ID == b.ID })
 }
 
 // read makes one reading under its own deadline.
@@ -127,21 +137,19 @@ func askElsewhere(ctx context.Context, h Hosts, st *State) {
 		}
 	}
 	slices.SortFunc(silent, dnsaddr.Addr.Compare)
-	reached := make([]string, len(silent))
+	answers := make([]Probe, len(silent))
 	each(probeParallel, len(silent), func(i int) {
-		reached[i] = elsewhere(ctx, h, st, silent[i])
+		answers[i] = elsewhere(ctx, h, st, silent[i])
 	})
 	for i, a := range silent {
-		if reached[i] != "" {
-			p := st.Probes[a].Value
-			p.Verdict, p.Via = Elsewhere, reached[i]
-			st.Probes[a] = Observed[Probe]{Value: p}
-		}
+		st.Probes[a] = Observed[Probe]{Value: answers[i]}
 	}
 }
 
-// elsewhere names the first of a few nodes whose box reaches a, "" if none does.
-func elsewhere(ctx context.Context, h Hosts, st *State, a dnsaddr.Addr) string {
+// elsewhere completes the probe of an address that is silent from here by what a few
+// other boxes find: Via names the last one that was asked.
+func elsewhere(ctx context.Context, h Hosts, st *State, a dnsaddr.Addr) Probe {
+	p := st.Probes[a].Value
 	asked := 0
 	for _, m := range st.Machines.Value {
 		r, ok := st.Relays[m.ID]
@@ -149,16 +157,18 @@ func elsewhere(ctx context.Context, h Hosts, st *State, a dnsaddr.Addr) string {
 			continue
 		}
 		if asked++; asked > vantages {
-			return ""
+			break
 		}
 		_, err := within(ctx, func(ctx context.Context) (struct{}, error) {
 			return struct{}{}, h.Ping(ctx, m, a)
 		})
+		p.Via = m.Node
 		if err == nil {
-			return m.Node
+			p.Verdict = Elsewhere
+			break
 		}
 	}
-	return ""
+	return p
 }
 
 // within gives f a short deadline.

@@ -167,6 +167,9 @@ func (v Verdict) Answers() bool {
 	return v.Verified() || v == Draining || v == NotServing || v == Elsewhere
 }
 
+// Here is the vantage of fleetctl itself.
+const Here = "here"
+
 // ProbeStep is one step of a probe: "resolve", "dial", "identify", "reserve", "relay".
 type ProbeStep struct {
 	Name string        `json:"name"`
@@ -178,7 +181,7 @@ type ProbeStep struct {
 type Probe struct {
 	Addr    dnsaddr.Addr `json:"addr"`
 	At      time.Time    `json:"at"`
-	Via     string       `json:"via"` // the vantage: "here", or the node that pinged it
+	Via     string       `json:"via"` // the vantage: Here, or the node that was asked to ping it
 	Verdict Verdict      `json:"verdict"`
 	Steps   []ProbeStep  `json:"steps"`
 }

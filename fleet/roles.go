@@ -28,6 +28,7 @@ type roles struct {
 	values map[string]bool           // of every record at the name
 
 	recorded map[string][]dnsaddr.Addr // by node: what our records say
+	sees     bool                      // something was verified: this vantage is not cut off
 }
 
 // marking is a machine that is to be marked outgoing, and why.
@@ -48,6 +49,9 @@ func assign(s Spec, st State, in Intent) *roles {
 		broken:   make(map[string]error),
 		values:   make(map[string]bool, len(st.Records.Value)),
 		recorded: make(map[string][]dnsaddr.Addr),
+	}
+	for _, p := range st.Probes {
+		r.sees = r.sees || p.OK() && p.Value.Verdict.Verified()
 	}
 	for _, rec := range st.Records.Value {
 		r.values[rec.Value] = true
@@ -137,6 +141,12 @@ func (r *roles) reading(m Machine) (Relay, bool) {
 	return o.Value, ok && o.OK()
 }
 
+// newborn reports whether a machine is known never to have become a relay.
+func (r *roles) newborn(m Machine) bool {
+	rel, ok := r.reading(m)
+	return ok && !rel.Installed && rel.PeerID == ""
+}
+
 func (r *roles) readable(m Machine) bool {
 	_, ok := r.reading(m)
 	return ok
@@ -177,7 +187,9 @@ func (r *roles) serves(m Machine) bool {
 	return len(addrs) > 0
 }
 
-// answers reports whether a relay lives at a record's address, and whether that is known.
+// answers reports whether a relay lives at a record's address, and whether that is
+// known. Silence says nothing as long as nothing at all was seen to serve from here and
+// no other box was asked: then it may be our own network that is dead.
 func (r *roles) answers(rec dnsaddr.Record) (lives, known bool) {
 	a := r.addr(rec)
 	if a.IsZero() {
@@ -187,7 +199,23 @@ func (r *roles) answers(rec dnsaddr.Record) (lives, known bool) {
 	if !ok || !p.OK() {
 		return false, false
 	}
-	return p.Value.Verdict.Answers(), true
+	silent := p.Value.Verdict == Unreachable && p.Value.Via == Here && !r.sees
+	return p.Value.Verdict.Answers(), !silent
+}
+
+// mightBeOf reports whether the record may belong to a machine that holds a slot and
+// whose peer ID is not known just now: by its node, or by the address.
+func (r *roles) mightBeOf(rec dnsaddr.Record) bool {
+	if _, known := r.peerNode[r.peerOf(rec)]; known {
+		return false
+	}
+	a := r.addr(rec)
+	for node, m := range r.holder {
+		if r.peer(m) == "" && (node == nodeOf(rec) || slices.Contains(Announce(r.spec, m), a.Dial())) {
+			return true
+		}
+	}
+	return false
 }
 
 // nodeOf is the node that a record of ours names.

@@ -4,7 +4,6 @@ package main
 
 import (
 	"fmt"
-	"sync/atomic"
 	"testing"
 )
 
@@ -14,23 +13,22 @@ const crashesAtOnce = 4
 // TestCrashEvery_EveryKillPointOfEveryCommandOnRealProcesses takes minutes: make e2e runs it.
 func TestCrashEvery_EveryKillPointOfEveryCommandOnRealProcesses(t *testing.T) {
 	for _, c := range crashCommands() {
-		var points atomic.Int64
+		var found crashTally
 		for from, more := 0, true; more && !t.Failed(); from += crashesAtOnce {
-			before := points.Load()
+			before := found.points
 			t.Run(fmt.Sprintf("%s from %d", c.name, from), func(t *testing.T) {
 				for n := from; n < from+crashesAtOnce; n++ {
 					t.Run(fmt.Sprint(n), func(t *testing.T) {
 						t.Parallel()
-						if crashAt(t, c, n) {
-							points.Add(1)
-						}
+						crashAt(t, c, n, &found)
 					})
 				}
 			})
-			more = points.Load() == before+crashesAtOnce
+			more = found.points == before+crashesAtOnce
 		}
-		if !t.Failed() {
-			t.Logf("%s: kill points %d twins 0 orphans 0 lost 0 floor held", c.name, points.Load())
+		t.Logf("%s: %s", c.name, &found)
+		if found.twins+found.orphans+found.lost > 0 {
+			t.Errorf("%s left something behind: %s", c.name, &found)
 		}
 	}
 }

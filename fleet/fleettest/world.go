@@ -192,7 +192,7 @@ type prober struct{ w *World }
 var _ fleet.Prober = prober{}
 
 func (p prober) Probe(ctx context.Context, a dnsaddr.Addr) (fleet.Probe, error) {
-	out := fleet.Probe{Addr: a, Via: "here", Verdict: fleet.Unreachable, Steps: []fleet.ProbeStep{}}
+	out := fleet.Probe{Addr: a, Via: fleet.Here, Verdict: fleet.Unreachable, Steps: []fleet.ProbeStep{}}
 	machines := p.w.machines.all()
 	err := p.w.call(ctx, "prober.probe", func() error {
 		for _, m := range machines {

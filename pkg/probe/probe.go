@@ -66,7 +66,7 @@ func New(cfg Config) *Prober {
 // means that nothing was found out: addr is none, ctx ended first, or no host could be
 // made here.
 func (p *Prober) Probe(ctx context.Context, addr dnsaddr.Addr) (fleet.Probe, error) {
-	got := fleet.Probe{Addr: addr, Via: "here", Steps: []fleet.ProbeStep{}}
+	got := fleet.Probe{Addr: addr, Via: fleet.Here, Steps: []fleet.ProbeStep{}}
 	if addr.IsZero() {
 		return got, errors.New("probe: no address")
 	}

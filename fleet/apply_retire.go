@@ -60,7 +60,7 @@ func held(rel Observed[Relay]) string {
 func (r *run) remove(ctx context.Context, m Machine) error {
 	err := r.b.Provider.Mark(ctx, m.ID, map[string]string{MarkPhase: string(PhaseDoomed)}, nil)
 	if errors.Is(err, ErrNoMachine) {
-		return nil // the list was behind
+		return r.untilUnlisted(ctx, m) // the list was behind
 	}
 	if err != nil {
 		return err
@@ -70,5 +70,26 @@ func (r *run) remove(ctx context.Context, m Machine) error {
 			return ctx.Err()
 		}
 	}
-	return r.b.Provider.Delete(ctx, m.ID)
+	if err := r.b.Provider.Delete(ctx, m.ID); err != nil {
+		return err
+	}
+	return r.untilUnlisted(ctx, m)
+}
+
+// untilUnlisted waits until the provider's list knows that a machine is gone.
+func (r *run) untilUnlisted(ctx context.Context, m Machine) error {
+	ctx, cancel := context.WithTimeout(ctx, r.spec.Rollout.HealthyDeadline)
+	defer cancel()
+	for {
+		machines, err := r.machines(ctx)
+		if err != nil {
+			return err
+		}
+		if _, listed := find(machines, Ref{ID: m.ID}); !listed {
+			return nil
+		}
+		if err := pause(ctx, lookAgain); err != nil {
+			return fmt.Errorf("machine %s was deleted and is still listed: %w", m.ID, err)
+		}
+	}
 }

@@ -21,8 +21,8 @@ func newDNSAddr(a *app) *cobra.Command {
 }
 
 func newDNSAddrSync(a *app) *cobra.Command {
+	in := fleet.Intent{RecordsOnly: true}
 	var flags mutationFlags
-	var gone []string
 	cmd := &cobra.Command{
 		Use:   "sync",
 		Short: "Make the records what the fleet is; touch nothing else",
@@ -32,18 +32,15 @@ keeps its record, and is named. A record of somebody else is never touched.`,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.mutate(cmd.Context(), mutation{
-				command: []string{"dnsaddr", "sync"}, question: "Write these records?", flags: flags,
-				intent: func(*session, fleet.State) (fleet.Intent, error) {
-					return fleet.Intent{RecordsOnly: true, MachineGone: gone}, nil
-				},
+				command: commandLine(cmd, nil), question: "Write these records?", flags: flags,
+				intent: func(s *session, st fleet.State) (fleet.Intent, error) { return in, knownNodes(s.spec, st, in) },
 				finish: finishSync,
 			})
 		},
 	}
 	flags.register(cmd)
 	alsoFrom(cmd, "dry-run", "DRY_RUN")
-	cmd.Flags().StringSliceVar(&gone, "machine-gone", nil, "this `node`'s machine is gone, although its relay answers")
-	_ = cmd.RegisterFlagCompletionFunc("machine-gone", a.completeNodes)
+	a.machineGoneFlag(cmd, &in.MachineGone)
 	return cmd
 }
 

@@ -92,14 +92,21 @@ func (a *app) exit(ctx context.Context, args []string, err error) int {
 			continue
 		}
 		for text := range strings.Lines(line.Error) {
-			fmt.Fprintf(a.stderr, "fleetctl: error: %s\n", strings.TrimSuffix(text, "\n"))
+			a.wrapped("fleetctl: error: " + strings.TrimSuffix(text, "\n"))
 		}
 		last := i == len(all)-1 || fleet.Hint(all[i+1]) != fleet.Hint(one)
 		if line.Hint != "" && last {
-			fmt.Fprintf(a.stderr, "hint: %s\n", line.Hint)
+			a.wrapped("hint: " + line.Hint)
 		}
 	}
 	return code
+}
+
+// wrapped writes a line to stderr, or several where the terminal is narrow.
+func (a *app) wrapped(text string) {
+	for _, line := range render.Wrap(text, a.columns(a.err)) {
+		fmt.Fprintln(a.stderr, line)
+	}
 }
 
 // interruption is the error of a command that the operator stopped.
@@ -197,6 +204,10 @@ func ownCode(err error) (int, bool) {
 		return exitRefused, true
 	case *statedir.LockedError:
 		return exitLocked, true
+	case *fleet.Failure:
+		// A health gate said no: the change was made and the relay did not pass.
+		gate := e.Change.Action == fleet.ActionRestart || e.Change.Action == fleet.ActionWatch
+		return exitUnverified, gate
 	}
 	return 0, false
 }

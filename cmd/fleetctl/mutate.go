@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/relayfleet/fleetctl/fleet"
 	"github.com/relayfleet/fleetctl/pkg/host"
@@ -75,7 +77,9 @@ func (a *app) mutate(ctx context.Context, m mutation) (err error) {
 		_ = a.tell(view)
 		return refusal
 	}
-	if !plan.Empty() {
+	// A plan without changes may still lead to some, as soon as what it waits for is there.
+	idle := plan.Empty() && !plan.Soon()
+	if !idle {
 		if err := a.tell(view); err != nil {
 			return err
 		}
@@ -83,7 +87,7 @@ func (a *app) mutate(ctx context.Context, m mutation) (err error) {
 			return err
 		}
 	}
-	return s.carryOut(ctx, m, in, st, shown, plan.Empty())
+	return s.carryOut(ctx, m, in, st, shown, idle)
 }
 
 // openFor opens the session that a mutation needs: a dry run takes no lock and writes nothing.
@@ -106,7 +110,6 @@ func (s *session) carryOut(ctx context.Context, m mutation, in fleet.Intent, st 
 		result := "failed"
 		if ctx.Err() != nil {
 			result = "interrupted"
-			s.app.say("fleetctl: stopped cleanly; run the same command again to go on")
 		}
 		s.audit(result, err)
 		if errors.Is(err, fleet.ErrStalePlan) {
@@ -114,10 +117,21 @@ func (s *session) carryOut(ctx context.Context, m mutation, in fleet.Intent, st 
 		}
 		return err
 	}
-	if !idle {
+	missing := outcomeError(outcome)
+	switch {
+	case missing != nil:
+		s.audit("partial", missing)
+	case !idle:
 		s.audit("done", nil)
 	}
-	return errors.Join(m.finish(ctx, s, outcome), outcomeError(outcome))
+	return errors.Join(m.finish(ctx, s, outcome), missing)
+}
+
+// commandLine is a command as the operator wrote it, for the audit log.
+func commandLine(cmd *cobra.Command, args []string) []string {
+	line := append(strings.Fields(path(cmd)), args...)
+	cmd.LocalFlags().Visit(func(f *pflag.Flag) { line = append(line, "--"+f.Name+"="+f.Value.String()) })
+	return line
 }
 
 // observe reads the whole fleet and says so.
@@ -213,7 +227,11 @@ func problems(p fleet.Plan) []error {
 		if k.Ref.Kind == fleet.KindRecord {
 			text = subject + ": " + k.Ref.ID + " is kept: " + k.Reason
 		}
-		errs = append(errs, withCode(exitPartial, ofNode(k.Ref.Node, errors.New(text))))
+		err := errors.New(text)
+		if k.Ref.Node != "" {
+			err = fleet.WithHint(err, "see why with 'fleetctl logs "+k.Ref.Node+"' and 'fleetctl doctor'")
+		}
+		errs = append(errs, withCode(exitPartial, ofNode(k.Ref.Node, err)))
 	}
 	return errs
 }

@@ -47,7 +47,7 @@ func (p *pinning) Delete(ctx context.Context, id string) error {
 		return err
 	}
 	for _, m := range machines {
-		if m.ID != id {
+		if m.ID != id || len(m.Addrs) == 0 {
 			continue
 		}
 		at, err := host.Target(m)
@@ -61,7 +61,7 @@ func (p *pinning) Delete(ctx context.Context, id string) error {
 
 // pin writes the machine's host key, if it is known and not written yet.
 func (p *pinning) pin(m fleet.Machine) error {
-	if m.HostKey == "" || p.frozen {
+	if m.HostKey == "" || p.frozen || len(m.Addrs) == 0 {
 		return nil
 	}
 	at, err := host.Target(m)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -10,54 +11,64 @@ import (
 )
 
 func newReplaceRegion(a *app) *cobra.Command {
+	var in fleet.Intent
 	var flags mutationFlags
-	var abandon []string
 	cmd := &cobra.Command{
 		Use:   "replace-region REGION",
 		Short: "Replace the machines of a region without a gap",
 		Long: `Replace the machines of a region: the new relay is up, published and serving before
 the old one's record goes; then the old one drains, hands its census on and is deleted.
-If it is interrupted, 'fleetctl up' finishes it.`,
+If it is interrupted, the same command finishes it, and so does 'fleetctl up'.`,
 		Args:              exactArgs("REGION"),
 		ValidArgsFunction: a.completeRegions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.mutate(cmd.Context(), mutation{
-				command: []string{"replace-region", args[0]}, question: "Replace region " + args[0] + "?", flags: flags, install: true,
+				command: commandLine(cmd, args), question: "Replace region " + args[0] + "?", flags: flags, install: true,
 				intent: func(s *session, st fleet.State) (fleet.Intent, error) {
-					return replaceIntent(s.spec, st, args[0], abandon)
+					replace, err := toReplace(s.spec, st, args[0])
+					in.Replace = replace
+					return in, errors.Join(err, knownNodes(s.spec, st, in))
 				},
 				finish: finishUp,
 			})
 		},
 	}
 	flags.register(cmd)
-	cmd.Flags().StringSliceVar(&abandon, "abandon", nil, "give up the census and the peer ID of this `node`'s dead box")
-	_ = cmd.RegisterFlagCompletionFunc("abandon", a.completeNodes)
+	a.machineGoneFlag(cmd, &in.MachineGone)
+	a.abandonFlag(cmd, &in.Abandon)
 	return cmd
 }
 
-// replaceIntent names the machines of a region that hold a slot.
-func replaceIntent(s fleet.Spec, st fleet.State, region string, abandon []string) (fleet.Intent, error) {
+// toReplace lists the IDs of a region's machines that hold a slot. A node of which a
+// machine is on its way out already is being replaced by a run that was interrupted:
+// that is finished, and the successor stays.
+func toReplace(s fleet.Spec, st fleet.State, region string) ([]string, error) {
 	var known []string
 	for _, slot := range s.Slots() {
 		known = append(known, slot.Region)
 	}
 	if !slices.Contains(known, region) {
 		err := fmt.Errorf("replace-region: the spec has no region %q", region)
-		return fleet.Intent{}, fleet.WithHint(err, didYouMean(region, known, "its regions are in fleet.yaml, under nodes"))
+		return nil, fleet.WithHint(err, didYouMean(region, known, "its regions are in fleet.yaml, under nodes"))
 	}
 	if !st.Machines.OK() {
-		return fleet.Intent{}, fmt.Errorf("replace-region: %w", st.Machines.Err)
+		return nil, fmt.Errorf("replace-region: %w", st.Machines.Err)
 	}
-	in := fleet.Intent{Abandon: abandon}
+	underWay := make(map[string]bool)
 	for _, m := range st.Machines.Value {
-		if m.Region == region && m.Phase == fleet.PhaseActive {
-			in.Replace = append(in.Replace, m.ID)
+		if m.Region == region && m.Phase != fleet.PhaseActive {
+			underWay[m.Node] = true
 		}
 	}
-	if len(in.Replace) == 0 {
-		err := fmt.Errorf("replace-region: region %s has no machine to replace", region)
-		return in, fleet.WithHint(err, "run 'fleetctl up' to create it, or to finish a replacement that was interrupted")
+	var ids []string
+	for _, m := range st.Machines.Value {
+		if m.Region == region && m.Phase == fleet.PhaseActive && !underWay[m.Node] {
+			ids = append(ids, m.ID)
+		}
 	}
-	return in, nil
+	if len(ids)+len(underWay) == 0 {
+		err := fmt.Errorf("replace-region: region %s has no machine to replace", region)
+		return nil, fleet.WithHint(err, "run 'fleetctl up' to create it")
+	}
+	return ids, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -24,8 +25,8 @@ alone, and so is its record. Run it again after anything: it goes on from what i
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.mutate(cmd.Context(), mutation{
-				command: []string{"up"}, question: "Do this?", flags: flags, install: true,
-				intent: func(*session, fleet.State) (fleet.Intent, error) { return in, nil },
+				command: commandLine(cmd, nil), question: "Do this?", flags: flags, install: true,
+				intent: func(s *session, st fleet.State) (fleet.Intent, error) { return in, knownNodes(s.spec, st, in) },
 				finish: finishUp,
 			})
 		},
@@ -35,12 +36,44 @@ alone, and so is its record. Run it again after anything: it goes on from what i
 	f.StringVar(&flags.planFile, "plan", "", "do only what this `file` of 'fleetctl plan --out' shows")
 	f.BoolVar(&in.Upgrade, "upgrade", false, "change the relay binary of serving relays, too, one at a time")
 	f.BoolVar(&in.Force, "force", false, "restart a relay that was restarted less than an hour ago")
-	f.StringSliceVar(&in.MachineGone, "machine-gone", nil, "this `node`'s machine is gone, although its relay answers")
-	f.StringSliceVar(&in.Abandon, "abandon", nil, "give up the census and the peer ID of this `node`'s dead box")
-	for _, name := range []string{"machine-gone", "abandon"} {
-		_ = cmd.RegisterFlagCompletionFunc(name, a.completeNodes)
-	}
+	a.machineGoneFlag(cmd, &in.MachineGone)
+	a.abandonFlag(cmd, &in.Abandon)
 	return cmd
+}
+
+// machineGoneFlag adds --machine-gone, and abandonFlag --abandon, with the spec's nodes as completions.
+func (a *app) machineGoneFlag(cmd *cobra.Command, nodes *[]string) {
+	cmd.Flags().StringSliceVar(nodes, "machine-gone", nil, "this `node`'s machine is gone, although its relay answers")
+	_ = cmd.RegisterFlagCompletionFunc("machine-gone", a.completeNodes)
+}
+
+func (a *app) abandonFlag(cmd *cobra.Command, nodes *[]string) {
+	cmd.Flags().StringSliceVar(nodes, "abandon", nil, "give up the census and the peer ID of this `node`'s dead box")
+	_ = cmd.RegisterFlagCompletionFunc("abandon", a.completeNodes)
+}
+
+// knownNodes is an error if the intent names a node that neither the spec, nor a
+// machine, nor a record has.
+func knownNodes(s fleet.Spec, st fleet.State, in fleet.Intent) error {
+	var known []string
+	for _, slot := range s.Slots() {
+		known = append(known, slot.Node)
+	}
+	for _, m := range st.Machines.Value {
+		known = append(known, m.Node)
+	}
+	for _, rec := range st.Records.Value {
+		if o, ok := rec.Owner(); ok && o.Fleet == s.Name {
+			known = append(known, o.Relay)
+		}
+	}
+	for _, node := range slices.Concat(in.MachineGone, in.Abandon) {
+		if !slices.Contains(known, node) {
+			err := fmt.Errorf("the fleet has no node %q", node)
+			return fleet.WithHint(err, didYouMean(node, known, "'fleetctl status' lists the nodes"))
+		}
+	}
+	return nil
 }
 
 // finishUp shows the fleet and what clients and curious people do with its name.
@@ -64,6 +97,7 @@ func digLine(server, name string) string {
 }
 
 func newDown(a *app) *cobra.Command {
+	in := fleet.Intent{Down: true}
 	var flags mutationFlags
 	cmd := &cobra.Command{
 		Use:   "down",
@@ -82,13 +116,14 @@ reservations have had time to move, its machines. Records of others stay.`,
 				return nil
 			}
 			return a.mutate(cmd.Context(), mutation{
-				command: []string{"down"}, question: "Remove the whole fleet, its peer IDs and its census?", flags: flags,
-				intent: func(*session, fleet.State) (fleet.Intent, error) { return fleet.Intent{Down: true}, nil },
+				command: commandLine(cmd, nil), question: "Remove the whole fleet, its peer IDs and its census?", flags: flags,
+				intent: func(s *session, st fleet.State) (fleet.Intent, error) { return in, knownNodes(s.spec, st, in) },
 				finish: finishDown,
 			})
 		},
 	}
 	flags.register(cmd)
+	a.machineGoneFlag(cmd, &in.MachineGone)
 	return cmd
 }
 
@@ -105,12 +140,23 @@ func (a *app) hasState() (bool, error) {
 	return dir.Exists(), nil
 }
 
-// finishDown looks once more and says what is left, if anything is.
+// finishDown says that the fleet is gone, or what is left of it or not known.
 func finishDown(_ context.Context, s *session, o fleet.Outcome) error {
 	st := o.State
-	if st.Machines.OK() && st.Records.OK() && len(st.Machines.Value) == 0 && o.Settled() {
+	var left []string
+	for what, err := range map[string]error{"its machines": st.Machines.Err, "its records": st.Records.Err, "what the provider keeps": st.Leftovers.Err} {
+		if err != nil {
+			left = append(left, what+" could not be read")
+		}
+	}
+	if n := len(st.Machines.Value); n > 0 {
+		left = append(left, fmt.Sprintf("%d machines are left", n))
+	}
+	left = append(left, st.Leftovers.Value...)
+	if len(left) == 0 && o.Settled() {
 		s.app.say("fleet %s is gone: no machine, no record of ours", s.spec.Name)
 		return nil
 	}
-	return fmt.Errorf("fleet %s: %d machines are left", s.spec.Name, len(st.Machines.Value))
+	slices.Sort(left)
+	return fmt.Errorf("fleet %s is not gone: %s", s.spec.Name, strings.Join(left, ", "))
 }

@@ -131,6 +131,16 @@ func (a *app) say(format string, args ...any) {
 	}
 }
 
+// busy says on a terminal what a command that only looks waits for, until done is
+// called. It leaves nothing behind, and is nothing where lines cannot be taken back.
+func (a *app) busy(what string) (done func()) {
+	if !a.err.terminal || a.globals.quiet || a.getenv("TERM") == "dumb" {
+		return func() {}
+	}
+	fmt.Fprintf(a.stderr, "%s …", what)
+	return func() { fmt.Fprint(a.stderr, "\r\x1b[K") }
+}
+
 // logger writes to stderr what --verbose and --trace ask for: warnings by default,
 // errors only with --quiet.
 func (a *app) logger() *slog.Logger {

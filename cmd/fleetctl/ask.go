@@ -24,7 +24,7 @@ func (a *app) confirm(ctx context.Context, question string) error {
 		}
 		return withCode(exitRefused, fleet.WithHint(err, "look at the plan, then run the same command with --yes"))
 	}
-	answer, err := a.ask(ctx, question+" [y/N] ")
+	answer, err := a.ask(ctx, "\n"+question+" [y/N] ")
 	if err != nil {
 		return err
 	}

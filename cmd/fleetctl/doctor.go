@@ -28,7 +28,9 @@ func newDoctor(a *app) *cobra.Command {
 				return err
 			}
 			defer func() { err = errors.Join(err, s.close()) }()
+			done := a.busy("examining fleet " + s.spec.Name)
 			v, err := s.examine(cmd.Context())
+			done()
 			if err != nil {
 				return err
 			}

@@ -61,6 +61,11 @@ func (s *session) machine(ctx context.Context, node string) (fleet.Machine, erro
 	return found[0], nil
 }
 
+// lookAt adds to an error about a node's relay how to see why, and what puts most right.
+func lookAt(node string, err error) error {
+	return fleet.WithHint(err, "run 'fleetctl up' to start what stopped, and 'fleetctl logs "+node+"' to see why")
+}
+
 // sshAddr is host:port of a machine's SSH, "" if it has none.
 func sshAddr(m fleet.Machine) string {
 	at, err := host.Target(m)

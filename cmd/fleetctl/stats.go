@@ -30,7 +30,9 @@ ones that did not answer. What is not known is said so and is never 0.`,
 				return err
 			}
 			defer func() { err = errors.Join(err, s.close()) }()
+			done := a.busy("asking every relay of fleet " + s.spec.Name)
 			snapshot, err := s.stats(cmd.Context())
+			done()
 			if err != nil {
 				return err
 			}
@@ -95,7 +97,7 @@ func (v statsView) Table() render.Table {
 		},
 		Columns: []render.Column{
 			{Name: "node"}, {Name: "status"}, {Name: "connected"}, {Name: "peak"}, {Name: "lifetime"}, {Name: "reservations"},
-			{Name: "circuits"}, {Name: "uptime h"}, {Name: "nat"}, {Name: "peer id"},
+			{Name: "circuits"}, {Name: "uptime h", Drop: 1}, {Name: "nat", Drop: 2}, {Name: "peer id", Drop: 3},
 		},
 		Empty: "no relays",
 	}
@@ -135,7 +137,8 @@ func (v statsView) problem() error {
 	var errs []error
 	for _, r := range v.Relays {
 		if r.Status != stats.StatusOK {
-			errs = append(errs, withCode(exitPartial, ofNode(r.Node, fmt.Errorf("%s: %s: %s", r.Node, r.Status, r.Error))))
+			err := fmt.Errorf("%s: %s: %s", r.Node, r.Status, r.Error)
+			errs = append(errs, withCode(exitPartial, ofNode(r.Node, lookAt(r.Node, err))))
 		}
 	}
 	return errors.Join(errs...)

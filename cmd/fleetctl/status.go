@@ -25,7 +25,9 @@ func newStatus(a *app) *cobra.Command {
 				return err
 			}
 			defer func() { err = errors.Join(err, s.close()) }()
+			done := a.busy("reading fleet " + s.spec.Name)
 			st, err := fleet.Observe(cmd.Context(), s.b, s.spec)
+			done()
 			if err != nil {
 				return err
 			}

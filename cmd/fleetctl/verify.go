@@ -30,7 +30,9 @@ check the peer ID, reserve, and pass bytes through the relay. Exit 4 if any fail
 				return err
 			}
 			defer func() { err = errors.Join(err, s.close()) }()
+			done := a.busy("probing every published address of fleet " + s.spec.Name)
 			v, err := s.verify(cmd.Context())
+			done()
 			if err != nil {
 				return err
 			}
@@ -171,7 +173,8 @@ func (v verifyView) verdict() error {
 	}
 	for _, r := range v.Relays {
 		if !r.Verdict.Verified() {
-			errs = append(errs, withCode(exitUnverified, ofNode(r.Node, fmt.Errorf("%s: %s: %s at step %q: %s", r.Node, r.Address, r.Verdict, r.Step, r.Error))))
+			err := fmt.Errorf("%s: %s: %s at step %q: %s", r.Node, r.Address, r.Verdict, r.Step, r.Error)
+			errs = append(errs, withCode(exitUnverified, ofNode(r.Node, lookAt(r.Node, err))))
 		}
 	}
 	return errors.Join(errs...)

@@ -77,6 +77,9 @@ type Fact struct {
 type Column struct {
 	Name string // header, written in capitals for people and as it stands in CSV
 	Show Show
+	// Drop says in which order columns go, the highest first, where a table is wider
+	// than the terminal. Those with 0 stay; wide and CSV drop none.
+	Drop int
 }
 
 // Show says in which formats a column appears.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/olekukonko/tablewriter"
@@ -88,6 +89,9 @@ func (t Table) grid(o Options) (string, error) {
 		format = FormatTable
 	}
 	at := t.shown(format)
+	if format == FormatTable {
+		at = t.narrow(at, o.Width)
+	}
 	var header []string
 	right := make([]bool, len(at))
 	for i, c := range at {
@@ -108,6 +112,31 @@ func (t Table) grid(o Options) (string, error) {
 		}
 	}
 	return align(header, rows, right, o.Width)
+}
+
+// narrow drops columns until the rest fits into width, or no more may go.
+func (t Table) narrow(at []int, width int) []int {
+	need := func(c int) int {
+		most := twwidth.Width(Safe(t.Columns[c].Name))
+		for _, row := range t.Rows {
+			v, _ := plain(cell(row, c))
+			most = max(most, twwidth.Width(forPeople(v, false)))
+		}
+		return most + gap
+	}
+	total := -gap
+	for _, c := range at {
+		total += need(c)
+	}
+	for width > 0 && total > width {
+		last := slices.MaxFunc(at, func(a, b int) int { return t.Columns[a].Drop - t.Columns[b].Drop })
+		if t.Columns[last].Drop == 0 {
+			break
+		}
+		total -= need(last)
+		at = slices.DeleteFunc(at, func(c int) bool { return c == last })
+	}
+	return at
 }
 
 // isNumeric reports whether a column holds numbers and unknowns only.
@@ -226,6 +255,20 @@ func trimLines(text string) string {
 		lines[i] = trimmed
 	}
 	return strings.Join(lines, "\n") + "\n"
+}
+
+// Wrap breaks safe text into lines of at most width columns, at spaces where there are
+// any; all but the first begin with two spaces. A width of 0 is no limit.
+func Wrap(text string, width int) []string {
+	lines := wrap(text, width)
+	if len(lines) == 1 {
+		return lines
+	}
+	lines = wrap(text, max(width-2, narrowest))
+	for i := 1; i < len(lines); i++ {
+		lines[i] = "  " + lines[i]
+	}
+	return lines
 }
 
 // wrap breaks safe text into lines of at most width columns, at spaces where there

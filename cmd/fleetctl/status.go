@@ -144,6 +144,9 @@ func (s *session) relay(st fleet.State, m fleet.Machine) relayStatus {
 		r.Addresses = []string{}
 	}
 	r.Warnings = append(r.Warnings, rel.Warnings...)
+	if read && reading.OK() && !rel.Active {
+		r.PID = 0 // of a process that ended
+	}
 	if rel.Active && rel.Reservations >= 0 {
 		r.Reservations = &rel.Reservations
 	}
@@ -249,7 +252,7 @@ func (v statusView) Table() render.Table {
 		Columns: []render.Column{
 			{Name: "node"}, {Name: "state"}, {Name: "published"}, {Name: "verified"}, {Name: "peer id"},
 			{Name: "address"}, {Name: "version", Show: render.WideOnly}, {Name: "pid", Show: render.WideOnly},
-			{Name: "reservations", Show: render.WideOnly}, {Name: "machine", Show: render.WideOnly}, {Name: "reason", Show: render.WideOnly},
+			{Name: "reservations", Show: render.WideOnly}, {Name: "machine", Show: render.WideOnly}, {Name: "reason", Show: render.CSVOnly}, // for people it stands below
 		},
 		Empty: "no relays",
 	}

@@ -4,11 +4,9 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 
 	"github.com/olekukonko/tablewriter"
-	"github.com/olekukonko/tablewriter/pkg/twwidth"
 	"github.com/olekukonko/tablewriter/renderer"
 	"github.com/olekukonko/tablewriter/tw"
 )
@@ -114,31 +112,6 @@ func (t Table) grid(o Options) (string, error) {
 	return align(header, rows, right, o.Width)
 }
 
-// narrow drops columns until the rest fits into width, or no more may go.
-func (t Table) narrow(at []int, width int) []int {
-	need := func(c int) int {
-		most := twwidth.Width(Safe(t.Columns[c].Name))
-		for _, row := range t.Rows {
-			v, _ := plain(cell(row, c))
-			most = max(most, twwidth.Width(forPeople(v, false)))
-		}
-		return most + gap
-	}
-	total := -gap
-	for _, c := range at {
-		total += need(c)
-	}
-	for width > 0 && total > width {
-		last := slices.MaxFunc(at, func(a, b int) int { return t.Columns[a].Drop - t.Columns[b].Drop })
-		if t.Columns[last].Drop == 0 {
-			break
-		}
-		total -= need(last)
-		at = slices.DeleteFunc(at, func(c int) bool { return c == last })
-	}
-	return at
-}
-
 // isNumeric reports whether a column holds numbers and unknowns only.
 func (t Table) isNumeric(column int) bool {
 	found := false
@@ -194,55 +167,6 @@ func align(header []string, rows [][]string, right []bool, width int) (string, e
 	return trimLines(buf.String()), nil
 }
 
-// fit wraps the widest left-aligned columns until the line fits.
-func fit(header []string, rows [][]string, right []bool, width int) [][]string {
-	if width <= 0 {
-		return rows
-	}
-	widths := make([]int, len(right))
-	total := gap * (len(right) - 1)
-	for i := range right {
-		if header != nil {
-			widths[i] = twwidth.Width(header[i])
-		}
-		for _, row := range rows {
-			widths[i] = max(widths[i], twwidth.Width(row[i]))
-		}
-		total += widths[i]
-	}
-	for total > width {
-		widest := -1
-		for i, r := range right {
-			if !r && widths[i] > narrowest && (widest < 0 || widths[i] > widths[widest]) {
-				widest = i
-			}
-		}
-		if widest < 0 {
-			return rows // it cannot be made to fit: the terminal wraps
-		}
-		cut := min(total-width, widths[widest]-narrowest)
-		// Take from the widest only what makes it as wide as the second widest.
-		for i, r := range right {
-			if !r && i != widest && widths[i] < widths[widest] {
-				cut = min(cut, max(widths[widest]-widths[i], 1))
-			}
-		}
-		widths[widest] -= cut
-		total -= cut
-	}
-	out := make([][]string, len(rows))
-	for r, row := range rows {
-		out[r] = make([]string, len(row))
-		for i, text := range row {
-			if twwidth.Width(text) > widths[i] {
-				text = wrapTinted(text, widths[i])
-			}
-			out[r][i] = text
-		}
-	}
-	return out
-}
-
 // trimLines takes the padding off the end of every line.
 func trimLines(text string) string {
 	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
@@ -255,62 +179,4 @@ func trimLines(text string) string {
 		lines[i] = trimmed
 	}
 	return strings.Join(lines, "\n") + "\n"
-}
-
-// Wrap breaks safe text into lines of at most width columns, at spaces where there are
-// any; all but the first begin with two spaces. A width of 0 is no limit.
-func Wrap(text string, width int) []string {
-	lines := wrap(text, width)
-	if len(lines) == 1 {
-		return lines
-	}
-	lines = wrap(text, max(width-2, narrowest))
-	for i := 1; i < len(lines); i++ {
-		lines[i] = "  " + lines[i]
-	}
-	return lines
-}
-
-// wrap breaks safe text into lines of at most width columns, at spaces where there
-// are any. A width of 0 is no limit.
-func wrap(text string, width int) []string {
-	if width <= 0 || twwidth.Width(text) <= width {
-		return []string{text}
-	}
-	var lines []string
-	line := ""
-	for _, word := range strings.Fields(text) {
-		for {
-			joined := word
-			if line != "" {
-				joined = line + " " + word
-			}
-			if twwidth.Width(joined) <= width {
-				line = joined
-				break
-			}
-			if line != "" {
-				lines, line = append(lines, line), ""
-				continue
-			}
-			head := split(word, width)
-			lines, word = append(lines, word[:head]), word[head:]
-		}
-	}
-	if line != "" {
-		lines = append(lines, line)
-	}
-	return lines
-}
-
-// split is how many bytes of a word fit into width columns, at least one character.
-func split(word string, width int) int {
-	used := 0
-	for i, r := range word {
-		used += twwidth.Width(string(r))
-		if i > 0 && used > width {
-			return i
-		}
-	}
-	return len(word)
 }

@@ -28,7 +28,7 @@ func story(p *Progress) {
 	p.Event(event(fleet.EventDone, "nyc1-1", 65*time.Second, "", nil))
 	p.Event(event(fleet.EventFailed, "fra1-1", 65*time.Second, "", errors.New("quota\x1b[2J")))
 	p.Event(fleet.Event{Kind: fleet.EventNote, Detail: "looking again"})
-	time.Sleep(time.Minute)
+	time.Sleep(time.Minute) // of the bubble's clock
 	p.Close()
 }
 

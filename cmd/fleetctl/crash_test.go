@@ -103,6 +103,7 @@ func (f *testFleet) peers() map[string]string {
 // TestCrash_RealProcessesKilledAtFivePointsDrawnBySeed kills real commands on real boxes.
 // make e2e tries every point.
 func TestCrash_RealProcessesKilledAtFivePointsDrawnBySeed(t *testing.T) {
+	t.Parallel()
 	seed := uint64(time.Now().UnixNano())
 	rng := rand.New(rand.NewPCG(seed, 0))
 	commands := crashCommands()

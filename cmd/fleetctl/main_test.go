@@ -91,6 +91,7 @@ func relayBinary(t testing.TB) string {
 // TestScripts_PrintWhatTheTranscriptsSay runs every transcript, whatever its directory
 // is called.
 func TestScripts_PrintWhatTheTranscriptsSay(t *testing.T) {
+	t.Parallel()
 	topics, err := filepath.Glob(filepath.Join(scripts, "*"))
 	if err != nil || len(topics) == 0 {
 		t.Fatalf("no transcripts in %s: %v", scripts, err)

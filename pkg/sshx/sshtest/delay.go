@@ -21,7 +21,9 @@ func delayed(c net.Conn, d time.Duration) net.Conn {
 		for {
 			n, err := c.Read(buf)
 			if n > 0 {
-				dc.in.put(append([]byte(nil), buf[:n]...))
+				if closed := dc.in.put(append([]byte(nil), buf[:n]...)); closed != nil {
+					return
+				}
 			}
 			if err != nil {
 				dc.in.end(err)

@@ -58,18 +58,18 @@ func newFile(apex string) file {
 // errNewer is not damage: the file stays where it is.
 var errNewer = errors.New("written by a newer fleetctl")
 
-// load reads the zone file and says what stood in it. It changes nothing. The error of
-// a file that is not there is fs.ErrNotExist.
-func load(dir string) (file, []byte, error) {
+// load reads the zone file. It changes nothing. The error of a file that is not there is
+// fs.ErrNotExist.
+func load(dir string) (file, error) {
 	text, err := readBounded(filepath.Join(dir, zoneFile))
 	if err != nil {
-		return file{}, nil, fmt.Errorf("read zone: %w", err)
+		return file{}, fmt.Errorf("read zone: %w", err)
 	}
 	f, err := decode(text)
 	if err != nil {
-		return file{}, text, fmt.Errorf("read zone: %s: %w", filepath.Join(dir, zoneFile), err)
+		return file{}, fmt.Errorf("read zone: %s: %w", filepath.Join(dir, zoneFile), err)
 	}
-	return f, text, nil
+	return f, nil
 }
 
 func readBounded(path string) ([]byte, error) {

@@ -92,7 +92,7 @@ func (z *Zone) Status(ctx context.Context) dnsaddr.Status {
 		return s
 	}
 	s.Server = hostPort(port)
-	f, _, err := load(z.dir)
+	f, err := load(z.dir)
 	if err != nil {
 		s.Reason = err.Error()
 		return s

@@ -133,7 +133,7 @@ func (z *Zone) read(ctx context.Context) (file, error) {
 	if err := ctx.Err(); err != nil {
 		return file{}, err
 	}
-	f, _, err := load(z.dir)
+	f, err := load(z.dir)
 	switch {
 	case errors.Is(err, errDamaged):
 		// Somebody may have repaired it: look again under the lock, then move it.
@@ -152,7 +152,7 @@ func (z *Zone) read(ctx context.Context) (file, error) {
 
 // open reads the zone under the lock; a damaged file is moved aside.
 func (z *Zone) open() (file, error) {
-	f, _, err := load(z.dir)
+	f, err := load(z.dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return newFile(z.apex), nil

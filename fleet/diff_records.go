@@ -153,6 +153,8 @@ func (p *planner) judge(rec dnsaddr.Record) (reason, waiting string, soon bool) 
 		return "", "a successor in the slot", true
 	case slot && !p.serves(successor):
 		return "", "its successor to be published and to serve", true
+	case slot && p.breaksFloor(rec) && !p.allServe():
+		return "", "the other relays to be published and to serve", true
 	case slot:
 		return "its successor serves", "", false
 	}
@@ -168,16 +170,15 @@ func (p *planner) judge(rec dnsaddr.Record) (reason, waiting string, soon bool) 
 	return "the spec has no such node any more", "", false
 }
 
-// breaksFloor reports whether fewer verified relays than the floor would be left
-// without a record, and those that this plan withdraws already.
+// breaksFloor reports whether withdrawing a record, beside those that this plan
+// withdraws already, takes a verified relay away that the floor needs.
 func (p *planner) breaksFloor(rec dnsaddr.Record) bool {
-	left := make(map[string]bool)
-	for _, r := range p.owned {
-		if r.Value != rec.Value && !p.withdrawing[r.Value] {
-			left[r.Value] = true
-		}
+	left := p.ownedValues()
+	for value := range p.withdrawing {
+		delete(left, value)
 	}
-	return p.countVerified(left) < p.spec.DNS.MinRelays
+	_, below := p.belowFloor(left, rec.Value)
+	return below
 }
 
 // allServe reports whether every slot's relay is published and serves: waiting longer

@@ -2,7 +2,7 @@ package fleet
 
 import (
 	"fmt"
-	"strconv"
+	"maps"
 
 	"github.com/relayfleet/fleetctl/dnsaddr"
 )
@@ -13,24 +13,36 @@ func (g *guard) checkFloor(p Plan) {
 	set := g.ownedValues()
 	had := len(set)
 	for _, c := range p.Changes() {
-		before := g.countVerified(set)
 		switch c.Action {
 		case ActionPublish:
 			set[c.Ref.ID] = true
-			continue
 		case ActionWithdraw:
+			if left, below := g.belowFloor(set, c.Ref.ID); below {
+				g.object(c.Ref, fmt.Sprintf("withdrawing it leaves %d verified relays published, the floor is %d", left, g.spec.DNS.MinRelays),
+					"bring another relay up first, or lower dns.min_relays")
+			}
 			delete(set, c.Ref.ID)
-		default:
-			continue
-		}
-		if after := g.countVerified(set); after < before && after < g.spec.DNS.MinRelays {
-			g.object(c.Ref, fmt.Sprintf("withdrawing it leaves %d verified relays published, the floor is %d", after, g.spec.DNS.MinRelays),
-				"bring another relay up first, or lower dns.min_relays")
 		}
 	}
 	if had > 0 && len(set) == 0 {
 		g.object(Ref{Kind: KindFleet}, "no record would be left at the name", "use `fleetctl down` to remove the fleet")
 	}
+}
+
+// belowFloor reports whether taking a value out of a record set leaves fewer verified
+// relays than the floor, and takes away one that serves, or that could not be probed:
+// unknown is not absent. A relay that is known not to serve can go at any number.
+func (r *roles) belowFloor(set map[string]bool, value string) (left int, below bool) {
+	if !set[value] {
+		return 0, false
+	}
+	rest := maps.Clone(set)
+	delete(rest, value)
+	left = r.countVerified(rest)
+	a := r.parsed[value]
+	_, known := r.answers(dnsaddr.Record{Value: value})
+	takes := left < r.countVerified(set) || !a.IsZero() && !known
+	return left, takes && left < r.spec.DNS.MinRelays
 }
 
 // checkRestarts refuses to restart so many verified relays at once that fewer than the
@@ -50,7 +62,7 @@ func (g *guard) checkRestarts(stage Stage) {
 	}
 	if down := min(serving, stage.Parallel); down > 0 && before-down < g.spec.DNS.MinRelays {
 		g.object(last, fmt.Sprintf("restarting it leaves %d verified relays serving, the floor is %d", before-down, g.spec.DNS.MinRelays),
-			"add a node, replace the region with `fleetctl replace-region`, or lower dns.min_relays to "+strconv.Itoa(max(before-1, 1)))
+			"add a node, replace the region with `fleetctl replace-region`, or lower dns.min_relays")
 	}
 }
 

@@ -144,7 +144,7 @@ func (d *Dir) adopt() error {
 	return d.checkOwner()
 }
 
-// Unlock frees the lock. After [Dir.Remove] it frees what is left of it.
+// Unlock frees the lock. After the directory was removed it frees what is left of it.
 func (l *Lock) Unlock() error {
 	err := os.Remove(filepath.Join(l.dir.path, holderFile))
 	if errors.Is(err, fs.ErrNotExist) {

@@ -251,18 +251,6 @@ func (d *Dir) Join(elem ...string) string {
 	return filepath.Join(append([]string{d.path}, elem...)...)
 }
 
-// Remove removes the directory and all that is in it; gone is success. Hold the
-// lock while calling it: a command that waits for the lock starts a new directory.
-func (d *Dir) Remove() error {
-	if d.readOnly {
-		return fmt.Errorf("state directory: %s is open for reading only", d.path)
-	}
-	if err := os.RemoveAll(d.path); err != nil {
-		return d.hint(fmt.Errorf("state directory: %w", err))
-	}
-	return nil
-}
-
 // read decodes a small JSON file.
 func (d *Dir) read(name string, into any) error {
 	path := filepath.Join(d.path, name)

@@ -121,7 +121,21 @@ func (p *Provider) remove(ctx context.Context) error {
 			return errors.Join(errs...)
 		}
 	}
-	return os.RemoveAll(p.cfg.Dir)
+	return removeWhole(p.cfg.Dir)
+}
+
+// removeWhole takes a directory away under another name first: a command that waits for
+// its lock may be writing into it, and begins a new one.
+func removeWhole(dir string) error {
+	gone, err := os.MkdirTemp(filepath.Dir(dir), ".gone-")
+	if err != nil {
+		return err
+	}
+	err = os.Rename(dir, filepath.Join(gone, filepath.Base(dir)))
+	if errors.Is(err, os.ErrNotExist) {
+		err = nil
+	}
+	return errors.Join(err, os.RemoveAll(gone))
 }
 
 // tidyRuntime removes a socket that a killed supervisor left, and the directory of the

@@ -226,5 +226,10 @@ func (p *Provider) Leftovers(ctx context.Context) ([]string, error) {
 // lastLine is the end of what a supervisor wrote before it ended.
 func lastLine(text string) string {
 	lines := strings.Split(strings.TrimSpace(text), "\n")
+	for _, line := range slices.Backward(lines) {
+		if !strings.HasPrefix(line, "hint: ") {
+			return printable(line)
+		}
+	}
 	return printable(lines[len(lines)-1])
 }

@@ -42,12 +42,11 @@ func (s *Server) serveSession(ctx context.Context, nch ssh.NewChannel) {
 			wg.Go(func() {
 				// Closing the channel from here lets the loop above end.
 				defer func() { _ = ch.Close() }()
-				code := 0
-				if req.Type == "exec" {
-					code = s.exec(ctx, text.Value, ch)
-				} else {
-					s.serveSFTP(ch)
+				if req.Type == "subsystem" {
+					s.serveSFTP(ch) // its last answer may still be on the way: no CloseWrite
+					return
 				}
+				code := s.exec(ctx, text.Value, ch)
 				_ = ch.CloseWrite()
 				_, _ = ch.SendRequest("exit-status", false, ssh.Marshal(struct{ Code uint32 }{uint32(code)})) // #nosec G115 -- exit codes are small
 			})

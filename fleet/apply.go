@@ -8,8 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/oklog/ulid/v2"
-
 	"github.com/relayfleet/fleetctl/dnsaddr"
 )
 
@@ -167,51 +165,6 @@ func (r *run) do(ctx context.Context, stage string, c Change, machines []Machine
 		return r.b.Hosts.CarryCensus(ctx, m, heir)
 	}
 	return fmt.Errorf("this version does not know the action %q", c.Action)
-}
-
-// create orders a machine and then looks whether somebody else did so, too: the lowest
-// operation keeps the slot, and the loser deletes its own, never yet published.
-func (r *run) create(ctx context.Context, c Change) error {
-	i := slices.IndexFunc(r.spec.Slots(), func(s Slot) bool { return s.Node == c.Ref.Node })
-	if i < 0 {
-		return fmt.Errorf("the spec has no node %q", c.Ref.Node)
-	}
-	slot := r.spec.Slots()[i]
-	own, err := r.b.Provider.Create(ctx, NewMachine{Node: slot.Node, Region: slot.Region, Delay: slot.Delay, Op: ulid.Make().String()})
-	if err != nil {
-		return err
-	}
-	machines, err := r.untilListed(ctx, c, own)
-	if err != nil {
-		return err
-	}
-	for _, m := range machines {
-		if m.Node == own.Node && m.Phase == PhaseActive && m.Op < own.Op && !slices.Contains(r.intent.Replace, m.ID) {
-			r.reporter.note(StageProvision, c, "machine "+m.ID+" was ordered first and keeps the slot; deleting "+own.ID)
-			return r.b.Provider.Delete(ctx, own.ID)
-		}
-	}
-	return nil
-}
-
-// untilListed waits until the provider lists the machine that it made: what is not
-// listed yet would be ordered once more by the next run.
-func (r *run) untilListed(ctx context.Context, c Change, own Machine) ([]Machine, error) {
-	ctx, cancel := context.WithTimeout(ctx, r.spec.Rollout.HealthyDeadline)
-	defer cancel()
-	for {
-		machines, err := r.machines(ctx)
-		if err != nil {
-			return nil, err
-		}
-		if _, listed := find(machines, Ref{ID: own.ID}); listed {
-			return machines, nil
-		}
-		r.reporter.waiting(StageProvision, c, "the provider to list machine "+own.ID)
-		if err := pause(ctx, lookAgain); err != nil {
-			return nil, fmt.Errorf("machine %s was made and is not listed: %w", own.ID, err)
-		}
-	}
 }
 
 // configure sets a box up; the release goes along only if the plan says so.

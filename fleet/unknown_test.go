@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -62,14 +63,13 @@ func TestDiff_NoMachineIsOrderedWhileTheSlotsPublishedRelayCouldNotBeProbed(t *t
 }
 
 // TestCreate_OfTwoOperatorsTheLowerOperationKeepsTheSlot lets another operator order a
-// machine for each slot just before ours is made.
+// machine for the slot just before ours is made.
 func TestCreate_OfTwoOperatorsTheLowerOperationKeepsTheSlot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSim(t, 3)
-		first := true
+		s := newSim(t, 1)
+		var first atomic.Bool
 		s.world.Fault = func(call string, done bool) error {
-			if call == "provider.create" && !done && first {
-				first = false
+			if call == "provider.create" && !done && first.CompareAndSwap(false, true) {
 				_, err := s.b.Provider.Create(context.Background(), fleet.NewMachine{Node: "ra-1", Region: "ra", Op: "00000000000000000000000000"})
 				return err
 			}

@@ -6,6 +6,7 @@ import (
 
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/relayfleet/fleetctl/fleet"
 	"github.com/relayfleet/fleetctl/pkg/host"
@@ -73,4 +74,22 @@ func sshAddr(m fleet.Machine) string {
 		return ""
 	}
 	return at.Addr
+}
+
+// pick selects machines by a selector: a node, a region (all its nodes), a glob, or
+// several of these with commas. Machines on their way out are left out.
+func pick(machines []fleet.Machine, selector string) ([]fleet.Machine, error) {
+	var out []fleet.Machine
+	for _, part := range strings.Split(selector, ",") {
+		found, err := match(machines, strings.TrimSpace(part))
+		if err != nil {
+			return nil, err
+		}
+		for _, m := range found {
+			if !slices.ContainsFunc(out, func(o fleet.Machine) bool { return o.ID == m.ID }) {
+				out = append(out, m)
+			}
+		}
+	}
+	return out, nil
 }

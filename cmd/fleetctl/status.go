@@ -3,14 +3,11 @@ package main
 import (
 	"context"
 	"errors"
-	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/relayfleet/fleetctl/dnsaddr"
 	"github.com/relayfleet/fleetctl/fleet"
-	"github.com/relayfleet/fleetctl/pkg/render"
 )
 
 func newStatus(a *app) *cobra.Command {
@@ -233,89 +230,4 @@ func (s *session) recordStatus(st fleet.State, v *statusView) {
 			v.Orphans = append(v.Orphans, orphan{Kind: fleet.KindRecord, ID: rec.Value, Node: o.Relay, Reason: "no machine of the fleet is behind it", Resolve: "fleetctl up"})
 		}
 	}
-}
-
-// problem is the error of a status that is not all well: exit 3.
-func (v statusView) problem() error {
-	bad := len(v.Errors) > 0
-	for _, r := range v.Relays {
-		bad = bad || r.State == "unreadable" || r.State == "unknown"
-	}
-	if bad {
-		return silently(exitPartial)
-	}
-	return nil
-}
-
-func (v statusView) Table() render.Table {
-	t := render.Table{
-		Columns: []render.Column{
-			{Name: "node"}, {Name: "state"}, {Name: "published"}, {Name: "verified"}, {Name: "peer id"},
-			{Name: "address"}, {Name: "version", Show: render.WideOnly}, {Name: "pid", Show: render.WideOnly},
-			{Name: "reservations", Show: render.WideOnly}, {Name: "machine", Show: render.WideOnly}, {Name: "reason", Show: render.CSVOnly}, // for people it stands below
-		},
-		Empty: "no relays",
-	}
-	for _, r := range v.Relays {
-		var pid any
-		if r.PID != 0 {
-			pid = r.PID
-		}
-		t.Rows = append(t.Rows, []any{
-			r.Node, toned(r.State), r.Published, r.Verified, render.PeerID(r.PeerID), first(r.Addresses), r.Version, pid, r.Reservations, r.Machine, r.Reason,
-		})
-		for _, w := range r.Warnings {
-			t.Notes = append(t.Notes, r.Node+": "+w)
-		}
-		if r.Reason != "" && r.State != string(fleet.Serving) {
-			t.Notes = append(t.Notes, r.Node+": "+r.Reason)
-		}
-	}
-	for _, o := range v.Orphans {
-		t.Notes = append(t.Notes, "orphan "+o.Kind+" "+o.ID+": "+o.Reason+"; resolve it with '"+o.Resolve+"'")
-	}
-	for _, e := range v.Errors {
-		t.Notes = append(t.Notes, "not read: "+e)
-	}
-	if !v.Zone.Serving && v.Zone.Reason != "" && v.Zone.Records > 0 {
-		t.Notes = append(t.Notes, "the zone is not served: "+v.Zone.Reason)
-	}
-	return t
-}
-
-// toned gives a state the colour that it deserves.
-func toned(state string) render.Toned {
-	switch state {
-	case string(fleet.Serving), string(fleet.Full), "ready":
-		return render.Toned{Value: state, Tone: render.Good}
-	case "down", "missing", "unreadable", string(fleet.Unreachable), string(fleet.WrongPeer):
-		return render.Toned{Value: state, Tone: render.Bad}
-	}
-	return render.Toned{Value: state, Tone: render.Warn}
-}
-
-// first is the first of a list for a table, unknown if there is none.
-func first(list []string) any {
-	if len(list) == 0 {
-		return nil
-	}
-	return list[0]
-}
-
-// pick selects machines by a selector: a node, a region (all its nodes), a glob, or
-// several of these with commas. Machines on their way out are left out.
-func pick(machines []fleet.Machine, selector string) ([]fleet.Machine, error) {
-	var out []fleet.Machine
-	for _, part := range strings.Split(selector, ",") {
-		found, err := match(machines, strings.TrimSpace(part))
-		if err != nil {
-			return nil, err
-		}
-		for _, m := range found {
-			if !slices.ContainsFunc(out, func(o fleet.Machine) bool { return o.ID == m.ID }) {
-				out = append(out, m)
-			}
-		}
-	}
-	return out, nil
 }

@@ -113,16 +113,8 @@ func (d *Dir) tryLock() (*Lock, error) {
 	}
 	// The holder before us may have removed the directory: a lock on a file that has
 	// no name any more locks nothing.
-	held, err := file.Stat()
-	if err != nil {
+	if same, err := d.named(file); err != nil || !same {
 		return nil, errors.Join(err, file.Close())
-	}
-	named, err := os.Stat(path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, errors.Join(err, file.Close())
-	}
-	if err != nil || !os.SameFile(held, named) {
-		return nil, file.Close()
 	}
 	if err := d.adopt(); err != nil {
 		return nil, errors.Join(err, file.Close())
@@ -144,9 +136,26 @@ func (d *Dir) adopt() error {
 	return d.checkOwner()
 }
 
-// Unlock frees the lock. After the directory was removed it frees what is left of it.
+// named reports whether a locked file is still the one that stands at the lock's path.
+func (d *Dir) named(file *flock.Flock) (bool, error) {
+	held, err := file.Stat()
+	if err != nil {
+		return false, err
+	}
+	at, err := os.Stat(filepath.Join(d.path, lockFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil && os.SameFile(held, at), err
+}
+
+// Unlock frees the lock. After the directory was removed it frees what is left of it,
+// and touches nothing of a directory that was made anew by somebody else.
 func (l *Lock) Unlock() error {
-	err := os.Remove(filepath.Join(l.dir.path, holderFile))
+	same, err := l.dir.named(l.file)
+	if same && err == nil {
+		err = os.Remove(filepath.Join(l.dir.path, holderFile))
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil
 	}

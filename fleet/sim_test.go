@@ -33,7 +33,7 @@ func newSim(t interface{ Fatalf(string, ...any) }, n int) *sim {
 		Relay: fleet.RelaySpec{Port: 9100, Network: "/demo", Name: "demo", Tier: "management"},
 		DNS:   fleet.DNSSpec{Zone: "local", Domain: "p2p.demo.test", TTL: 2 * time.Second, MinRelays: min(2, n)},
 		Rollout: fleet.RolloutSpec{
-			MaxParallel: 1, MinHealthyTime: time.Second, HealthyDeadline: 10 * time.Second,
+			MaxParallel: 1, MinHealthyTime: time.Second, HealthyDeadline: 3 * time.Second,
 			DrainTimeout: 5 * time.Second, ProbeMaxAge: 2 * time.Minute,
 		},
 	}

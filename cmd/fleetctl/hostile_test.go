@@ -171,16 +171,3 @@ func answerNothing(l net.Listener) {
 		_ = c.Close() // the other side may have been faster
 	}
 }
-
-// edit replaces a part of the fleet's spec.
-func (f *testFleet) edit(was, is string) {
-	f.t.Helper()
-	path := filepath.Join(f.dir, "fleet.yaml")
-	text, err := os.ReadFile(path) //nolint:gosec // the test's own
-	if err == nil {
-		err = os.WriteFile(path, []byte(strings.Replace(string(text), was, is, 1)), 0o600) //nolint:gosec // as above
-	}
-	if err != nil {
-		f.t.Fatal(err)
-	}
-}

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -137,7 +138,15 @@ func (u *unit) startLocked() error {
 	case !info.Mode().IsRegular() || info.Mode()&0o111 == 0:
 		return fmt.Errorf("box %s: /%s: not a program", u.id, relayPath)
 	}
+	config, err := u.jail.ReadFile(configPath)
+	if err != nil {
+		return fmt.Errorf("box %s: /%s: %w", u.id, configPath, cause(err))
+	}
 	for _, p := range u.ports {
+		// A port that the relay does not serve may be somebody else's by now.
+		if !bytes.Contains(config, []byte(strconv.Itoa(p.port))) {
+			continue
+		}
 		if err := p.free(); err != nil {
 			return fmt.Errorf("box %s: %w", u.id, err)
 		}

@@ -80,6 +80,11 @@ func listen(s Spec, m Machine) []string {
 // Published lists the addresses of m's relay that belong into DNS: one for each IP
 // address, plain TCP where it is served. It is nil while the peer ID is unknown.
 func Published(s Spec, m Machine, peerID string) ([]dnsaddr.Addr, error) {
+	return published(s, m, peerID, dnsaddr.ParseAddr)
+}
+
+// published parses with parse, so that a caller can reuse what it has parsed before.
+func published(s Spec, m Machine, peerID string, parse func(string) (dnsaddr.Addr, error)) ([]dnsaddr.Addr, error) {
 	if peerID == "" {
 		return nil, nil
 	}
@@ -89,7 +94,7 @@ func Published(s Spec, m Machine, peerID string) ([]dnsaddr.Addr, error) {
 		if len(all) == 0 {
 			continue
 		}
-		a, err := dnsaddr.ParseAddr(all[0] + "/p2p/" + peerID)
+		a, err := parse(all[0] + "/p2p/" + peerID)
 		if err != nil {
 			return nil, fmt.Errorf("%s: its relay's address: %w", m.Node, err)
 		}

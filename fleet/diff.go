@@ -100,10 +100,7 @@ func (p *planner) provision() {
 // published relay still lives.
 func (p *planner) order(s Slot, out *[]Change) {
 	ref := Ref{Kind: KindMachine, Node: s.Node}
-	for _, rec := range p.owned {
-		if nodeOf(rec) != s.Node {
-			continue
-		}
+	for _, rec := range p.byNode[s.Node] {
 		if _, known := p.answers(rec); !known && !slices.Contains(p.want.MachineGone, s.Node) {
 			p.postpone(ActionCreate, ref, "word of its published relay "+rec.Value+", which may live: "+describe(p.state.Probes[p.addr(rec)])+
 				"; if its machine is gone, --machine-gone "+s.Node+" says so", false)

@@ -27,8 +27,9 @@ type roles struct {
 	broken map[string]error          // by machine ID: why that cannot be told
 	values map[string]bool           // of every record at the name
 
-	recorded map[string][]dnsaddr.Addr // by node: what our records say
-	sees     bool                      // something was verified: this vantage is not cut off
+	recorded map[string][]dnsaddr.Addr   // by node: what our records say
+	byNode   map[string][]dnsaddr.Record // our records by the node that they name
+	sees     bool                        // something was verified: this vantage is not cut off
 }
 
 // marking is a machine that is to be marked outgoing, and why.
@@ -49,6 +50,7 @@ func assign(s Spec, st State, in Intent) *roles {
 		broken:   make(map[string]error),
 		values:   make(map[string]bool, len(st.Records.Value)),
 		recorded: make(map[string][]dnsaddr.Addr),
+		byNode:   make(map[string][]dnsaddr.Record),
 	}
 	for _, p := range st.Probes {
 		r.sees = r.sees || p.OK() && p.Value.Verdict.Verified()
@@ -60,6 +62,7 @@ func assign(s Spec, st State, in Intent) *roles {
 		}
 		if o, ok := rec.Owner(); ok && o.Fleet == s.Name && !r.keeps(rec) {
 			r.owned = append(r.owned, rec)
+			r.byNode[o.Relay] = append(r.byNode[o.Relay], rec)
 			if a := r.addr(rec); !a.IsZero() {
 				r.recorded[o.Relay] = append(r.recorded[o.Relay], a)
 			}
@@ -70,7 +73,7 @@ func assign(s Spec, st State, in Intent) *roles {
 	for _, m := range st.Machines.Value {
 		if p := r.peer(m); p != "" {
 			r.peerNode[p] = m
-			addrs, err := Published(s, m, p)
+			addrs, err := published(s, m, p, r.parse)
 			if err != nil {
 				r.broken[m.ID] = err
 			}
@@ -79,6 +82,14 @@ func assign(s Spec, st State, in Intent) *roles {
 	}
 	r.fill()
 	return r
+}
+
+// parse is dnsaddr.ParseAddr, but for an address that stands in a record: that is parsed already.
+func (r *roles) parse(text string) (dnsaddr.Addr, error) {
+	if a, ok := r.parsed["dnsaddr="+text]; ok {
+		return a, nil
+	}
+	return dnsaddr.ParseAddr(text)
 }
 
 // fill gives each slot to one machine and sends the others away.

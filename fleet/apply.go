@@ -52,6 +52,9 @@ func (r *run) stage(ctx context.Context, st Stage) error {
 		return r.records(ctx, st)
 	}
 	if st.Name == StageProvision && slices.ContainsFunc(st.Changes, func(c Change) bool { return c.Action == ActionCreate }) {
+		if err := r.afford(ctx, st); err != nil {
+			return err
+		}
 		if err := r.prepare(ctx); err != nil {
 			return err
 		}
@@ -76,6 +79,25 @@ func (r *run) stage(ctx context.Context, st Stage) error {
 		}
 	}
 	return errors.Join(failed...)
+}
+
+// afford lets Guard judge today's prices and limits before anything is bought.
+func (r *run) afford(ctx context.Context, st Stage) error {
+	p := Plan{Version: PlanVersion, Fleet: r.spec.Name, Stages: []Stage{st}}
+	now := State{At: time.Now(), Machines: read(ctx, r.b.Provider.Machines)}
+	now, err := WithQuote(ctx, r.b, r.spec, now, p)
+	if err != nil {
+		return err
+	}
+	if err := roomFor(now.Quote.Value); err != nil {
+		return err
+	}
+	g := &guard{roles: assign(r.spec, now, r.intent)}
+	g.checkBudget(p)
+	if len(g.objections) > 0 {
+		return &Refusal{Objections: g.objections}
+	}
+	return nil
 }
 
 // prepare makes the provider ready for its first machine.
@@ -133,6 +155,11 @@ func (r *run) do(ctx context.Context, stage string, c Change, machines []Machine
 		return r.create(ctx, c)
 	case ActionStart:
 		return r.b.Provider.Start(ctx, c.Ref.ID)
+	case ActionAdjust:
+		if c.Ref.Kind == KindFleet {
+			return r.b.Provider.EnsureFirewall(ctx)
+		}
+		return r.b.Provider.Adjust(ctx, c.Ref.ID)
 	case ActionCleanup:
 		return r.b.Provider.Cleanup(ctx)
 	case ActionDelete:
@@ -148,7 +175,13 @@ func (r *run) do(ctx context.Context, stage string, c Change, machines []Machine
 	case ActionMark:
 		return r.b.Provider.Mark(ctx, m.ID, map[string]string{MarkPhase: fieldTo(c, MarkPhase)}, nil)
 	case ActionConfigure:
-		return r.configure(ctx, stage, c, m)
+		return r.setUp(ctx, stage, c, m)
+	case ActionSettle:
+		return r.b.Hosts.Settle(ctx, m)
+	case ActionRekey:
+		return r.rekey(ctx, m)
+	case ActionUninstall:
+		return r.b.Hosts.Uninstall(ctx, m)
 	case ActionRestart:
 		return r.restart(ctx, stage, c, m)
 	case ActionIntroduce:
@@ -167,7 +200,32 @@ func (r *run) do(ctx context.Context, stage string, c Change, machines []Machine
 	return fmt.Errorf("this version does not know the action %q", c.Action)
 }
 
-// configure sets a box up; the release goes along only if the plan says so.
+// bootDeadline is how long a machine may take from its order until it takes commands.
+const bootDeadline = 10 * time.Minute
+
+// setUp makes a relay of a box: it waits until the box takes commands, replaces the host
+// key that came with its order, and configures it.
+func (r *run) setUp(ctx context.Context, stage string, c Change, m Machine) error {
+	booting, cancel := context.WithTimeout(ctx, bootDeadline)
+	defer cancel()
+	err := r.b.Hosts.Await(booting, m, func(what string) { r.reporter.waiting(stage, c, what) })
+	if err != nil {
+		return err
+	}
+	if err := r.rekey(ctx, m); err != nil {
+		return err
+	}
+	return r.configure(ctx, stage, c, m)
+}
+
+// rekey replaces a box's host key, each key marked before it is shown.
+func (r *run) rekey(ctx context.Context, m Machine) error {
+	return r.b.Hosts.Rekey(ctx, m, func(ctx context.Context, keys string) error {
+		return r.b.Provider.Mark(ctx, m.ID, map[string]string{MarkHostKey: keys}, nil)
+	})
+}
+
+// configure sets a box's relay up; the release goes along only if the plan says so.
 func (r *run) configure(ctx context.Context, stage string, c Change, m Machine) error {
 	var release Release
 	if fieldTo(c, fieldRelease) != "" {

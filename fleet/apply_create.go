@@ -16,7 +16,8 @@ func (r *run) create(ctx context.Context, c Change) error {
 		return fmt.Errorf("the spec has no node %q", c.Ref.Node)
 	}
 	slot := r.spec.Slots()[i]
-	own, err := r.b.Provider.Create(ctx, NewMachine{Node: slot.Node, Region: slot.Region, Delay: slot.Delay, Op: ulid.Make().String()})
+	own, err := r.b.Provider.Create(ctx, NewMachine{Node: slot.Node, Region: slot.Region, Delay: slot.Delay, Op: ulid.Make().String(),
+		Waiting: func(what string) { r.reporter.waiting(StageProvision, c, what) }})
 	if err != nil {
 		return err
 	}

@@ -32,6 +32,10 @@ func (p Plan) showed(c Change) bool {
 		}
 	}
 	return p.contains(func(x Change) bool {
+		// Setting a new machine up is more than its relay.
+		if (c.Action == ActionRekey || c.Action == ActionSettle) && x.Action == ActionConfigure && x.Ref.matches(c.Ref, x.Action) {
+			return true
+		}
 		return x.Action == c.Action && x.Ref.matches(c.Ref, c.Action) && slices.Equal(x.Fields, c.Fields)
 	})
 }

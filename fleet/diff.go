@@ -23,11 +23,14 @@ func Diff(s Spec, st State, in Intent) Plan {
 		p.keepForeign()
 		p.keepSilent()
 	case in.Down:
+		p.keepIdle()
 		p.withdrawAll()
 		p.retireAll()
 		p.keepForeign()
 	default:
+		p.keepIdle()
 		if !in.RecordsOnly {
+			p.adjust()
 			p.provision()
 			p.configure()
 			p.introduce()
@@ -50,6 +53,7 @@ type planner struct {
 	plan        Plan
 	withdrawing map[string]bool // values of records that this plan withdraws
 	ordered     map[string]bool // nodes that get a machine
+	settling    []Change        // of boxes that go on serving
 }
 
 // stage adds a stage if it has changes.
@@ -114,6 +118,10 @@ func (p *planner) order(s Slot, out *[]Change) {
 	reason := "the provider lists no machine for this node"
 	if slices.ContainsFunc(p.leaving, func(m Machine) bool { return m.Node == s.Node }) {
 		reason = "its machine is on the way out"
+	}
+	if r := p.want.Room; r != nil && len(p.ordered) >= *r {
+		p.postpone(ActionCreate, ref, "room for one more machine at the provider", false)
+		return
 	}
 	p.ordered[s.Node] = true
 	*out = append(*out, Change{Action: ActionCreate, Ref: ref, Fields: []Field{{Name: "region", To: s.Region}}, Reason: reason})

@@ -28,6 +28,12 @@ func (p *planner) configure() {
 				})
 			}
 			continue
+		case m.Unmarked:
+			p.unmarked(m)
+			continue
+		case m.Status == StatusPending:
+			p.postpone(ActionConfigure, machineRef(m), "the machine to be made", true)
+			continue
 		case m.Status == StatusStopped:
 			p.postpone(ActionConfigure, machineRef(m), "the machine to run", true)
 			continue
@@ -39,6 +45,7 @@ func (p *planner) configure() {
 		}
 		p.converge(m, rel, &fresh, &restarts)
 	}
+	p.stage(StageConfigure, stageParallel, p.settling)
 	p.stage(StageConfigure, stageParallel, fresh)
 	p.restarts(restarts, len(fresh) > 0)
 }
@@ -84,6 +91,13 @@ func (p *planner) converge(m Machine, rel Relay, fresh, restarts *[]Change) {
 	for _, w := range rel.Warnings {
 		p.keep(ref, w, true)
 	}
+	if m.Adopted {
+		p.keep(ref, "adopted and not taken over: nothing is changed on it until `fleetctl adopt --take-over "+m.Node+"`", false)
+		return
+	}
+	if rel.Installed {
+		p.settle(m, rel)
+	}
 	switch {
 	case !rel.Installed:
 		*fresh = append(*fresh, Change{Action: ActionConfigure, Ref: ref, Fields: p.releaseField(rel.SHA256), Reason: "the relay is not installed"})
@@ -96,7 +110,7 @@ func (p *planner) converge(m Machine, rel Relay, fresh, restarts *[]Change) {
 		*fresh = append(*fresh, Change{Action: ActionConfigure, Ref: ref, Fields: fields, Reason: "the relay does not run: " + rel.Reason})
 		return
 	}
-	fields := configFields(rel.Config, RelayConfig(p.spec, m))
+	fields := append(configFields(rel.Config, RelayConfig(p.spec, m)), driftFields(rel.Drift, FixRestart)...)
 	if p.want.Upgrade {
 		fields = append(fields, p.releaseField(rel.SHA256)...)
 	} else if len(p.releaseField(rel.SHA256)) > 0 {
@@ -119,11 +133,7 @@ func (p *planner) restart(m Machine, rel Relay, fields []Field, restarts *[]Chan
 		p.postpone(ActionRestart, machineRef(m), "an hour to pass since its last restart, because clients back off for one; --force does it now", false)
 		return
 	}
-	names := make([]string, len(fields))
-	for i, f := range fields {
-		names[i] = f.Name
-	}
-	*restarts = append(*restarts, Change{Action: ActionRestart, Ref: machineRef(m), Fields: fields, Reason: "changed: " + strings.Join(names, ", ")})
+	*restarts = append(*restarts, Change{Action: ActionRestart, Ref: machineRef(m), Fields: fields, Reason: "changed: " + fieldNames(fields)})
 }
 
 // releaseField is the difference between an installed release and the one to install,
@@ -147,7 +157,7 @@ func (p *planner) introduce() {
 			continue
 		}
 		rel, ok := p.reading(m)
-		if !ok || !rel.Installed {
+		if !ok || !rel.Installed || m.untouchable() {
 			continue
 		}
 		if want := p.others(i); !slices.Equal(want, rel.Peers) {

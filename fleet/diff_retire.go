@@ -29,7 +29,8 @@ func (p *planner) retireAll() {
 		r.add(p, m, Machine{})
 	}
 	r.stages(p)
-	if len(p.state.Machines.Value)+len(p.owned)+len(p.state.Leftovers.Value) > 0 {
+	made := slices.DeleteFunc(slices.Clone(p.state.Machines.Value), func(m Machine) bool { return m.Given })
+	if len(made)+len(p.owned)+len(p.state.Leftovers.Value) > 0 {
 		p.stage(StageRetire, 1, []Change{{Action: ActionCleanup, Ref: Ref{Kind: KindFleet}, Reason: "nothing of the fleet is left to need it"}})
 	}
 }
@@ -120,7 +121,12 @@ func (r *retirement) add(p *planner, m Machine, heir Machine) {
 			why = "it never became a relay"
 		}
 	}
-	r.deletes = append(r.deletes, Change{Action: ActionDelete, Ref: ref, Reason: why})
+	switch {
+	case !m.Given:
+		r.deletes = append(r.deletes, Change{Action: ActionDelete, Ref: ref, Reason: why})
+	case !readable || rel.Installed:
+		r.deletes = append(r.deletes, Change{Action: ActionUninstall, Ref: ref, Reason: why + "; the machine itself stays"})
+	}
 }
 
 func (r *retirement) stages(p *planner) {

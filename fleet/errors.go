@@ -12,6 +12,12 @@ var (
 	ErrNoMachine = errors.New("no such machine")
 	// ErrStalePlan: the fleet changed since the plan was made, or the plan is not of this fleet.
 	ErrStalePlan = errors.New("the plan does not cover what would be done now")
+	// ErrAuth: a credential is missing, wrong, or allows less than is needed.
+	ErrAuth = errors.New("not authorized")
+	// ErrQuota: a quota or a rate is used up.
+	ErrQuota = errors.New("quota is used up")
+	// ErrOtherFleet: machines carry our fleet's name and another fleet's ID.
+	ErrOtherFleet = errors.New("another fleet has this name")
 	// ErrNotSettled: the run ended before everything that was asked for was there.
 	ErrNotSettled = errors.New("not settled")
 )

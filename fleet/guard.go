@@ -33,6 +33,7 @@ func Guard(s Spec, st State, in Intent, p Plan) error {
 	if !in.Down {
 		g.checkFloor(p)
 	}
+	g.checkBudget(p)
 	if len(g.objections) > 0 {
 		return &Refusal{Objections: g.objections}
 	}
@@ -158,11 +159,22 @@ func (g *guard) checkMachine(c Change) {
 		g.object(c.Ref, "machine "+m.ID+" belongs to "+m.Fleet, "")
 		return
 	}
+	switch {
+	case m.Unmarked:
+		g.object(c.Ref, "machine "+m.ID+" is not shown to be ours", "wait until its marks are there, or adopt it with `fleetctl adopt`")
+		return
+	case m.Adopted && c.Action != ActionWatch:
+		g.object(c.Ref, "machine "+m.ID+" was adopted and not taken over", "take it over with `fleetctl adopt --take-over "+m.Node+"`, or give it back with `fleetctl release "+m.Node+"`")
+		return
+	case m.Given && c.Action == ActionDelete:
+		g.object(c.Ref, "machine "+m.ID+" was not made by fleetctl", "")
+		return
+	}
 	switch c.Action {
-	case ActionStart, ActionConfigure, ActionRestart, ActionIntroduce, ActionWatch:
+	case ActionStart, ActionConfigure, ActionRestart, ActionIntroduce, ActionWatch, ActionAdjust, ActionSettle, ActionRekey:
 	case ActionMark:
 		g.checkMark(c, m)
-	case ActionWait, ActionDrain, ActionCensus, ActionDelete:
+	case ActionWait, ActionDrain, ActionCensus, ActionDelete, ActionUninstall:
 		g.checkRetire(c, m)
 	default:
 		g.object(c.Ref, fmt.Sprintf("%q is not done to machines", c.Action), "")
@@ -232,6 +244,9 @@ func recordMayBeOf(r *roles, m Machine, peer string, except map[string]bool) fun
 }
 
 func (g *guard) checkFleet(c Change) {
+	if c.Action == ActionAdjust {
+		return
+	}
 	if c.Action != ActionCleanup || !g.want.Down {
 		g.object(c.Ref, fmt.Sprintf("%q belongs to down alone", c.Action), "")
 	}

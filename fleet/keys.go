@@ -11,8 +11,15 @@ import (
 // MaxNodes is how many nodes one fleet may have.
 const MaxNodes = 1000
 
+// The providers.
+const (
+	ProviderLocal        = "local"
+	ProviderDigitalOcean = "digitalocean"
+	ProviderHosts        = "hosts"
+)
+
 // Providers lists what `provider` accepts, the default first.
-func Providers() []string { return []string{"local"} }
+func Providers() []string { return []string{ProviderLocal, ProviderDigitalOcean, ProviderHosts} }
 
 // zoneKind is a kind of DNS host and what it accepts as time to live.
 type zoneKind struct {
@@ -57,10 +64,17 @@ func keys(s *Spec) group {
 	return group{
 		{name: "name", required: true, doc: "Name of the fleet. It owns every machine and record that is marked with it.",
 			value: text{to: &s.Name, pattern: nameForm, most: 32, want: "a DNS label: 1 to 32 of a-z, 0-9 and -, no - at either end"}},
+		{name: "id", hidden: true, doc: "Tells this fleet from another one of its name; written once by fleetctl init and kept.",
+			value: text{to: &s.ID, pattern: idForm, most: 26, want: "8 to 26 of a-z and 0-9"}},
 		{name: "provider", doc: "Where the machines are.",
 			value: text{to: &s.Provider, among: Providers(), want: oneOf(Providers())}},
-		{name: "nodes", required: true, doc: "The relays, by region. A node is called <region>-<n>, from 1; a lower count removes the highest.",
+		{name: "nodes", required: s.Provider != ProviderHosts, sometimes: true,
+			doc:   "The relays, by region. A node is called <region>-<n>, from 1; a lower count removes the highest. With provider hosts they are the hosts.",
 			value: list[NodeSpec]{to: &s.Nodes, least: 1, most: MaxNodes, want: fmt.Sprintf("a list of 1 to %d regions", MaxNodes), of: nodeKeys}},
+		{name: "hosts", hidden: true, doc: "The machines of provider hosts.",
+			value: list[HostSpec]{to: &s.Hosts, least: 0, most: MaxNodes, want: fmt.Sprintf("a list of at most %d machines", MaxNodes), of: hostKeys}},
+		{name: "digitalocean", hidden: true, doc: "What provider digitalocean buys.",
+			value: section{group: oceanKeys(&s.Ocean), used: func() bool { return s.Provider == ProviderDigitalOcean }, why: "only provider \"digitalocean\" reads it"}},
 		{name: "relay", doc: "What every relay of the fleet is told.", value: relayKeys(&s.Relay)},
 		{name: "dns", required: true, doc: "Where and how the fleet is published.", value: dnsKeys(&s.DNS)},
 		{name: "rollout", doc: "How carefully changes are made.", value: rolloutKeys(&s.Rollout)},
@@ -116,6 +130,10 @@ func limitKeys(l *Limits) group {
 			value: whole[int]{to: &l.Connections, least: 8, top: 1_000_000, what: "a number"}},
 		{name: "memory", doc: "Bytes of memory that the relay's connections may use.",
 			value: whole[int64]{to: &l.Memory, least: 64 << 20, top: 1 << 40, what: "a number of bytes"}},
+		{name: "process_memory", derived: true, doc: "Bytes of memory at which the service manager ends the relay and starts it anew; by default 1.5 times memory. Not on local boxes.",
+			value: whole[int64]{to: &l.ProcessMemory, least: 64 << 20, top: 1 << 40, what: "a number of bytes"}},
+		{name: "open_files", doc: "Sockets and files that the relay may have open; not on local boxes.",
+			value: whole[int]{to: &l.OpenFiles, least: 1024, top: 1 << 20, what: "a number"}},
 	}
 }
 
@@ -166,7 +184,7 @@ func oneOf(words []string) string {
 // the zone are known; an empty provider or zone is the default one.
 func Defaults(name, provider, zone string, nodes []NodeSpec) Spec {
 	if provider == "" {
-		provider = Providers()[0]
+		provider = ProviderLocal
 	}
 	if zone == "" {
 		zone = Zones()[0]
@@ -183,6 +201,7 @@ func Defaults(name, provider, zone string, nodes []NodeSpec) Spec {
 				Circuits: 512, CircuitsPerPeer: 16,
 				CircuitDuration: 2 * time.Minute, CircuitData: 128 << 10,
 				Connections: 4096, Memory: 512 << 20,
+				ProcessMemory: processMemory(512 << 20), OpenFiles: 65536,
 			},
 		},
 		DNS: DNSSpec{Zone: zone, TTL: 300 * time.Second},
@@ -194,12 +213,21 @@ func Defaults(name, provider, zone string, nodes []NodeSpec) Spec {
 	if zone == "local" {
 		s.DNS.TTL = 2 * time.Second
 	}
-	if provider == "local" {
+	switch provider {
+	case ProviderDigitalOcean:
+		s.Ocean = OceanSpec{
+			Size: "s-1vcpu-1gb", Image: "debian-12-x64", SSHPort: 22,
+			MaxMachines: 2 * countNodes(nodes), // each of them can be replaced
+		}
+	case ProviderLocal:
 		s.Rollout.MinHealthyTime, s.Rollout.HealthyDeadline, s.Rollout.DrainTimeout = time.Second, time.Minute, 10*time.Second
 	}
 	s.DNS.MinRelays = max(1, min(2, countNodes(nodes)))
 	return s
 }
+
+// processMemory is what a process may use whose connections may use so much, in bytes.
+func processMemory(connections int64) int64 { return connections / 2 * 3 }
 
 // countNodes is the number of nodes asked for, MaxNodes+1 if there are more: nothing
 // is made for each of them before that number is known to be sane.

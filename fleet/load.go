@@ -46,6 +46,15 @@ func Load(data []byte, file string) (Spec, error) {
 			spec.Nodes[i].Count = 1
 		}
 	}
+	if !r.has("relay.limits.process_memory") && spec.Relay.Limits.Memory > 0 {
+		spec.Relay.Limits.ProcessMemory = processMemory(spec.Relay.Limits.Memory)
+	}
+	if spec.Provider == ProviderHosts && !r.broken["hosts"] {
+		completeHosts(&spec)
+	}
+	if spec.Provider == ProviderDigitalOcean && !r.has("digitalocean.max_machines") {
+		spec.Ocean.MaxMachines = 2 * countNodes(spec.Nodes)
+	}
 	if !r.has("dns.min_relays") {
 		spec.DNS.MinRelays = Defaults(spec.Name, spec.Provider, spec.DNS.Zone, spec.Nodes).DNS.MinRelays
 	}

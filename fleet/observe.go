@@ -40,6 +40,10 @@ func Observe(ctx context.Context, b Backends, s Spec) (State, error) {
 		return nil
 	})
 	group.Go(func() error {
+		st.Shared = read(ctx, b.Provider.Drift)
+		return nil
+	})
+	group.Go(func() error {
 		st.Records = read(ctx, func(ctx context.Context) ([]dnsaddr.Record, error) {
 			return b.Zone.Records(ctx, s.DNS.RecordName())
 		})
@@ -50,6 +54,24 @@ func Observe(ctx context.Context, b Backends, s Spec) (State, error) {
 	askElsewhere(ctx, b.Hosts, &st)
 	st.At = time.Now()
 	return st, ctx.Err()
+}
+
+// WithQuote asks the provider what a plan's purchases cost, and keeps the answer in the
+// state for Guard. Where nothing is bought it asks nothing. What cannot be bought at all
+// is an error.
+func WithQuote(ctx context.Context, b Backends, s Spec, st State, p Plan) (State, error) {
+	orders := p.Orders(s)
+	if len(orders) == 0 {
+		return st, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, readDeadline)
+	defer cancel()
+	q, err := b.Provider.Quote(ctx, orders)
+	if err != nil {
+		return st, err
+	}
+	st.Quote = Observed[Quote]{Value: q}
+	return st, nil
 }
 
 // once sorts machines by ID and lists each of them once: a provider's pages may overlap.

@@ -13,6 +13,9 @@ const (
 	ActionMark      Action = "mark"      // provision: mark a machine outgoing
 	ActionCreate    Action = "create"    // provision: make a machine
 	ActionStart     Action = "start"     // provision: switch a stopped machine on
+	ActionAdjust    Action = "adjust"    // provision: tags of a machine, or the fleet's firewall
+	ActionSettle    Action = "settle"    // configure: files and keys of a box, without a restart
+	ActionRekey     Action = "rekey"     // configure: replace the bootstrap host key by one made on the box
 	ActionConfigure Action = "configure" // configure: install and start a relay that does not run
 	ActionRestart   Action = "restart"   // configure: new configuration or binary for a relay that serves
 	ActionIntroduce Action = "introduce" // configure: tell a relay of the fleet's others
@@ -24,6 +27,7 @@ const (
 	ActionDrain     Action = "drain"     // retire: until no reservation is left
 	ActionCensus    Action = "census"    // retire: merge the old census into the successor's
 	ActionDelete    Action = "delete"    // retire: delete a machine
+	ActionUninstall Action = "uninstall" // retire: take the relay off a machine that stays
 	ActionCleanup   Action = "cleanup"   // retire: what the provider keeps for an empty fleet
 )
 
@@ -120,6 +124,21 @@ func (p Plan) Problems() []Kept {
 	for _, k := range p.Kept {
 		if k.Problem {
 			out = append(out, k)
+		}
+	}
+	return out
+}
+
+// Orders lists what a plan buys of a spec, in its order.
+func (p Plan) Orders(s Spec) []NewMachine {
+	ordered := make(map[string]bool)
+	for _, c := range p.Changes() {
+		ordered[c.Ref.Node] = ordered[c.Ref.Node] || c.Action == ActionCreate
+	}
+	var out []NewMachine
+	for _, slot := range s.Slots() {
+		if ordered[slot.Node] {
+			out = append(out, NewMachine{Node: slot.Node, Region: slot.Region, Delay: slot.Delay})
 		}
 	}
 	return out

@@ -57,6 +57,46 @@ type Machine struct {
 	Root    string       `json:"root,omitempty"`     // prefix of the box's "/" as its own processes see it; "" on a real machine
 	PID     int          `json:"pid,omitempty"`      // of the relay, where the provider knows it (local)
 	Created time.Time    `json:"created"`
+
+	Sudo    bool     `json:"sudo,omitempty"`    // User becomes root by sudo
+	Key     string   `json:"key,omitempty"`     // private key file for SSH of this machine's own, "" for none
+	Jump    string   `json:"jump,omitempty"`    // host to go through, [user@]host[:port], "" for none
+	Labels  []string `json:"labels,omitempty"`  // for selectors: the provider's tags, the operator's groups
+	Service string   `json:"service,omitempty"` // what runs the relay: ServiceSystemd if ""
+	State   string   `json:"state,omitempty"`   // the relay's state directory, StateDir if ""
+	Adopted bool     `json:"adopted,omitempty"` // made by others and not taken over: it is watched and published, never changed
+	Given   bool     `json:"given,omitempty"`   // entered by the operator: never made, never deleted
+	Drift   []Drift  `json:"drift,omitempty"`   // how it differs from the spec, as the provider sees it
+
+	// Unmarked is a machine that only its name says is ours: its marks may be on their
+	// way. It is waited for, and nothing is done to it.
+	Unmarked bool `json:"unmarked,omitempty"`
+}
+
+// What can run a relay on a machine.
+const (
+	ServiceSystemd = "systemd"
+	ServiceLaunchd = "launchd"
+	ServiceProcess = "process" // the relay's own keeper, where there is no service manager
+)
+
+// Fix is what it costs to put a difference right.
+type Fix string
+
+// The fixes, from the cheapest to the dearest.
+const (
+	FixInPlace Fix = "in place"
+	FixRestart Fix = "restart"
+	FixReplace Fix = "replacement"
+)
+
+// Drift is one difference between what is there and what the spec asks for, as an
+// adapter found it.
+type Drift struct {
+	Name string `json:"name"` // "size", "firewall rules", "unit"
+	From string `json:"from"`
+	To   string `json:"to"`
+	Fix  Fix    `json:"fix"`
 }
 
 // NewMachine is an order for one machine.
@@ -65,23 +105,44 @@ type NewMachine struct {
 	Region string
 	Op     string        // ULID; a second Create with the same Op returns the machine of the first
 	Delay  time.Duration // one way, local provider only
+
+	// Waiting is told what is waited for; nil is not told. It may be called by any goroutine.
+	Waiting func(what string) `json:"-"`
 }
 
 // Mark keys that Provider.Mark accepts.
 const (
 	MarkPhase   = "phase"
-	MarkHostKey = "hostkey"
+	MarkHostKey = "hostkey" // one key, or several with newlines between them while a key is changed
+	MarkAdopted = "adopted" // "yes"; unset when the machine is taken over
 )
+
+// Quote is what a provider says of money and room before something is bought.
+type Quote struct {
+	Currency string      `json:"currency"`        // "USD"; "" where machines cost nothing
+	Now      []PriceLine `json:"now"`             // the fleet's machines, sorted by ID
+	Buy      []PriceLine `json:"buy"`             // what would be bought, in the order asked
+	Used     int         `json:"used"`            // machines on the whole account
+	Limit    int         `json:"limit,omitempty"` // that the account may have; 0: no limit is known
+}
+
+// PriceLine is one machine's price.
+type PriceLine struct {
+	Node    string  `json:"node"`
+	ID      string  `json:"id"`      // "" for one that is yet to be bought
+	What    string  `json:"what"`    // "s-1vcpu-1gb in nyc1"
+	Monthly float64 `json:"monthly"` // in the quote's currency
+}
 
 // Provider makes and removes machines. Every method is idempotent, absent is success,
 // and implementations are safe for concurrent use. Errors name the operation and the subject.
 type Provider interface {
 	// Machines lists every machine marked with our fleet, sorted by ID. It changes nothing.
 	Machines(ctx context.Context) ([]Machine, error)
-	// Create orders a machine and returns when it runs and its SSH answers with the
-	// marked host key.
+	// Create orders a machine and returns when it runs and has an address. Whoever needs
+	// its SSH waits for that: see Hosts.Await.
 	Create(ctx context.Context, m NewMachine) (Machine, error)
-	// Start switches a stopped machine on and returns when its SSH answers. The relay
+	// Start switches a stopped machine on and returns when it runs. The relay
 	// of a box that was set up before starts with it. A running machine is left alone.
 	Start(ctx context.Context, id string) error
 	// Delete removes a machine and returns when it is gone.
@@ -92,6 +153,15 @@ type Provider interface {
 	EnsureKey(ctx context.Context, authorizedKey string) error
 	// EnsureFirewall makes the fleet's firewall what the spec says.
 	EnsureFirewall(ctx context.Context) error
+	// Adjust puts right what of a machine's drift can be put right in place.
+	Adjust(ctx context.Context, id string) error
+	// Quote prices the fleet and what would be bought, and checks that it can be had: an
+	// account that is locked, a region that is sold out and a size that does not exist are
+	// errors. It changes nothing.
+	Quote(ctx context.Context, buy []NewMachine) (Quote, error)
+	// Drift lists how what the provider keeps for the whole fleet, the firewall, differs
+	// from the spec. A fleet without machines has none. It changes nothing.
+	Drift(ctx context.Context) ([]Drift, error)
 	// Leftovers names what the provider keeps for the fleet beside its machines: tags,
 	// a firewall, a supervisor, keys. It changes nothing. A fleet that never was, or
 	// that was cleaned up, has none.
@@ -123,12 +193,26 @@ type Relay struct {
 	Reservations int       `json:"reservations"` // held now; -1: the relay runs and does not say
 	Restarted    time.Time `json:"restarted"`    // when fleetctl last restarted it while it served; zero: never
 	Warnings     []string  `json:"warnings"`     // what the operator should know: a census set aside
+	Drift        []Drift   `json:"drift"`        // of the box beside the relay's configuration: unit, firewall, keys
+	Bootstrap    bool      `json:"bootstrap"`    // SSH still shows the host key that came with the machine's order
 }
 
 // Hosts sets boxes up and reads them, over SSH.
 type Hosts interface {
 	// Inspect reads a box and changes nothing. An error means that the box could not be read.
 	Inspect(ctx context.Context, m Machine) (Relay, error)
+	// Await returns when the box takes commands: its SSH answers with the marked host
+	// key, and whatever sets it up at first boot has ended well. waiting, which may be
+	// nil, is told what is waited for.
+	Await(ctx context.Context, m Machine, waiting func(what string)) error
+	// Settle puts right what of the box's drift can be put right in place, by adding and
+	// replacing: it restarts no relay, and takes no key away.
+	Settle(ctx context.Context, m Machine) error
+	// Rekey replaces the host key that came with the machine's order by one made on the
+	// box. trust makes others accept keys (authorized_keys form, newlines between them):
+	// the old and the new one before the box shows the new one, and the new one alone at
+	// the end. A box with a key of its own is left alone.
+	Rekey(ctx context.Context, m Machine, trust func(ctx context.Context, keys string) error) error
 	// Configure installs the release (where r.SHA256 is not "" and differs), writes the
 	// configuration, starts or restarts the service where needed, and returns when the
 	// relay says that it serves. It does nothing on a box that is as it should be.
@@ -141,6 +225,9 @@ type Hosts interface {
 	CarryCensus(ctx context.Context, from, to Machine) error
 	// Stop stops and disables the service, so that a machine about to go cannot come back.
 	Stop(ctx context.Context, m Machine) error
+	// Uninstall takes the relay off a box that stays: service, releases, configuration.
+	// Its identity and its census are left. A box without a relay is left alone.
+	Uninstall(ctx context.Context, m Machine) error
 	// Ping dials an address from a box ("relay ping"): another vantage. It changes nothing.
 	Ping(ctx context.Context, from Machine, addr dnsaddr.Addr) error
 }

@@ -18,6 +18,7 @@ type roles struct {
 	holder   map[string]Machine // by node
 	marking  []marking          // machines that hold no slot and are not marked yet
 	leaving  []Machine          // marked, or about to be, sorted by ID
+	idle     []Machine          // hold no slot, and must not be sent away
 	owned    []dnsaddr.Record   // records of this fleet, sorted as the zone lists them
 	foreign  []dnsaddr.Record
 	peerNode map[string]Machine // machines whose peer ID is known, by peer ID
@@ -31,6 +32,10 @@ type roles struct {
 	byNode   map[string][]dnsaddr.Record // our records by the node that they name
 	sees     bool                        // something was verified: this vantage is not cut off
 }
+
+// untouchable reports whether nothing may be done to a machine: it is not shown to be
+// ours, or was adopted and not taken over.
+func (m Machine) untouchable() bool { return m.Unmarked || m.Adopted }
 
 // marking is a machine that is to be marked outgoing, and why.
 type marking struct {
@@ -105,6 +110,8 @@ func (r *roles) fill() {
 			r.leaving = append(r.leaving, m)
 		case m.Phase != PhaseActive:
 			r.leaving = append(r.leaving, m)
+		case !wanted[m.Node] && m.untouchable():
+			r.idle = append(r.idle, m)
 		case slices.Contains(r.want.Replace, m.ID):
 			r.send(m, "to be replaced")
 		case !wanted[m.Node]:
@@ -123,6 +130,10 @@ func (r *roles) fill() {
 		})
 		r.holder[s.Node] = ms[0]
 		for _, m := range ms[1:] {
+			if m.untouchable() {
+				r.idle = append(r.idle, m)
+				continue
+			}
 			r.send(m, "second machine for the slot; "+ms[0].ID+" keeps it")
 		}
 	}

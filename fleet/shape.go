@@ -20,6 +20,8 @@ type key struct {
 	required bool
 	hidden   bool // left out of the canonical form while it is empty
 	derived  bool // its default depends on other values
+
+	sometimes bool // required only by some providers
 }
 
 // shape is what a value looks like, bound to the field that holds it.

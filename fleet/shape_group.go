@@ -58,11 +58,13 @@ func (g group) schema() map[string]any {
 	for _, k := range g {
 		s := k.value.schema()
 		s["description"] = k.doc
-		if _, nested := k.value.(group); !nested && !k.required && !k.hidden && !k.derived {
+		_, nested := k.value.(group)
+		_, optional := k.value.(section)
+		if !nested && !optional && !k.required && !k.hidden && !k.derived {
 			s["default"] = k.value.encode()
 		}
 		properties[k.name] = s
-		if k.required {
+		if k.required && !k.sometimes {
 			required = append(required, k.name)
 		}
 	}
@@ -72,6 +74,29 @@ func (g group) schema() map[string]any {
 		"properties":           properties,
 		"required":             required,
 	}
+}
+
+// section is a group that only some specs have.
+type section struct {
+	group
+	used func() bool // asked after the file was read
+	why  string      // why it is refused where it is not used
+}
+
+func (s section) check(c *checker, path string) {
+	switch {
+	case s.used():
+		s.group.check(c, path)
+	case c.places != nil && !c.absent(path):
+		c.add(path, "", s.why)
+	}
+}
+
+func (s section) encode() any {
+	if !s.used() {
+		return yaml.MapSlice{}
+	}
+	return s.group.encode()
 }
 
 // list is a sequence of values of one shape.
@@ -132,6 +157,8 @@ func empty(v any) bool {
 	case int64:
 		return v == 0
 	case []any:
+		return len(v) == 0
+	case yaml.MapSlice:
 		return len(v) == 0
 	default:
 		return false

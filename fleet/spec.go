@@ -8,8 +8,11 @@ import (
 // Spec is a fleet as its operator wants it: fleet.yaml, complete with defaults.
 type Spec struct {
 	Name     string      `yaml:"name" json:"name"`
-	Provider string      `yaml:"provider" json:"provider"` // "local"
-	Nodes    []NodeSpec  `yaml:"nodes" json:"nodes"`
+	ID       string      `yaml:"id,omitempty" json:"id,omitempty"` // tells two fleets of one name apart; "" is not compared
+	Provider string      `yaml:"provider" json:"provider"`         // one of Providers
+	Nodes    []NodeSpec  `yaml:"nodes" json:"nodes"`               // with provider hosts one for each host
+	Hosts    []HostSpec  `yaml:"hosts,omitempty" json:"hosts,omitempty"`
+	Ocean    OceanSpec   `yaml:"digitalocean,omitempty" json:"digitalocean,omitzero"`
 	Relay    RelaySpec   `yaml:"relay" json:"relay"`
 	DNS      DNSSpec     `yaml:"dns" json:"dns"`
 	Rollout  RolloutSpec `yaml:"rollout" json:"rollout"`
@@ -20,6 +23,42 @@ type NodeSpec struct {
 	Region string        `yaml:"region" json:"region"`
 	Count  int           `yaml:"count,omitempty" json:"count"` // default 1
 	Delay  time.Duration `yaml:"delay,omitempty" json:"delay"` // one way, provider local only
+}
+
+// OceanSpec is what is bought at DigitalOcean, and how much of it at most.
+type OceanSpec struct {
+	Size        string     `yaml:"size" json:"size"`                         // slug
+	Image       string     `yaml:"image" json:"image"`                       // slug
+	SSHKeys     []string   `yaml:"ssh_keys,omitempty" json:"ssh_keys"`       // files, keys, or fingerprints on the account
+	Tags        []string   `yaml:"tags,omitempty" json:"tags"`               // the operator's own, beside ours
+	MaxMonthly  int        `yaml:"max_monthly,omitempty" json:"max_monthly"` // USD for the whole fleet, also while a machine is replaced; 0: no bound
+	MaxMachines int        `yaml:"max_machines" json:"max_machines"`         // of the fleet, also while one is replaced
+	SSHPort     int        `yaml:"ssh_port" json:"ssh_port"`                 // of the droplets
+	Token       SecretSpec `yaml:"token,omitempty" json:"token,omitzero"`    // where the API token is
+}
+
+// SecretSpec says where a secret is; it is never the secret. At most one field is set.
+type SecretSpec struct {
+	Env     string   `yaml:"env,omitempty" json:"env,omitempty"`         // name of an environment variable
+	File    string   `yaml:"file,omitempty" json:"file,omitempty"`       // a file that nobody else may read
+	Command []string `yaml:"command,omitempty" json:"command,omitempty"` // argv of a program that prints it
+}
+
+// IsZero reports whether nothing is said.
+func (s SecretSpec) IsZero() bool { return s.Env == "" && s.File == "" && len(s.Command) == 0 }
+
+// HostSpec is a machine that somebody else made.
+type HostSpec struct {
+	Node    string   `yaml:"node,omitempty" json:"node"`       // the slot; by default <region>-<n>, in the order of the list
+	Address string   `yaml:"address" json:"address"`           // IP address or name
+	Port    int      `yaml:"port,omitempty" json:"port"`       // of SSH, 22 by default
+	User    string   `yaml:"user,omitempty" json:"user"`       // root by default; another one becomes root by sudo
+	Key     string   `yaml:"key,omitempty" json:"key"`         // private key file for SSH, beside the fleet's own key
+	Jump    string   `yaml:"jump,omitempty" json:"jump"`       // host to go through, [user@]host[:port]
+	Region  string   `yaml:"region" json:"region"`             //
+	Labels  []string `yaml:"labels,omitempty" json:"labels"`   // groups: lambda, hetzner
+	State   string   `yaml:"state,omitempty" json:"state"`     // the relay's state directory
+	Service string   `yaml:"service,omitempty" json:"service"` // systemd by default
 }
 
 // RelaySpec is what every relay of the fleet is told.
@@ -44,6 +83,8 @@ type Limits struct {
 	CircuitData     int64         `yaml:"circuit_data" json:"circuit_data"`               // bytes each way, 0 = no limit
 	Connections     int           `yaml:"connections" json:"connections"`                 // peers connected at once
 	Memory          int64         `yaml:"memory" json:"memory"`                           // bytes the libp2p host may use
+	ProcessMemory   int64         `yaml:"process_memory" json:"process_memory"`           // bytes at which the service manager ends the process
+	OpenFiles       int           `yaml:"open_files" json:"open_files"`                   // sockets and files of the process
 }
 
 // DNSSpec is where and how the fleet is published.
@@ -74,10 +115,32 @@ type Slot struct {
 	Delay  time.Duration
 }
 
+// MaxMonthly is the bound of the fleet's monthly price, 0 if there is none.
+func (s Spec) MaxMonthly() int {
+	if s.Provider != ProviderDigitalOcean {
+		return 0
+	}
+	return s.Ocean.MaxMonthly
+}
+
+// MaxMachines is the bound of the fleet's machines, 0 if there is none.
+func (s Spec) MaxMachines() int {
+	if s.Provider != ProviderDigitalOcean {
+		return 0
+	}
+	return s.Ocean.MaxMachines
+}
+
 // Slots lists the nodes of the spec in its order: nyc1-1, nyc1-2, fra1-1. Entries of
 // the same region count on.
 func (s Spec) Slots() []Slot {
 	var slots []Slot
+	if s.Provider == ProviderHosts {
+		for _, h := range s.Hosts {
+			slots = append(slots, Slot{Node: h.Node, Region: h.Region})
+		}
+		return slots
+	}
 	next := make(map[string]int)
 	for _, n := range s.Nodes {
 		for range max(n.Count, 1) {

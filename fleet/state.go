@@ -22,6 +22,8 @@ type State struct {
 	Relays    map[string]Observed[Relay]       // by machine ID
 	Records   Observed[[]dnsaddr.Record]       // every TXT record at our name, foreign ones too
 	Leftovers Observed[[]string]               // what the provider keeps beside the machines
+	Shared    Observed[[]Drift]                // of what the provider keeps for all machines: the firewall
+	Quote     Observed[Quote]                  // of what the plan buys; the zero value before anybody asked
 	Probes    map[dnsaddr.Addr]Observed[Probe] // of every published address and of every address that ought to be
 }
 
@@ -35,4 +37,5 @@ type Intent struct {
 	Replace     []string `json:"replace,omitempty"`      // IDs of machines that shall be replaced
 	MachineGone []string `json:"machine_gone,omitempty"` // nodes whose machine is gone although its relay answers
 	Abandon     []string `json:"abandon,omitempty"`      // nodes whose dead box may go, census and all
+	Room        *int     `json:"room,omitempty"`         // buy at most so many machines; nil: all that are missing
 }

@@ -75,6 +75,8 @@ func (c *checker) err(file string) error {
 func (c *checker) spec(s *Spec) {
 	keys(s).check(c, "")
 	c.nodes(s)
+	c.hosts(s)
+	c.ocean(s)
 	c.relay(s.Relay)
 	c.dns(s)
 	c.rollout(s.Rollout)
@@ -108,6 +110,10 @@ func (c *checker) nodes(s *Spec) {
 func (c *checker) relay(r RelaySpec) {
 	if r.WSPort != 0 && r.WSPort == r.Port {
 		c.add("relay.ws_port", strconv.Itoa(r.WSPort), "want a port other than relay.port: both are TCP")
+	}
+	if r.Limits.ProcessMemory < r.Limits.Memory {
+		c.add("relay.limits.process_memory", strconv.FormatInt(r.Limits.ProcessMemory, 10),
+			fmt.Sprintf("want at least relay.limits.memory (%d): the process is more than its connections", r.Limits.Memory))
 	}
 	if r.Limits.Reservations > r.Limits.Connections {
 		c.add("relay.limits.reservations", strconv.Itoa(r.Limits.Reservations),

@@ -38,6 +38,35 @@ func (h hosts) Inspect(ctx context.Context, m fleet.Machine) (r fleet.Relay, err
 	return r, err
 }
 
+func (h hosts) Await(ctx context.Context, m fleet.Machine, _ func(string)) error {
+	return h.on(ctx, "hosts.await", m, func(*Box) error { return nil })
+}
+
+func (h hosts) Settle(ctx context.Context, m fleet.Machine) error {
+	return h.on(ctx, "hosts.settle", m, func(b *Box) error {
+		b.Relay.Drift = slices.DeleteFunc(slices.Clone(b.Relay.Drift), func(d fleet.Drift) bool { return d.Fix == fleet.FixInPlace })
+		return nil
+	})
+}
+
+func (h hosts) Rekey(ctx context.Context, m fleet.Machine, trust func(context.Context, string) error) error {
+	bootstrap := false
+	if err := h.on(ctx, "hosts.rekey", m, func(b *Box) error { bootstrap = b.Relay.Bootstrap; return nil }); err != nil || !bootstrap {
+		return err
+	}
+	if err := trust(ctx, m.HostKey); err != nil {
+		return err
+	}
+	return h.on(ctx, "hosts.rekey", m, func(b *Box) error { b.Relay.Bootstrap = false; return nil })
+}
+
+func (h hosts) Uninstall(ctx context.Context, m fleet.Machine) error {
+	return h.on(ctx, "hosts.uninstall", m, func(b *Box) error {
+		b.Relay = fleet.Relay{PeerID: b.Relay.PeerID}
+		return nil
+	})
+}
+
 func (h hosts) Configure(ctx context.Context, m fleet.Machine, config string, rel fleet.Release) error {
 	return h.on(ctx, "hosts.configure", m, func(b *Box) error {
 		if rel.SHA256 != "" && rel.SHA256 != b.Relay.SHA256 || config != b.Relay.Config {

@@ -29,6 +29,11 @@ type Provider struct {
 	// List turns what there is into what Machines shows: fewer, older, in another order.
 	List func([]fleet.Machine) []fleet.Machine
 
+	// Price is what a machine costs in a month, in USD. Limit is how many the account may
+	// have; 0 is no limit.
+	Price float64
+	Limit int
+
 	mu       sync.Mutex
 	fleet    string
 	machines map[string]fleet.Machine
@@ -218,6 +223,39 @@ func (p *Provider) EnsureFirewall(ctx context.Context) error {
 		p.firewall = true
 		return nil
 	})
+}
+
+// Adjust takes a machine's drift away.
+func (p *Provider) Adjust(ctx context.Context, id string) error {
+	return p.do(ctx, Call{Method: "Adjust", Subject: id}, p.edit(id, func(m *fleet.Machine) {
+		m.Drift = slices.DeleteFunc(slices.Clone(m.Drift), func(d fleet.Drift) bool { return d.Fix == fleet.FixInPlace })
+	}))
+}
+
+// Quote prices machines at Price each.
+func (p *Provider) Quote(ctx context.Context, buy []fleet.NewMachine) (fleet.Quote, error) {
+	q := fleet.Quote{Now: []fleet.PriceLine{}, Buy: []fleet.PriceLine{}}
+	err := p.do(ctx, Call{Method: "Quote"}, func() error {
+		if p.Price > 0 {
+			q.Currency = "USD"
+		}
+		for _, m := range p.sorted() {
+			q.Now = append(q.Now, fleet.PriceLine{Node: m.Node, ID: m.ID, What: "a machine", Monthly: p.Price})
+		}
+		for _, n := range buy {
+			q.Buy = append(q.Buy, fleet.PriceLine{Node: n.Node, What: "a machine", Monthly: p.Price})
+		}
+		q.Used, q.Limit = len(q.Now), p.Limit
+		return nil
+	})
+	return q, err
+}
+
+// Drift is none before the first EnsureFirewall, and none after it.
+func (p *Provider) Drift(ctx context.Context) ([]fleet.Drift, error) {
+	out := []fleet.Drift{}
+	err := p.do(ctx, Call{Method: "Drift"}, func() error { return nil })
+	return out, err
 }
 
 // Leftovers names the keys and the firewall.

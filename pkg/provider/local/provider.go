@@ -163,6 +163,30 @@ func (p *Provider) EnsureKey(ctx context.Context, authorizedKey string) error {
 // EnsureFirewall does nothing: boxes listen on loopback only.
 func (p *Provider) EnsureFirewall(ctx context.Context) error { return ctx.Err() }
 
+// Adjust does nothing: a box is what its order said.
+func (p *Provider) Adjust(ctx context.Context, _ string) error { return ctx.Err() }
+
+// Drift is none: boxes share nothing that could differ.
+func (p *Provider) Drift(ctx context.Context) ([]fleet.Drift, error) {
+	return []fleet.Drift{}, ctx.Err()
+}
+
+// Quote names no currency: boxes cost nothing, and there may be any number of them.
+func (p *Provider) Quote(ctx context.Context, buy []fleet.NewMachine) (fleet.Quote, error) {
+	machines, err := p.Machines(ctx)
+	if err != nil {
+		return fleet.Quote{}, err
+	}
+	q := fleet.Quote{Now: []fleet.PriceLine{}, Buy: []fleet.PriceLine{}, Used: len(machines)}
+	for _, m := range machines {
+		q.Now = append(q.Now, fleet.PriceLine{Node: m.Node, ID: m.ID, What: "a process of this computer"})
+	}
+	for _, n := range buy {
+		q.Buy = append(q.Buy, fleet.PriceLine{Node: n.Node, What: "a process of this computer"})
+	}
+	return q, nil
+}
+
 func (p *Provider) do(ctx context.Context, what, path string, r request) error {
 	if _, err := p.ask(ctx, path, r); err != nil {
 		return fmt.Errorf("%s: %w", what, err)

@@ -119,7 +119,7 @@ func (p *planner) order(s Slot, out *[]Change) {
 	if slices.ContainsFunc(p.leaving, func(m Machine) bool { return m.Node == s.Node }) {
 		reason = "its machine is on the way out"
 	}
-	if r := p.want.Room; r != nil && len(p.ordered) >= *r {
+	if most := p.want.Most; most != nil && len(p.state.Machines.Value)+len(p.ordered) >= *most {
 		p.postpone(ActionCreate, ref, "room for one more machine at the provider", false)
 		return
 	}

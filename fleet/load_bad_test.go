@@ -14,6 +14,10 @@ const foreign = "/dns4/boot.example.net/tcp/443/p2p/12D3KooWDpJ7As7BWAwRMfu1VU2W
 
 func TestLoad_BadInputNamesLineKeyValueAndWhatIsAccepted(t *testing.T) {
 	nodes := func(list string) string { return "name: a\nnodes: " + list + "\ndns: {domain: a.test}\n" }
+	ocean := func(keys string) string { return with("provider: digitalocean\ndigitalocean: {" + keys + "}") }
+	hosts := func(lines string) string {
+		return "name: a\nprovider: hosts\ndns: {domain: a.test}\n" + lines + "\n"
+	}
 	dns := func(keys string) string {
 		return "name: a\nnodes: [{region: r, count: 3}]\ndns: {domain: a.test, " + keys + "}\n"
 	}
@@ -53,7 +57,20 @@ func TestLoad_BadInputNamesLineKeyValueAndWhatIsAccepted(t *testing.T) {
 		{"unknown key below", with("relay: {prot: 9100}"), []string{"f:4:9: relay.prot: 9100: unknown key; the nearest known key is relay.port"}},
 		{"unknown key in a list", nodes("[{region: a, cuont: 2}]"), []string{"f:2:21: nodes[0].cuont: 2: unknown key; the nearest known key is nodes[0].count"}},
 		{"key at the wrong level", with("ttl: 5"), []string{"f:4:1: ttl: 5: unknown key; the nearest known key is dns.ttl"}},
-		{"key of a provider that is not there yet", with("digitalocean: {size: s-1vcpu-1gb}"), []string{"f:4:1: digitalocean: keys with values: unknown key; the nearest known key is "}},
+		{"section of another provider", with("digitalocean: {size: s-1vcpu-1gb}"), []string{`f:4:1: digitalocean: only provider "digitalocean" reads it`}},
+		{"hosts of another provider", with("hosts: [{address: a.test, region: nyc1}]"), []string{`f:4:1: hosts: only provider "hosts" has hosts, this is "local"`}},
+		{"size", ocean("size: S_1"), []string{`digitalocean.size: "S_1": want a size's slug, such as s-1vcpu-1gb`}},
+		{"tag of ours", ocean(`tags: ["fleet:other"]`), []string{`digitalocean.tags[0]: "fleet:other": this is how fleetctl knows its own machines: want another word`}},
+		{"tag that the API refuses", ocean(`tags: ["two words"]`), []string{`digitalocean.tags[0]: "two words": want 1 to 255 of A-Z, a-z, 0-9, _, : and -`}},
+		{"token in the file", ocean("token: dop_v1_abc"), []string{`digitalocean.token: "dop_v1_abc": want keys with values, one per line`}},
+		{"two tokens", ocean("token: {env: A, file: b}"), []string{"digitalocean.token: want one of env, file and command"}},
+		{"hosts without one", hosts(""), []string{`hosts: missing; provider "hosts" needs at least one`}},
+		{"hosts and nodes", hosts("hosts: [{address: a.test, region: nyc1}]\nnodes: [{region: nyc1}]"), []string{`f:5:1: nodes: with provider "hosts" the nodes are the hosts: remove the key`}},
+		{"host twice", hosts("hosts: [{address: a.test, region: nyc1}, {address: A.test, region: fra1}]"), []string{`hosts[1].address: "A.test": the machine of hosts[0], too`}},
+		{"node twice", hosts("hosts: [{address: a.test, region: nyc1}, {address: b.test, region: fra1, node: nyc1-1}]"), []string{`hosts[1].node: "nyc1-1": the node of hosts[0], too`}},
+		{"host address", hosts("hosts: [{address: \"-oProxyCommand=x\", region: nyc1}]"), []string{`hosts[0].address: "-oProxyCommand=x": want an IP address or a host's name`}},
+		{"host jump", hosts("hosts: [{address: a.test, region: nyc1, jump: \"a b\"}]"), []string{`hosts[0].jump: "a b": want [user@]host[:port]`}},
+		{"less for the process than for its connections", with("relay: {limits: {memory: 200000000, process_memory: 100000000}}"), []string{"relay.limits.process_memory: 100000000: want at least relay.limits.memory (200000000): the process is more than its connections"}},
 		{"strange key", with(`"a b\u001b": 1`), []string{`f:4:1: "a b\x1b": 1: unknown key;`}},
 		{"duplicate key", with("name: b"), []string{"f:4:1: name: the key stands twice; the first is in line 1"}},
 		{"duplicate key below", dns("ttl: 1, ttl: 2"), []string{"f:3:31: dns.ttl: the key stands twice; the first is in line 3"}},
@@ -63,7 +80,7 @@ func TestLoad_BadInputNamesLineKeyValueAndWhatIsAccepted(t *testing.T) {
 		// Values.
 		{"name too long", strings.Replace(minimal, "three", strings.Repeat("a", 33), 1), []string{`f:1:1: name: "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa": want a DNS label: 1 to 32 of a-z, 0-9 and -, no - at either end`}},
 		{"name is a number", strings.Replace(minimal, "three", "3", 1), []string{"f:1:7: name: 3: want text, a DNS label: 1 to 32 of a-z, 0-9 and -, no - at either end; quote it"}},
-		{"provider", with("provider: digitalocean"), []string{`f:4:1: provider: "digitalocean": want "local"`}},
+		{"provider", with("provider: digitaloceam"), []string{`f:4:1: provider: "digitaloceam": want "local" or "digitalocean" or "hosts"`}},
 		{"zone", dns("zone: cloudflare"), []string{`f:3:23: dns.zone: "cloudflare": want "local"`}},
 		{"no nodes", nodes("[]"), []string{"f:2:1: nodes: 0 entries: want a list of 1 to 1000 regions"}},
 		{"nodes is a word", nodes("nyc1"), []string{`f:2:8: nodes: "nyc1": want a list of 1 to 1000 regions`}},

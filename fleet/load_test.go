@@ -62,6 +62,7 @@ func TestLoad_DefaultsCompleteAMinimalSpec(t *testing.T) {
 			Limits: Limits{
 				Reservations: 1024, ReservationsIP: 64, Circuits: 512, CircuitsPerPeer: 16,
 				CircuitDuration: 2 * time.Minute, CircuitData: 131072, Connections: 4096, Memory: 536870912,
+				ProcessMemory: 805306368, OpenFiles: 65536,
 			},
 		},
 		DNS: DNSSpec{Zone: "local", Domain: "p2p.three.test", TTL: 2 * time.Second, MinRelays: 1},
@@ -94,7 +95,8 @@ provider: local
 nodes: [{region: nyc1, count: 2, delay: 40ms}, {region: fra1}]
 relay:
   {port: 1, quic_port: 2, ws_port: 3, network: /n, name: N, tier: T, binary: ./relay, limits: {reservations: 5, reservations_per_ip: 6,
-   circuits: 7, circuits_per_peer: 8, circuit_duration: 9s, circuit_data: 10, connections: 11, memory: 67108864}}
+   circuits: 7, circuits_per_peer: 8, circuit_duration: 9s, circuit_data: 10, connections: 11, memory: 67108864,
+   process_memory: 67108865, open_files: 1024}}
 dns: {zone: local, domain: a.test, ttl: 12, min_relays: 3}
 rollout: {max_parallel: 4, min_healthy_time: 5s, healthy_deadline: 6s, drain_timeout: 7s, probe_max_age: 8s}
 `)
@@ -106,6 +108,7 @@ rollout: {max_parallel: 4, min_healthy_time: 5s, healthy_deadline: 6s, drain_tim
 			Limits: Limits{
 				Reservations: 5, ReservationsIP: 6, Circuits: 7, CircuitsPerPeer: 8,
 				CircuitDuration: 9 * time.Second, CircuitData: 10, Connections: 11, Memory: 67108864,
+				ProcessMemory: 67108865, OpenFiles: 1024,
 			},
 		},
 		DNS: DNSSpec{Zone: "local", Domain: "a.test", TTL: 12 * time.Second, MinRelays: 3},

@@ -26,7 +26,7 @@ func (in Intent) Fit(q Quote, partial bool) (Intent, error) {
 	if err == nil || !partial {
 		return in, err
 	}
-	room := q.Room()
-	in.Room = &room
+	most := len(q.Now) + q.Room()
+	in.Most = &most
 	return in, nil
 }

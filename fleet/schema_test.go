@@ -56,7 +56,7 @@ func TestSchema_AcceptsWhatLoadAccepts(t *testing.T) {
 func TestSchema_RefusesWhatOneValueAloneMakesWrong(t *testing.T) {
 	s := compileSchema(t)
 	for _, bad := range []string{
-		"relays: {}", "relay: {prot: 1}", "relay: {port: 0}", "relay: {port: abc}", "relay: {tier: a/b}", "provider: digitalocean",
+		"relays: {}", "relay: {prot: 1}", "relay: {port: 0}", "relay: {port: abc}", "relay: {tier: a/b}", "provider: elsewhere",
 		"rollout: {drain_timeout: 5}", "rollout: {drain_timeout: soon}", "relay: {limits: {memory: 1}}",
 	} {
 		if _, err := Load([]byte(with(bad)), "f"); err == nil {

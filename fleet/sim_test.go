@@ -170,7 +170,7 @@ func (k *killer) watch(s *sim) {
 // changes reports whether a call of the simulated world has a side effect.
 func changes(call string) bool {
 	switch call {
-	case "provider.machines", "provider.leftovers", "hosts.inspect", "hosts.ping", "hosts.census-read",
+	case "provider.machines", "provider.leftovers", "provider.drift", "provider.quote", "hosts.inspect", "hosts.await", "hosts.ping", "hosts.census-read",
 		"prober.probe", "zone.records", "zone.apply":
 		return false
 	}

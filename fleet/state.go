@@ -37,5 +37,5 @@ type Intent struct {
 	Replace     []string `json:"replace,omitempty"`      // IDs of machines that shall be replaced
 	MachineGone []string `json:"machine_gone,omitempty"` // nodes whose machine is gone although its relay answers
 	Abandon     []string `json:"abandon,omitempty"`      // nodes whose dead box may go, census and all
-	Room        *int     `json:"room,omitempty"`         // buy at most so many machines; nil: all that are missing
+	Most        *int     `json:"most,omitempty"`         // have at most so many machines, those on their way out too; nil: no bound
 }

@@ -66,6 +66,9 @@ func (w *World) Backends(z dnsaddr.Zone) fleet.Backends {
 	return fleet.Backends{Provider: provider{w.machines, w}, Hosts: hosts{w}, Zone: z, Prober: prober{w}, Key: "ssh-ed25519 AAAA"}
 }
 
+// Sell gives machines a monthly price in USD, and the account a limit; 0 is no limit.
+func (w *World) Sell(price float64, limit int) { w.machines.Price, w.machines.Limit = price, limit }
+
 // Boxes copies what there is, sorted by machine ID.
 func (w *World) Boxes() []Box {
 	machines := w.machines.all()

@@ -14,12 +14,12 @@ import (
 	"golang.org/x/crypto/ssh/agent"
 )
 
-// Auth is what the client logs in with. All that is set is offered: Signers, then the
-// key file, then the agent's keys.
+// Auth is what the client logs in with. All that is set is offered: the box's own
+// Target.KeyFile, Signers, the key file, then the agent's keys.
 type Auth struct {
 	// KeyFile is a private key, readable by its owner only; empty means none.
 	KeyFile string
-	// Passphrase is asked once for a protected KeyFile; nil leaves such a file to the agent.
+	// Passphrase is asked once for each protected key file; nil leaves such a file to the agent.
 	Passphrase func(ctx context.Context, keyFile string) ([]byte, error)
 	// AgentSocket is the value of SSH_AUTH_SOCK; empty means no agent.
 	AgentSocket string
@@ -29,46 +29,68 @@ type Auth struct {
 
 const agentHint = "start ssh-agent and ssh-add the key, or name a key file"
 
-// keyring loads the key file once and asks the agent at each login.
+// keyring loads each key file once and asks the agent at each login.
 type keyring struct {
 	auth Auth
 
 	mu     sync.Mutex
-	loaded bool
-	keys   []ssh.Signer
-	err    error
+	loaded map[string]loadedKey // by path
 }
 
-// files returns the signers that need no agent. A failure is remembered, so that a wrong
-// passphrase is not asked for again by every box.
-func (r *keyring) files(ctx context.Context) ([]ssh.Signer, error) {
+// loadedKey is what became of a key file. A key of nil is left to the agent.
+type loadedKey struct {
+	key ssh.Signer
+	err error
+}
+
+// files returns the signers that need no agent; own is a box's key file, or empty. A failure is
+// remembered, so that a wrong passphrase is not asked for again by every box.
+func (r *keyring) files(ctx context.Context, own string) ([]ssh.Signer, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.loaded {
-		return r.keys, r.err
-	}
-	keys := append([]ssh.Signer(nil), r.auth.Signers...)
-	var err error
-	if r.auth.KeyFile != "" {
-		var s ssh.Signer
-		s, err = r.load(ctx)
+	var keys []ssh.Signer
+	add := func(file string) error {
+		s, err := r.file(ctx, file)
 		if s != nil {
 			keys = append(keys, s)
 		}
+		return err
 	}
-	if err == nil && len(keys) == 0 && r.auth.AgentSocket == "" {
-		err = &AuthError{Err: errors.New("there is none to log in with"), hint: agentHint}
+	if own != "" {
+		if err := add(own); err != nil {
+			return nil, err
+		}
 	}
+	keys = append(keys, r.auth.Signers...)
+	if file := r.auth.KeyFile; file != "" && file != own {
+		if err := add(file); err != nil {
+			return nil, err
+		}
+	}
+	if len(keys) == 0 && r.auth.AgentSocket == "" {
+		return nil, &AuthError{Err: errors.New("there is none to log in with"), hint: agentHint}
+	}
+	return keys, nil
+}
+
+// file returns the key of a file; r.mu is held.
+func (r *keyring) file(ctx context.Context, path string) (ssh.Signer, error) {
+	if known, ok := r.loaded[path]; ok {
+		return known.key, known.err
+	}
+	s, err := r.load(ctx, path)
 	if err != nil && ctx.Err() != nil {
 		return nil, err // the operator left the question: the next dial may ask again
 	}
-	r.keys, r.err, r.loaded = keys, err, true
-	return r.keys, r.err
+	if r.loaded == nil {
+		r.loaded = map[string]loadedKey{}
+	}
+	r.loaded[path] = loadedKey{s, err}
+	return s, err
 }
 
-// load reads the key file. A protected one without a passphrase is left to the agent, if there is one.
-func (r *keyring) load(ctx context.Context) (ssh.Signer, error) {
-	file := r.auth.KeyFile
+// load reads a key file. A protected one without a passphrase is left to the agent, if there is one.
+func (r *keyring) load(ctx context.Context, file string) (ssh.Signer, error) {
 	raw, err := readPrivate(file)
 	if err != nil {
 		return nil, err

@@ -20,7 +20,7 @@ const (
 )
 
 const (
-	// maxSessions of ours on one connection: OpenSSH allows 10 by default, one is for SFTP.
+	// maxSessions of ours on one connection: OpenSSH allows 10 by default, two are for SFTP (with and without sudo).
 	maxSessions = 8
 	// closeGrace is how long a box may take to agree to the end of a command that was
 	// given up; then the whole connection is closed.
@@ -45,15 +45,15 @@ type Config struct {
 	Log *slog.Logger
 }
 
-// Client runs commands, moves files and opens tunnels, over one connection per
-// box (address and user). A connection is made on first use, shared by all callers, and made anew
-// once it is dead. It is safe for concurrent use.
+// Client runs commands, moves files and opens tunnels, over one connection per box (user,
+// address, key file and the same of its jump hosts; with and without sudo). A connection is made on
+// first use, shared by all callers, and made anew once it is dead. It is safe for concurrent use.
 type Client struct {
 	cfg  Config
 	keys keyring
 
 	mu     sync.Mutex
-	links  map[linkKey]*link
+	links  map[route]*link
 	closed bool
 	wg     sync.WaitGroup // every goroutine of this client
 }
@@ -62,8 +62,6 @@ var (
 	_ Runner = (*Client)(nil)
 	_ Tunnel = (*Client)(nil)
 )
-
-type linkKey struct{ addr, user string }
 
 // New returns a client. It reads and dials nothing yet.
 func New(cfg Config) (*Client, error) {
@@ -79,7 +77,7 @@ func New(cfg Config) (*Client, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Client{cfg: cfg, keys: keyring{auth: cfg.Auth}, links: map[linkKey]*link{}}, nil
+	return &Client{cfg: cfg, keys: keyring{auth: cfg.Auth}, links: map[route]*link{}}, nil
 }
 
 func orDefault(d *time.Duration, def time.Duration) {
@@ -94,7 +92,7 @@ func (c *Client) Close() error {
 	c.mu.Lock()
 	c.closed = true
 	links := c.links
-	c.links = map[linkKey]*link{}
+	c.links = map[route]*link{}
 	c.mu.Unlock()
 	for _, l := range links {
 		l.close(ErrClosed)
@@ -117,10 +115,13 @@ func (c *Client) spawn(work func()) bool {
 // Drop ends the connection to a box, if there is one; the next use makes a new one. It is for
 // proofs that need a new login, and for boxes that are about to be deleted.
 func (c *Client) Drop(at Target) {
+	way, err := routeTo(at)
+	if err != nil {
+		return // there was never a connection
+	}
 	c.mu.Lock()
-	key := linkKey{at.Addr, at.User}
-	l := c.links[key]
-	delete(c.links, key)
+	l := c.links[way]
+	delete(c.links, way)
 	c.mu.Unlock()
 	if l != nil {
 		l.close(errors.New("connection dropped"))
@@ -162,16 +163,19 @@ func (c *Client) conn(ctx context.Context, at Target) (k *conn, fresh bool, err 
 	if err := ctx.Err(); err != nil {
 		return nil, false, &TransportError{Node: at.Name, Addr: at.Addr, Op: "dial", Err: err}
 	}
+	way, err := routeTo(at)
+	if err != nil {
+		return nil, false, err
+	}
 	c.mu.Lock()
 	if c.closed {
 		c.mu.Unlock()
 		return nil, false, fmt.Errorf("%s: %w", subject(at.Name, at.Addr), ErrClosed)
 	}
-	key := linkKey{at.Addr, at.User}
-	l := c.links[key]
+	l := c.links[way]
 	if l == nil {
 		l = &link{}
-		c.links[key] = l
+		c.links[way] = l
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pkg/sftp"
@@ -22,16 +23,19 @@ type conn struct {
 	done     chan struct{} // closed when the connection has ended
 
 	mu    sync.Mutex
-	cause error        // why it was ended from here
-	fc    *sftp.Client // the shared SFTP session; nil: none yet
+	cause error                 // why it was ended from here
+	files map[bool]*sftp.Client // the shared SFTP sessions, by sudo; none at first
 
-	openFiles chan struct{} // one token: who makes the SFTP session
+	openFiles chan struct{} // one token: who makes an SFTP session
+	hostKey   ssh.PublicKey // the one that the box showed
+	sudoWorks atomic.Bool   // it is known to
 }
 
 // newConn takes over an authenticated connection.
-func (c *Client) newConn(at Target, nc net.Conn, sc ssh.Conn, chans <-chan ssh.NewChannel, reqs <-chan *ssh.Request) *conn {
+func (c *Client) newConn(at Target, hostKey ssh.PublicKey, nc net.Conn, sc ssh.Conn, chans <-chan ssh.NewChannel, reqs <-chan *ssh.Request) *conn {
 	k := &conn{
-		ssh: ssh.NewClient(sc, chans, reqs), net: nc, client: c,
+		ssh: ssh.NewClient(sc, chans, reqs), net: nc, client: c, hostKey: hostKey,
+		files:     map[bool]*sftp.Client{},
 		sessions:  make(chan struct{}, maxSessions),
 		done:      make(chan struct{}),
 		openFiles: make(chan struct{}, 1),

@@ -5,33 +5,33 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"strings"
 	"time"
 
 	"golang.org/x/crypto/ssh"
 )
 
+const clientVersion = "SSH-2.0-fleetctl"
+
 var errHandshakeTimeout = fmt.Errorf("no login within the handshake's time: %w", context.DeadlineExceeded)
 
-// dial makes a connection: pin, keys, TCP, handshake.
+// dial makes a connection: pin, keys, TCP or jump host, handshake.
 func (c *Client) dial(ctx context.Context, at Target) (*conn, error) {
 	started := time.Now()
 	check, err := c.cfg.Pins.checker(at)
 	if err != nil {
 		return nil, err
 	}
-	signers, err := c.keys.files(ctx)
+	signers, err := c.keys.files(ctx, at.KeyFile)
 	if err != nil {
 		return nil, err
 	}
 	fail := func(op string, err error) error {
 		return &TransportError{Node: at.Name, Addr: at.Addr, Op: op, Err: err}
 	}
-	d := net.Dialer{Timeout: c.cfg.DialTimeout}
-	nc, err := d.DialContext(ctx, "tcp", at.Addr)
+	nc, err := c.reach(ctx, at)
 	if err != nil {
-		return nil, fail("dial", err)
+		return nil, err
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, c.cfg.HandshakeTimeout, errHandshakeTimeout)
 	defer cancel()
@@ -47,7 +47,7 @@ func (c *Client) dial(ctx context.Context, at Target) (*conn, error) {
 		Auth:              []ssh.AuthMethod{ssh.PublicKeysCallback(agent.signers(signers))},
 		HostKeyCallback:   check.callback,
 		HostKeyAlgorithms: check.algorithms,
-		ClientVersion:     "SSH-2.0-fleetctl",
+		ClientVersion:     clientVersion,
 	})
 	if !stop() && err == nil { // the time was up in the last moment
 		_ = sc.Close()
@@ -56,7 +56,7 @@ func (c *Client) dial(ctx context.Context, at Target) (*conn, error) {
 	if err == nil {
 		c.cfg.Log.DebugContext(ctx, "ssh connection made", slog.String("node", at.Name), slog.String("addr", at.Addr),
 			slog.Duration("after", time.Since(started)))
-		return c.newConn(at, nc, sc, chans, reqs), nil
+		return c.newConn(at, check.shown(), nc, sc, chans, reqs), nil
 	}
 	_ = nc.Close()
 	switch {

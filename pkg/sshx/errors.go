@@ -21,6 +21,8 @@ var (
 	ErrTooLarge = errors.New("file is larger than the limit")
 	// ErrDigest means that what arrived is not what was sent. See DigestError.
 	ErrDigest = errors.New("wrong digest")
+	// ErrSudo means that a box does not let us work as root. See SudoError.
+	ErrSudo = errors.New("no sudo without a password")
 	// ErrClosed means that the client was closed.
 	ErrClosed = errors.New("ssh client closed")
 )
@@ -101,7 +103,7 @@ func (e *AuthError) Hint() string {
 type TransportError struct {
 	Node string // may be empty
 	Addr string
-	Op   string // dial, handshake, run, read, write, append, upload, remove, tunnel
+	Op   string // dial, handshake, scan, run, read, write, append, upload, remove, tunnel
 	Err  error
 }
 

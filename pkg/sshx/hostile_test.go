@@ -23,6 +23,7 @@ func TestDial_HungBoxesEndAtTheDeadline(t *testing.T) {
 		"hang at accept": sshtest.HangAtAccept(),
 		"endless banner": sshtest.EndlessBanner(),
 		"hang in auth":   sshtest.HangInAuth(),
+		"endless login":  sshtest.EndlessLoginBanner(),
 	} {
 		t.Run(name, func(t *testing.T) {
 			box := sshtest.Start(t, fault)

@@ -21,7 +21,15 @@ type hostCheck struct {
 	algorithms []string
 
 	mu  sync.Mutex
+	key ssh.PublicKey // that was accepted
 	err error
+}
+
+// shown is the key that was accepted.
+func (h *hostCheck) shown() ssh.PublicKey {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.key
 }
 
 // refused is why the key was not accepted; nil if it was, or none was shown.
@@ -54,11 +62,13 @@ func (p *Pins) checker(at Target) (*hostCheck, error) {
 	h := &hostCheck{algorithms: algorithms}
 	h.callback = func(_ string, _ net.Addr, key ssh.PublicKey) error {
 		// The address is the one that was asked for, never the one that answered.
-		if check(at.Addr, anyRemote, key) == nil {
-			return nil
-		}
+		err := check(at.Addr, anyRemote, key)
 		h.mu.Lock()
 		defer h.mu.Unlock()
+		if err == nil {
+			h.key = key
+			return nil
+		}
 		h.err = &HostKeyMismatchError{Node: at.Name, Addr: at.Addr, File: p.path, Want: want, Got: ssh.FingerprintSHA256(key)}
 		return h.err
 	}

@@ -50,32 +50,72 @@ func OpenPins(path string) (*Pins, error) {
 // Path is the file.
 func (p *Pins) Path() string { return p.path }
 
-// Lookup returns the pinned key of an address (host:port) in authorized_keys form, without a
+// Lookup returns the first pinned key of an address (host:port) in authorized_keys form, without a
 // comment. Without one the error is ErrNoPin.
 func (p *Pins) Lookup(addr string) (string, error) {
-	keys, _, err := p.keys(addr)
+	all, err := p.LookupAll(addr)
 	if err != nil {
 		return "", err
 	}
-	if len(keys) == 0 {
-		return "", &NoPinError{Addr: addr, File: p.path}
-	}
-	return AuthorizedKey(keys[0]), nil
+	return all[0], nil
 }
 
-// Set makes a key the only pin of an address (host:port). It writes nothing if it is so already.
-func (p *Pins) Set(addr, authorizedKey string) error {
-	key, _, _, _, err := ssh.ParseAuthorizedKey([]byte(authorizedKey))
+// LookupAll returns every pinned key of an address (host:port), like Lookup, in the order of the file.
+func (p *Pins) LookupAll(addr string) ([]string, error) {
+	keys, _, err := p.keys(addr)
 	if err != nil {
-		return fmt.Errorf("pin %s: %w", addr, err)
+		return nil, err
 	}
+	if len(keys) == 0 {
+		return nil, &NoPinError{Addr: addr, File: p.path}
+	}
+	all := make([]string, 0, len(keys))
+	for _, k := range keys {
+		all = append(all, AuthorizedKey(k))
+	}
+	return all, nil
+}
+
+// Set makes these keys the only pins of an address (host:port): one, or several while a host key is
+// being changed, each of which is accepted. It writes nothing if it is so already. No key at all is an
+// error: Remove forgets.
+func (p *Pins) Set(addr string, authorizedKeys ...string) error {
 	if err := checkAddr(addr); err != nil {
 		return fmt.Errorf("pin %s: %w", addr, err)
 	}
-	if keys, _, err := p.keys(addr); err == nil && len(keys) == 1 && bytes.Equal(keys[0].Marshal(), key.Marshal()) {
+	if len(authorizedKeys) == 0 {
+		return fmt.Errorf("pin %s: no key given", addr)
+	}
+	var lines strings.Builder
+	want := map[string]bool{}
+	for _, text := range authorizedKeys {
+		key, err := parseKey(text)
+		if err != nil {
+			return fmt.Errorf("pin %s: %w", addr, err)
+		}
+		if wire := string(key.Marshal()); !want[wire] {
+			want[wire] = true
+			lines.WriteString(knownhosts.Line([]string{addr}, key) + "\n")
+		}
+	}
+	if p.pinned(addr, want) {
 		return nil
 	}
-	return p.edit(addr, knownhosts.Line([]string{addr}, key)+"\n")
+	return p.edit(addr, lines.String())
+}
+
+// pinned says that exactly these keys, in wire form, are pinned.
+func (p *Pins) pinned(addr string, want map[string]bool) bool {
+	keys, _, err := p.keys(addr)
+	if err != nil || len(keys) != len(want) {
+		return false
+	}
+	for _, k := range keys {
+		if !want[string(k.Marshal())] {
+			return false
+		}
+	}
+	return true
 }
 
 // Remove forgets an address (host:port). One that is not there is success.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -58,6 +59,46 @@ func TestPins_SetLookupRemove(t *testing.T) {
 	}
 	if info, err := os.Stat(p.Path()); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("pin file: %v, %v; want mode 0600", info, err)
+	}
+}
+
+func TestPins_SetOfSeveralIsWholeAndWrittenOnce(t *testing.T) {
+	const addr = "box.example.net:2222"
+	p := openPins(t, "")
+	first, second := newKey(), newKey()
+	if err := p.Set(addr, first, second, first+" again"); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := p.LookupAll(addr); err != nil || !slices.Equal(got, []string{first, second}) {
+		t.Errorf("lookup all = %q, %v; want both in their order", got, err)
+	}
+	if got, err := p.Lookup(addr); err != nil || got != first {
+		t.Errorf("lookup = %q, %v; want the first", got, err)
+	}
+	before, err := os.Stat(p.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Set(addr, second, first); err != nil {
+		t.Fatal(err)
+	}
+	if after, err := os.Stat(p.Path()); err != nil || !os.SameFile(before, after) {
+		t.Errorf("the same set was written again (%v)", err)
+	}
+	if err := p.Set(addr); err == nil {
+		t.Error("set of no key: no error")
+	}
+	if err := p.Set(addr, first, "nonsense"); err == nil {
+		t.Error("set with a bad key: no error")
+	}
+	if err := p.Set(addr, second); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := p.LookupAll(addr); err != nil || !slices.Equal(got, []string{second}) {
+		t.Errorf("lookup all = %q, %v; want the one that is left", got, err)
+	}
+	if _, err := p.LookupAll("other.example.net:22"); !errors.Is(err, sshx.ErrNoPin) {
+		t.Errorf("lookup all of another: %v, want ErrNoPin", err)
 	}
 }
 

@@ -36,6 +36,9 @@ func (c *Client) Run(ctx context.Context, at Target, cmd Command) (Result, error
 // After it has returned, nothing is written any more.
 func (c *Client) Stream(ctx context.Context, at Target, cmd Command, stdout, stderr io.Writer) (int, error) {
 	line, err := quote(cmd.Argv)
+	if err == nil && at.Sudo {
+		line, err = quote(append(sudo(), cmd.Argv...))
+	}
 	if err != nil {
 		return 0, fmt.Errorf("%s: run: %w", subject(at.Name, at.Addr), err)
 	}
@@ -81,8 +84,14 @@ func (c *Client) Stream(ctx context.Context, at Target, cmd Command, stdout, std
 	var exit *ssh.ExitError
 	switch {
 	case err == nil:
+		if at.Sudo {
+			k.sudoWorks.Store(true)
+		}
 		return 0, nil
 	case errors.As(err, &exit):
+		if at.Sudo && mayBeSudo(exit.ExitStatus()) {
+			return exit.ExitStatus(), c.checkSudo(ctx, at, k)
+		}
 		return exit.ExitStatus(), nil
 	case ctx.Err() != nil:
 		return 0, fail(context.Cause(ctx))
@@ -159,6 +168,7 @@ func quote(argv []string) (string, error) {
 
 // known says that an error already names the box and the step.
 func known(err error) bool {
+	var jump *JumpError
 	return errors.Is(err, ErrNoPin) || errors.Is(err, ErrHostKeyMismatch) || errors.Is(err, ErrAuth) ||
-		errors.Is(err, ErrTransport) || errors.Is(err, ErrClosed)
+		errors.Is(err, ErrTransport) || errors.Is(err, ErrSudo) || errors.Is(err, ErrClosed) || errors.As(err, &jump)
 }

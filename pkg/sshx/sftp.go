@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"sync"
 
@@ -29,8 +30,11 @@ func (c *Client) withoutLimit(ctx context.Context, at Target, op, name string, w
 	lost := func(err error) error { return &TransportError{Node: at.Name, Addr: at.Addr, Op: what, Err: err} }
 	k, fc, err := c.files(ctx, at)
 	if err != nil {
-		if known(err) {
+		switch {
+		case known(err):
 			return err
+		case errors.Is(err, errNoSFTP):
+			return fmt.Errorf("%s: %s: %w", subject(at.Name, at.Addr), what, err)
 		}
 		return lost(err)
 	}
@@ -48,15 +52,20 @@ func (c *Client) withoutLimit(ctx context.Context, at Target, op, name string, w
 	return fmt.Errorf("%s: %s: %w", subject(at.Name, at.Addr), what, err)
 }
 
-// files returns the SFTP client of a box. Like session, it replaces a connection once that
-// turns out to be dead.
+// files returns the SFTP client of a box: root's with Target.Sudo. Like session, it replaces a
+// connection once that turns out to be dead.
 func (c *Client) files(ctx context.Context, at Target) (*conn, *sftp.Client, error) {
 	for {
 		k, fresh, err := c.conn(ctx, at)
 		if err != nil {
 			return nil, nil, err
 		}
-		fc, err := k.sftp(ctx)
+		fc, err := k.sftp(ctx, at.Sudo)
+		if at.Sudo && errors.Is(err, errNoSFTP) {
+			if noSudo := c.checkSudo(ctx, at, k); noSudo != nil {
+				return nil, nil, noSudo
+			}
+		}
 		var refused *ssh.OpenChannelError
 		if err == nil || fresh || ctx.Err() != nil || errors.As(err, &refused) || errors.Is(err, errNoSFTP) {
 			return k, fc, err
@@ -67,8 +76,8 @@ func (c *Client) files(ctx context.Context, at Target) (*conn, *sftp.Client, err
 
 var errNoSFTP = errors.New("server offers no SFTP")
 
-// sftp returns the connection's SFTP client, opening it on first use and after it ended.
-func (k *conn) sftp(ctx context.Context) (*sftp.Client, error) {
+// sftp returns one of the connection's SFTP clients, opening it on first use and after it ended.
+func (k *conn) sftp(ctx context.Context, sudo bool) (*sftp.Client, error) {
 	select {
 	case k.openFiles <- struct{}{}: // one caller opens, the others wait
 		defer func() { <-k.openFiles }()
@@ -78,7 +87,7 @@ func (k *conn) sftp(ctx context.Context) (*sftp.Client, error) {
 		return nil, context.Cause(ctx)
 	}
 	k.mu.Lock()
-	fc := k.fc
+	fc := k.files[sudo]
 	k.mu.Unlock()
 	if fc != nil {
 		return fc, nil
@@ -89,7 +98,7 @@ func (k *conn) sftp(ctx context.Context) (*sftp.Client, error) {
 		leave  bool
 	)
 	err := k.do(ctx, func() error {
-		made, err := k.newSFTP()
+		made, err := k.newSFTP(sudo)
 		mu.Lock()
 		defer mu.Unlock()
 		if err == nil && leave {
@@ -108,12 +117,12 @@ func (k *conn) sftp(ctx context.Context) (*sftp.Client, error) {
 		return nil, k.why(err)
 	}
 	k.mu.Lock()
-	k.fc = opened
+	k.files[sudo] = opened
 	k.mu.Unlock()
 	return opened, nil
 }
 
-func (k *conn) newSFTP() (*sftp.Client, error) {
+func (k *conn) newSFTP(sudo bool) (*sftp.Client, error) {
 	sess, err := k.ssh.NewSession()
 	if err != nil {
 		return nil, err
@@ -126,16 +135,20 @@ func (k *conn) newSFTP() (*sftp.Client, error) {
 	if err != nil {
 		return nil, errors.Join(err, sess.Close())
 	}
-	if err := sess.RequestSubsystem("sftp"); err != nil {
+	if err := k.startSFTP(sess, sudo); err != nil {
 		_ = sess.Close()
-		if k.dead() || errors.Is(err, io.EOF) {
-			return nil, err
-		}
-		return nil, fmt.Errorf("%w: %w", errNoSFTP, err)
+		return nil, err
 	}
 	fc, err := sftp.NewClientPipe(out, in, sftp.UseConcurrentWrites(true))
+	if err != nil && sudo {
+		err = noSFTP(sess, in, out, err)
+	}
 	if err != nil {
-		return nil, errors.Join(err, sess.Close())
+		_ = sess.Close()
+		return nil, err
+	}
+	if sudo {
+		k.sudoWorks.Store(true)
 	}
 	k.client.wg.Go(func() { // the caller is counted, too
 		_ = fc.Wait()
@@ -145,11 +158,40 @@ func (k *conn) newSFTP() (*sftp.Client, error) {
 	return fc, nil
 }
 
+// startSFTP asks for the server: the subsystem, or root's program.
+func (k *conn) startSFTP(sess *ssh.Session, sudo bool) error {
+	if sudo {
+		line, err := quote(SudoSFTP())
+		if err != nil {
+			return err
+		}
+		return sess.Start(line)
+	}
+	err := sess.RequestSubsystem("sftp")
+	if err == nil || k.dead() || errors.Is(err, io.EOF) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", errNoSFTP, err)
+}
+
+// noSFTP tells a program that ended without speaking SFTP from a connection that was lost.
+func noSFTP(sess *ssh.Session, in io.Closer, out io.Reader, why error) error {
+	_ = in.Close()
+	_, _ = io.Copy(io.Discard, out)
+	err := sess.Wait()
+	var exit *ssh.ExitError
+	switch {
+	case err == nil:
+		return fmt.Errorf("%w: %v", errNoSFTP, why) //nolint:errorlint // io.EOF in it would read as a lost connection
+	case errors.As(err, &exit):
+		return fmt.Errorf("%w: sftp-server ended with exit code %d", errNoSFTP, exit.ExitStatus())
+	}
+	return why
+}
+
 // forgetFiles makes the next use open a new SFTP session.
 func (k *conn) forgetFiles(fc *sftp.Client) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.fc == fc {
-		k.fc = nil
-	}
+	maps.DeleteFunc(k.files, func(_ bool, held *sftp.Client) bool { return held == fc })
 }

@@ -13,11 +13,20 @@ import (
 	"time"
 )
 
-// Target is where a box answers.
+// Target is where a box answers, and how it is worked on.
 type Target struct {
 	Name string // for errors: the node's name
-	Addr string // host:port
+	// Addr is host:port; the host is an address or a DNS name, the port a number. Pins are found by exactly this text.
+	Addr string
 	User string
+	// Sudo works as root: commands and files go through "sudo -n". A box whose sudo is missing or
+	// wants a password is a SudoError.
+	Sudo bool
+	// KeyFile is a private key for this box, offered before those of the client; empty means none.
+	KeyFile string
+	// Jump is the host through which the box is reached; nil means directly. It is logged into like
+	// any box, with its own pin, and may have a Jump of its own. Its Sudo means nothing.
+	Jump *Target
 }
 
 // Command is one program on a box. Argv is never interpreted by a shell of ours.

@@ -20,34 +20,16 @@ func (c *Client) Dial(ctx context.Context, at Target, remote string) (net.Conn, 
 	fail := func(err error) error {
 		return &TransportError{Node: at.Name, Addr: at.Addr, Op: "tunnel to " + remote, Err: err}
 	}
-	host, port, err := net.SplitHostPort(remote)
-	if err != nil {
-		return nil, fail(err)
-	}
-	portNumber, err := strconv.ParseUint(port, 10, 16)
-	if err != nil {
-		return nil, fail(err)
-	}
 	ctx, cancel := context.WithTimeoutCause(ctx, c.cfg.DialTimeout, fmt.Errorf("no answer within %v: %w", c.cfg.DialTimeout, context.DeadlineExceeded))
 	defer cancel()
-	for {
-		k, fresh, err := c.conn(ctx, at)
-		if err != nil {
-			if known(err) {
-				return nil, err
-			}
-			return nil, fail(err)
-		}
-		nc, err := k.tunnel(ctx, host, uint32(portNumber))
-		if err == nil {
-			return nc, nil
-		}
-		var refused *ssh.OpenChannelError
-		if fresh || ctx.Err() != nil || errors.As(err, &refused) {
-			return nil, fail(err)
-		}
-		k.kill(fmt.Errorf("no tunnel: %w", err))
+	nc, err := c.open(ctx, at, remote, fail)
+	switch {
+	case err == nil:
+		return nc, nil
+	case known(err):
+		return nil, err
 	}
+	return nil, fail(err)
 }
 
 func (k *conn) tunnel(ctx context.Context, host string, port uint32) (net.Conn, error) {

@@ -82,7 +82,9 @@ func (s *Server) config() *ssh.ServerConfig {
 			return nil, errDenied
 		},
 	}
-	cfg.AddHostKey(s.HostKey)
+	for _, k := range s.hostKeys() {
+		cfg.AddHostKey(k)
+	}
 	return cfg
 }
 

@@ -32,8 +32,11 @@ const (
 // Server serves one box. Set its fields before Serve and leave them alone after;
 // every function must be safe for concurrent use.
 type Server struct {
-	// HostKey is the box's identity. Required.
+	// HostKey is the box's identity. It, or HostKeys, is required.
 	HostKey ssh.Signer
+	// HostKeys are further host keys. Of several of one type the first is shown, HostKey before all, as
+	// by OpenSSH. SetHostKeys changes them while the server runs.
+	HostKeys []ssh.Signer
 	// AuthorizedKeys returns who may log in; it is asked at each login. Required.
 	AuthorizedKeys func() ([]ssh.PublicKey, error)
 	// User is the only user name accepted; empty accepts any.
@@ -42,6 +45,9 @@ type Server struct {
 	// when the client closes the session or signals it, at its loss, and at Shutdown.
 	// Nil answers every command with 127.
 	Exec func(ctx context.Context, argv []string, stdin io.Reader, stdout, stderr io.Writer) int
+	// Sudo lets everybody work as root: a command that begins with "sudo -n --" is run without these
+	// words, sshx.SudoSFTP serves Root, and sshx.SudoProbe succeeds. Without it Exec gets such commands as they are.
+	Sudo bool
 	// Root is "/" of SFTP; nothing outside it can be reached, symbolic links included.
 	// Nil refuses SFTP. The server does not close it.
 	Root *os.Root
@@ -57,14 +63,15 @@ type Server struct {
 	lns     map[net.Listener]struct{}
 	conns   map[net.Conn]struct{}
 	logins  chan struct{}
+	shown   []ssh.Signer // the host keys; nil: those of the fields
 	wg      sync.WaitGroup
 }
 
 // Serve accepts connections until the listener fails or Shutdown, and then returns
 // ErrClosed. It closes the listener. It may run for several listeners at once.
 func (s *Server) Serve(ln net.Listener) error {
-	if s.HostKey == nil || s.AuthorizedKeys == nil {
-		return errors.New("ssh server: HostKey and AuthorizedKeys are required")
+	if len(s.hostKeys()) == 0 || s.AuthorizedKeys == nil {
+		return errors.New("ssh server: a host key and AuthorizedKeys are required")
 	}
 	defer func() { _ = ln.Close() }()
 	if !s.track(func() { s.lns[ln] = struct{}{} }) {
@@ -141,6 +148,36 @@ func (s *Server) Disconnect() {
 	for c := range s.conns {
 		_ = c.Close()
 	}
+}
+
+// SetHostKeys makes these the host keys of connections from now on, instead of HostKey and HostKeys: what
+// a reload of sshd does after its keys were changed. Connections that are open stay. At least one is needed.
+func (s *Server) SetHostKeys(keys ...ssh.Signer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.shown = keys
+}
+
+// hostKeys are the host keys of the next connection, one of each type.
+func (s *Server) hostKeys() []ssh.Signer {
+	s.mu.Lock()
+	all := s.shown
+	s.mu.Unlock()
+	if len(all) == 0 {
+		all = s.HostKeys
+		if s.HostKey != nil {
+			all = append([]ssh.Signer{s.HostKey}, all...)
+		}
+	}
+	var first []ssh.Signer
+	seen := map[string]bool{}
+	for _, k := range all {
+		if kind := k.PublicKey().Type(); !seen[kind] {
+			seen[kind] = true
+			first = append(first, k)
+		}
+	}
+	return first
 }
 
 // prepare makes what the zero Server lacks; s.mu is held.

@@ -4,11 +4,14 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 
 	"github.com/google/shlex"
 	"github.com/pkg/sftp"
 	"golang.org/x/crypto/ssh"
+
+	"github.com/relayfleet/fleetctl/pkg/sshx"
 )
 
 const maxCommand = 1 << 20 // bytes of one command line
@@ -46,9 +49,17 @@ func (s *Server) serveSession(ctx context.Context, nch ssh.NewChannel) {
 					s.serveSFTP(ch) // its last answer may still be on the way: no CloseWrite
 					return
 				}
-				code := s.exec(ctx, text.Value, ch)
-				_ = ch.CloseWrite()
-				_, _ = ch.SendRequest("exit-status", false, ssh.Marshal(struct{ Code uint32 }{uint32(code)})) // #nosec G115 -- exit codes are small
+				argv, err := shlex.Split(text.Value)
+				if err != nil || len(argv) == 0 {
+					_, _ = fmt.Fprintf(ch.Stderr(), "cannot parse the command: %q\n", clip(text.Value))
+					finish(ch, 2)
+					return
+				}
+				if s.Sudo && s.Root != nil && slices.Equal(argv, sshx.SudoSFTP()) {
+					s.serveSFTP(ch)
+					return
+				}
+				finish(ch, s.exec(ctx, argv, ch))
 			})
 		case "signal":
 			cancel()
@@ -61,11 +72,22 @@ func (s *Server) serveSession(ctx context.Context, nch ssh.NewChannel) {
 	}
 }
 
-func (s *Server) exec(ctx context.Context, line string, ch ssh.Channel) int {
-	argv, err := shlex.Split(line)
-	if err != nil || len(argv) == 0 {
-		_, _ = fmt.Fprintf(ch.Stderr(), "cannot parse the command: %q\n", clip(line))
-		return 2
+// finish ends the output of a command and tells its exit code.
+func finish(ch ssh.Channel, code int) {
+	_ = ch.CloseWrite()
+	_, _ = ch.SendRequest("exit-status", false, ssh.Marshal(struct{ Code uint32 }{uint32(code)})) // #nosec G115 -- exit codes are small
+}
+
+func (s *Server) exec(ctx context.Context, argv []string, ch ssh.Channel) int {
+	if s.Sudo {
+		probe := sshx.SudoProbe()
+		if slices.Equal(argv, probe) {
+			return 0
+		}
+		prefix := probe[:len(probe)-1]
+		if len(argv) > len(prefix) && slices.Equal(argv[:len(prefix)], prefix) {
+			argv = argv[len(prefix):]
+		}
 	}
 	if s.Exec == nil {
 		_, _ = fmt.Fprintf(ch.Stderr(), "%q: not found\n", clip(argv[0]))

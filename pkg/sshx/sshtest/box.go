@@ -60,6 +60,9 @@ type options struct {
 	delay     time.Duration
 	faults    faults
 	digestLie bool
+	sudo      bool
+	sudoAsks  bool
+	hostKeys  []ssh.Signer
 	noSFTP    bool
 	user      string
 }
@@ -80,6 +83,13 @@ func WithUser(name string) Option { return func(o *options) { o.user = name } }
 
 // WithHostKey gives the box this host key instead of a new one.
 func WithHostKey(s ssh.Signer) Option { return func(o *options) { o.hostKey = s } }
+
+// WithHostKeys gives the box more host keys, of other types than its first.
+func WithHostKeys(s ...ssh.Signer) Option { return func(o *options) { o.hostKeys = s } }
+
+// WithSudo lets clients work as root through sudo: "sudo -n --" before a command is dropped, and root's
+// SFTP is that of everybody.
+func WithSudo() Option { return func(o *options) { o.sudo = true } }
 
 // WithDir is the box's "/" instead of a temporary directory.
 func WithDir(dir string) Option { return func(o *options) { o.dir = dir } }
@@ -132,10 +142,12 @@ func Start(tb testing.TB, opts ...Option) *Box {
 		HostKey: sshx.AuthorizedKey(o.hostKey.PublicKey()),
 		Dir:     o.dir,
 		Signer:  shared(),
-		ln:      &listener{Listener: tcp, delay: o.delay, faults: o.faults},
+		ln:      &listener{Listener: tcp, delay: o.delay, faults: o.faults, key: o.shown},
 	}
 	b.srv = &sshserver.Server{
 		HostKey:        o.shown,
+		HostKeys:       o.hostKeys,
+		Sudo:           o.sudo,
 		AuthorizedKeys: sshserver.Keys(o.keys...),
 		User:           o.user,
 		Exec:           b.exec(o),
@@ -231,6 +243,9 @@ func (b *Box) Dials() int { return b.ln.accepted() }
 // Disconnect ends every connection, as a reboot does; new ones are accepted.
 func (b *Box) Disconnect() { b.srv.Disconnect() }
 
+// SetHostKeys makes these the host keys of connections from now on; Box.HostKey stays what it was.
+func (b *Box) SetHostKeys(keys ...ssh.Signer) { b.srv.SetHostKeys(keys...) }
+
 // Freeze stops all bytes of the connections that are open now, without closing them, as a cut cable
 // does. New connections work.
 func (b *Box) Freeze() { b.ln.freeze() }
@@ -241,6 +256,9 @@ func (b *Box) exec(o options) Exec {
 		b.ran = append(b.ran, argv)
 		b.mu.Unlock()
 		switch {
+		case o.sudoAsks && argv[0] == "sudo":
+			_, _ = io.WriteString(stderr, "sudo: a password is required\n")
+			return 1
 		case len(argv) == 2 && argv[0] == "sha256sum":
 			return b.sha256sum(argv[1], o.digestLie, stdout, stderr)
 		case o.exec != nil:

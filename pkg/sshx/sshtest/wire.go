@@ -11,9 +11,11 @@ import (
 // faults of a box's wire.
 type faults struct {
 	hangAccept bool
-	endless    bool  // text before the version, for ever
-	hangAuth   bool  // no answer to a login
-	dropAfter  int64 // bytes sent to the client, then the connection is closed; 0: never
+	endless    bool // text before the version, for ever
+	hangAuth   bool // no answer to a login
+	// endlessLogin is hangAuth with banners.
+	endlessLogin bool
+	dropAfter    int64 // bytes sent to the client, then the connection is closed; 0: never
 }
 
 // HangAtAccept makes the box accept connections and say nothing.
@@ -35,6 +37,13 @@ func LieAboutHostKey(shown ssh.Signer) Option { return func(o *options) { o.show
 // LieAboutDigests makes sha256sum on the box print a wrong digest.
 func LieAboutDigests() Option { return func(o *options) { o.digestLie = true } }
 
+// SudoAsksForPassword makes every sudo on the box end as if it had asked for one.
+func SudoAsksForPassword() Option { return func(o *options) { o.sudoAsks = true } }
+
+// EndlessLoginBanner makes the box send banners after its host key was accepted, without end, and never let
+// anybody in.
+func EndlessLoginBanner() Option { return func(o *options) { o.faults.endlessLogin = true } }
+
 // WithoutSFTP refuses the SFTP subsystem.
 func WithoutSFTP() Option { return func(o *options) { o.noSFTP = true } }
 
@@ -43,6 +52,7 @@ type listener struct {
 	net.Listener
 	delay  time.Duration
 	faults faults
+	key    ssh.Signer // of a server that the listener plays itself
 
 	mu    sync.Mutex
 	count int
@@ -69,6 +79,8 @@ func (l *listener) Accept() (net.Conn, error) {
 		case l.faults.hangAccept: // closed by release
 		case l.faults.endless:
 			go babble(c)
+		case l.faults.endlessLogin:
+			go l.greet(w)
 		case l.delay > 0:
 			return delayed(w, l.delay), nil
 		default:
@@ -84,6 +96,28 @@ func babble(c net.Conn) {
 			return
 		}
 	}
+}
+
+// greet logs nobody in, but says so without end. It ends when the connection is closed.
+func (l *listener) greet(w *wire) {
+	cfg := &ssh.ServerConfig{
+		PublicKeyCallback: func(ssh.ConnMetadata, ssh.PublicKey) (*ssh.Permissions, error) {
+			<-w.thaw
+			return nil, net.ErrClosed
+		},
+		PreAuthConnCallback: func(c ssh.ServerPreAuthConn) {
+			go func() {
+				for c.SendAuthBanner("you are welcome\n") == nil {
+				}
+				_ = w.Close()
+			}()
+		},
+	}
+	cfg.AddHostKey(l.key)
+	if sc, _, _, err := ssh.NewServerConn(w, cfg); err == nil {
+		_ = sc.Close()
+	}
+	_ = w.Close()
 }
 
 func (l *listener) accepted() int {

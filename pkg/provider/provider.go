@@ -10,14 +10,21 @@ import (
 
 	"github.com/relayfleet/fleetctl/fleet"
 	"github.com/relayfleet/fleetctl/pkg/provider/local"
+	"github.com/relayfleet/fleetctl/pkg/sshx"
 )
 
 // Config is what a provider may need to know.
 type Config struct {
 	Dir        string   // the fleet's state directory, absolute; it need not be there yet
-	Supervise  []string // the command that supervises local boxes in Dir
+	Supervise  []string // the command that supervises local boxes and a local zone in Dir
 	Log        *slog.Logger
 	KeepReason func() string // why Dir must outlive the fleet, "" if it need not
+	Env        func(name string) string
+	Runner     sshx.Runner // reaches the boxes
+	Keys       []string    // operators' public keys, authorized_keys form
+	// Bootstrap makes what a new machine is given at its order: the text that sets it up at
+	// first boot, with a host key in it, and that key's public half, authorized_keys form.
+	Bootstrap func(keys []string) (userData, hostKey string, err error)
 }
 
 // Kinds lists the providers that Open accepts.
@@ -25,15 +32,19 @@ func Kinds() []string { return []string{"local"} }
 
 // Open returns the provider of a spec. It reads and changes nothing yet.
 func Open(s fleet.Spec, c Config) (fleet.Provider, error) {
+	here, err := local.New(local.Config{
+		Dir: c.Dir, Fleet: s.Name, Supervise: c.Supervise, Log: c.Log,
+		KeepDir: func() (bool, string) {
+			reason := c.KeepReason()
+			return reason != "", reason
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
 	switch s.Provider {
-	case "local":
-		return local.New(local.Config{
-			Dir: c.Dir, Fleet: s.Name, Supervise: c.Supervise, Log: c.Log,
-			KeepDir: func() (bool, string) {
-				reason := c.KeepReason()
-				return reason != "", reason
-			},
-		})
+	case fleet.ProviderLocal:
+		return here, nil
 	}
 	return nil, fmt.Errorf("unknown provider %q: accepted are %s", s.Provider, strings.Join(Kinds(), ", "))
 }

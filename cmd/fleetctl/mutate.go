@@ -19,11 +19,14 @@ import (
 // mutation is a command that changes the fleet: plan, show, ask, do, look again.
 type mutation struct {
 	command  []string // as the operator wrote it, for the audit log
-	question string   // asked before the plan is carried out
+	question string   // asked before the plan is carried out, unless approve is set
 	flags    mutationFlags
 	install  bool                                                         // relays may be installed: find the binary
 	intent   func(s *session, st fleet.State) (fleet.Intent, error)       // what is asked for, given what is there
 	finish   func(ctx context.Context, s *session, o fleet.Outcome) error // shows the result
+
+	// approve, if set, asks in place of question; an error ends the command before anything is changed.
+	approve func(ctx context.Context, s *session, st fleet.State, p fleet.Plan) error
 }
 
 // mutationFlags are the flags that every such command has.
@@ -83,11 +86,19 @@ func (a *app) mutate(ctx context.Context, m mutation) (err error) {
 		if err := a.tell(view); err != nil {
 			return err
 		}
-		if err := a.confirm(ctx, m.question); err != nil {
+		if err := s.approve(ctx, m, st, plan); err != nil {
 			return err
 		}
 	}
 	return s.carryOut(ctx, m, in, st, shown, idle)
+}
+
+// approve returns nil if the operator wants the plan that was shown.
+func (s *session) approve(ctx context.Context, m mutation, st fleet.State, p fleet.Plan) error {
+	if m.approve != nil {
+		return m.approve(ctx, s, st, p)
+	}
+	return s.app.confirm(ctx, m.question)
 }
 
 // openFor opens the session that a mutation needs: a dry run takes no lock and writes nothing.

@@ -209,6 +209,24 @@ func ownCode(err error) (int, bool) {
 		gate := e.Change.Action == fleet.ActionRestart || e.Change.Action == fleet.ActionWatch
 		return exitUnverified, gate
 	}
+	return sentinelCode(err)
+}
+
+// sentinelCode is the code of an error that is one of the core's sentinels, or says so
+// itself; whatever else it wraps is looked at elsewhere.
+func sentinelCode(err error) (int, bool) {
+	is := func(sentinel error) bool {
+		e, says := err.(interface{ Is(error) bool })     //nolint:errorlint // of err itself
+		return err == sentinel || says && e.Is(sentinel) //nolint:errorlint // likewise
+	}
+	switch {
+	case is(fleet.ErrAuth):
+		return exitAuth, true
+	case is(fleet.ErrQuota):
+		return exitQuota, true
+	case is(fleet.ErrOtherFleet):
+		return exitRefused, true
+	}
 	return 0, false
 }
 

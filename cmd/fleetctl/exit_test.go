@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/relayfleet/fleetctl/fleet"
+	"github.com/relayfleet/fleetctl/pkg/sshx"
 	"github.com/relayfleet/fleetctl/pkg/statedir"
 )
 
@@ -33,6 +34,13 @@ func TestExitCode_TheGravestOfSeveralWins(t *testing.T) {
 		"pending and partial":         {errors.Join(silently(exitPending), withCode(exitPartial, plain)), 3},
 		"interrupted, whatever else":  {errors.Join(withCode(exitAuth, plain), withCode(exitInterrupted, plain)), 130},
 		"nothing known of its own":    {fmt.Errorf("a: %w, b: %w", plain, withCode(exitLocked, plain)), 5},
+		"a wrong token":               {fmt.Errorf("list machines: %w", fleet.ErrAuth), 7},
+		"a wrong token, in its words": {fmt.Errorf("list machines: %w", refusedToken{}), 7},
+		"a wrong token, among others": {errors.Join(plain, withCode(exitPartial, &fleet.Failure{Err: fleet.ErrAuth})), 7},
+		"no more room":                {fmt.Errorf("create: %w", fleet.WithHint(fleet.ErrQuota, "ask for more")), 8},
+		"another fleet of the name":   {fmt.Errorf("list machines: %w", fleet.ErrOtherFleet), 6},
+		"a login that was refused":    {fmt.Errorf("run: %w", sshx.ErrAuth), 1},
+		"another host key":            {fmt.Errorf("run: %w", sshx.ErrHostKeyMismatch), 1},
 		"a failure of a change of it": {&fleet.Failure{Err: withCode(exitQuota, plain)}, 8},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -42,6 +50,12 @@ func TestExitCode_TheGravestOfSeveralWins(t *testing.T) {
 		})
 	}
 }
+
+// refusedToken is an error of an adapter that says what it is.
+type refusedToken struct{}
+
+func (refusedToken) Error() string        { return "401 unauthorized" }
+func (refusedToken) Is(target error) bool { return target == fleet.ErrAuth }
 
 func TestExit_PrintsErrorsAndTheirHints(t *testing.T) {
 	failure := &fleet.Failure{Change: fleet.Change{Action: fleet.ActionCreate, Ref: fleet.Ref{Node: "nyc1-1"}}, Err: errors.New("no room")}

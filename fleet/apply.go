@@ -171,6 +171,9 @@ func (r *run) do(ctx context.Context, stage string, c Change, machines []Machine
 	if !listed {
 		return fmt.Errorf("%s: %w", cmp.Or(c.Ref.ID, c.Ref.Node), ErrNoMachine)
 	}
+	if m.Problem != "" {
+		return errors.New(m.Problem)
+	}
 	switch c.Action {
 	case ActionMark:
 		return r.b.Provider.Mark(ctx, m.ID, map[string]string{MarkPhase: fieldTo(c, MarkPhase)}, nil)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // Stages begin this many changes at once where order does not matter.
@@ -124,8 +125,21 @@ func (p *planner) order(s Slot, out *[]Change) {
 		return
 	}
 	p.ordered[s.Node] = true
-	*out = append(*out, Change{Action: ActionCreate, Ref: ref, Fields: []Field{{Name: "region", To: s.Region}}, Reason: reason})
+	*out = append(*out, Change{Action: ActionCreate, Ref: ref, Fields: p.orderFields(s), Reason: reason})
 	p.postpone(ActionPublish, Ref{Kind: KindRecord, Node: s.Node}, "its peer ID", true)
+}
+
+// orderFields is what is ordered for a slot.
+func (p *planner) orderFields(s Slot) []Field {
+	fields := []Field{{Name: "region", To: s.Region}}
+	if p.spec.Provider == ProviderDigitalOcean {
+		o := p.spec.Ocean
+		fields = append(fields, Field{Name: "size", To: o.Size}, Field{Name: "image", To: o.Image})
+		if len(o.Tags) > 0 {
+			fields = append(fields, Field{Name: "tags", To: strings.Join(o.Tags, " ")})
+		}
+	}
+	return fields
 }
 
 func (p *planner) isLeaving(m Machine) bool {

@@ -26,6 +26,10 @@ func (p *planner) retireAll() {
 	}
 	var r retirement
 	for _, m := range p.leaving {
+		if m.Problem != "" {
+			p.keep(machineRef(m), "nothing is done to its box, which may run a relay of the fleet: "+m.Problem, true)
+			continue
+		}
 		r.add(p, m, Machine{})
 	}
 	r.stages(p)
@@ -98,6 +102,9 @@ func (r *retirement) add(p *planner, m Machine, heir Machine) {
 	rel, readable := p.reading(m)
 	ref := machineRef(m)
 	relay := readable && !p.newborn(m)
+	if m.Given && readable && !rel.Installed {
+		return // the box is as it was given
+	}
 	why := "its end was begun before, and only the delete is left"
 	if m.Phase == PhaseActive || m.Phase == PhaseOutgoing {
 		if relay || !readable {

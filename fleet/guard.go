@@ -163,11 +163,14 @@ func (g *guard) checkMachine(c Change) {
 	case m.Unmarked:
 		g.object(c.Ref, "machine "+m.ID+" is not shown to be ours", "wait until its marks are there, or adopt it with `fleetctl adopt`")
 		return
+	case m.Problem != "":
+		g.object(c.Ref, "machine "+m.ID+" is not shown to be ours: "+m.Problem, "")
+		return
 	case m.Adopted && c.Action != ActionWatch:
 		g.object(c.Ref, "machine "+m.ID+" was adopted and not taken over", "take it over with `fleetctl adopt --take-over "+m.Node+"`, or give it back with `fleetctl release "+m.Node+"`")
 		return
-	case m.Given && c.Action == ActionDelete:
-		g.object(c.Ref, "machine "+m.ID+" was not made by fleetctl", "")
+	case m.Given && (c.Action == ActionDelete || c.Action == ActionMark):
+		g.object(c.Ref, "machine "+m.ID+" was not made by fleetctl, which neither deletes nor replaces it", "")
 		return
 	}
 	switch c.Action {

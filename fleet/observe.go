@@ -3,6 +3,7 @@ package fleet
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -96,9 +97,12 @@ func read[T any](ctx context.Context, f func(context.Context) (T, error)) Observ
 func inspect(ctx context.Context, h Hosts, machines []Machine) map[string]Observed[Relay] {
 	readings := make([]Observed[Relay], len(machines))
 	each(inspectParallel, len(machines), func(i int) {
-		if machines[i].Status == StatusRunning {
+		switch m := machines[i]; {
+		case m.Problem != "":
+			readings[i] = Observed[Relay]{Err: errors.New(m.Problem)}
+		case m.Status == StatusRunning:
 			readings[i] = read(ctx, func(ctx context.Context) (Relay, error) {
-				return h.Inspect(ctx, machines[i])
+				return h.Inspect(ctx, m)
 			})
 		}
 	})

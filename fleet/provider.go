@@ -68,6 +68,11 @@ type Machine struct {
 	Given   bool     `json:"given,omitempty"`   // entered by the operator: never made, never deleted
 	Drift   []Drift  `json:"drift,omitempty"`   // how it differs from the spec, as the provider sees it
 
+	// Problem is why the provider cannot say that the machine is ours, "" if it can: its
+	// marks could not be read, or are those of another fleet. It holds its slot, its box
+	// counts as unreadable, and nothing is done to it.
+	Problem string `json:"problem,omitempty"`
+
 	// Unmarked is a machine that only its name says is ours: its marks may be on their
 	// way. It is waited for, and nothing is done to it.
 	Unmarked bool `json:"unmarked,omitempty"`
@@ -160,7 +165,7 @@ type Provider interface {
 	// errors. It changes nothing.
 	Quote(ctx context.Context, buy []NewMachine) (Quote, error)
 	// Drift lists how what the provider keeps for the whole fleet, the firewall, differs
-	// from the spec. A fleet without machines has none. It changes nothing.
+	// from the spec; one that is missing does. It changes nothing.
 	Drift(ctx context.Context) ([]Drift, error)
 	// Leftovers names what the provider keeps for the fleet beside its machines: tags,
 	// a firewall, a supervisor, keys. It changes nothing. A fleet that never was, or

@@ -35,7 +35,7 @@ type roles struct {
 
 // untouchable reports whether nothing may be done to a machine: it is not shown to be
 // ours, or was adopted and not taken over.
-func (m Machine) untouchable() bool { return m.Unmarked || m.Adopted }
+func (m Machine) untouchable() bool { return m.Unmarked || m.Adopted || m.Problem != "" }
 
 // marking is a machine that is to be marked outgoing, and why.
 type marking struct {

@@ -14,6 +14,9 @@ func (s *session) effect(st fleet.State, p fleet.Plan) render.Effect {
 		Known:  st.Records.OK() && st.Machines.OK(),
 	}
 	e.After = e.Before
+	if q := st.Quote.Value; q.Currency != "" {
+		e.Bill = fleet.BillOf(q, p)
+	}
 	healed := make(map[string]bool)
 	add := func(a fleet.Action, ref fleet.Ref) {
 		addr, err := dnsaddr.ParseValue(ref.ID)

@@ -35,6 +35,7 @@ type mutationFlags struct {
 	detailed bool
 	lockWait time.Duration
 	planFile string // up alone
+	partial  bool   // likewise
 }
 
 func (f *mutationFlags) register(cmd *cobra.Command) {
@@ -63,7 +64,7 @@ func (a *app) mutate(ctx context.Context, m mutation) (err error) {
 			return err
 		}
 	}
-	plan := fleet.Diff(s.spec, st, in)
+	st, in, plan, short := s.priced(ctx, st, in, m.flags.partial)
 	s.digest.Store(plan.Digest())
 	shown := plan
 	if m.flags.planFile != "" {
@@ -72,7 +73,10 @@ func (a *app) mutate(ctx context.Context, m mutation) (err error) {
 		}
 	}
 	view := render.PlanView{Plan: plan, Effect: s.effect(st, plan)}
-	refusal := fleet.Guard(s.spec, st, in, plan)
+	refusal := short
+	if refusal == nil {
+		refusal = fleet.Guard(s.spec, st, in, plan)
+	}
 	if m.flags.dryRun {
 		return a.showPlan(view, refusal, m.flags.detailed)
 	}
@@ -149,6 +153,24 @@ func commandLine(cmd *cobra.Command, args []string) []string {
 func (s *session) observe(ctx context.Context) (fleet.State, error) {
 	s.app.say("reading fleet %s …", s.spec.Name)
 	return fleet.Observe(ctx, s.b, s.spec)
+}
+
+// priced plans, asks the provider what the plan's purchases cost, and cuts them to the
+// room that the account has if partial allows it. short is why they cannot be made.
+func (s *session) priced(ctx context.Context, st fleet.State, in fleet.Intent, partial bool) (_ fleet.State, _ fleet.Intent, plan fleet.Plan, short error) {
+	plan = fleet.Diff(s.spec, st, in)
+	st, err := fleet.WithQuote(ctx, s.b, s.spec, st, plan)
+	if err != nil {
+		return st, in, plan, err
+	}
+	if in, short = in.Fit(st.Quote.Value, partial); short != nil {
+		return st, in, plan, short
+	}
+	if in.Most != nil {
+		plan = fleet.Diff(s.spec, st, in)
+		st, short = fleet.WithQuote(ctx, s.b, s.spec, st, plan)
+	}
+	return st, in, plan, short
 }
 
 // release finds the relay binary that boxes get.

@@ -33,14 +33,17 @@ func newPlan(a *app) *cobra.Command {
 			if in.Release, err = s.release(); err != nil {
 				return err
 			}
-			plan := fleet.Diff(s.spec, st, in)
+			st, _, plan, short := s.priced(cmd.Context(), st, in, false)
 			if out != "" {
 				if err := savePlan(a.abs(out), plan); err != nil {
 					return err
 				}
 			}
 			view := render.PlanView{Plan: plan, Effect: s.effect(st, plan)}
-			return errors.Join(a.showPlan(view, fleet.Guard(s.spec, st, in, plan), detailed), errors.Join(problems(plan)...))
+			if short == nil {
+				short = fleet.Guard(s.spec, st, in, plan)
+			}
+			return errors.Join(a.showPlan(view, short, detailed), errors.Join(problems(plan)...))
 		},
 	}
 	f := cmd.Flags()

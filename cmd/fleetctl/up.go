@@ -34,6 +34,7 @@ alone, and so is its record. Run it again after anything: it goes on from what i
 	flags.register(cmd)
 	f := cmd.Flags()
 	f.StringVar(&flags.planFile, "plan", "", "do only what this `file` of 'fleetctl plan --out' shows")
+	f.BoolVar(&flags.partial, "partial", false, "buy what the account has room for, if that is not all")
 	f.BoolVar(&in.Upgrade, "upgrade", false, "change the relay binary of serving relays, too, one at a time")
 	f.BoolVar(&in.Force, "force", false, "restart a relay that was restarted less than an hour ago")
 	a.machineGoneFlag(cmd, &in.MachineGone)

@@ -16,6 +16,7 @@ type Effect struct {
 	Known         bool       // whether Before and After are
 	Appear        []Identity // peer IDs that clients will see anew
 	Vanish        []Identity // peer IDs that clients will not see any more
+	Bill          fleet.Bill // what it costs; no currency: nothing is bought
 }
 
 // Identity is the peer ID of a node, "" while the box has not made it yet.
@@ -229,15 +230,29 @@ func (t *planText) kept(all []fleet.Kept) {
 }
 
 func (t *planText) effect(e Effect) {
-	if !e.Known && len(e.Appear)+len(e.Vanish) == 0 {
+	if !e.Known && len(e.Appear)+len(e.Vanish) == 0 && e.Bill.Currency == "" {
 		return
 	}
 	t.b.WriteString("\n")
+	t.bill(e.Bill)
 	if e.Known {
 		t.line(0, fmt.Sprintf("relays that clients can use: %d now, %d after", e.Before, e.After), Plain)
 	}
 	t.identities("peer IDs that appear:", "+", Good, e.Appear)
 	t.identities("peer IDs that vanish:", "-", Bad, e.Vanish)
+}
+
+// bill writes what the fleet costs, and what more while old and new are both there.
+func (t *planText) bill(b fleet.Bill) {
+	if b.Currency == "" {
+		return
+	}
+	unit := Safe(b.Currency)
+	meanwhile := ""
+	if b.During > max(b.Before, b.After) {
+		meanwhile = fmt.Sprintf("%.2f %s meanwhile, ", b.During, unit)
+	}
+	t.line(0, fmt.Sprintf("price per month: %.2f %s now, %s%.2f %s after", b.Before, unit, meanwhile, b.After, unit), Plain)
 }
 
 func (t *planText) identities(title, mark string, tone Tone, all []Identity) {

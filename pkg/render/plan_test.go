@@ -47,6 +47,7 @@ func replacement() (fleet.Plan, Effect) {
 			Before: 3, After: 3, Known: true,
 			Appear: []Identity{{Node: "nyc1-1"}},
 			Vanish: []Identity{{Node: "nyc1-1", PeerID: peer}},
+			Bill:   fleet.Bill{Currency: "USD", Before: 18, During: 24, After: 18, Machines: 4},
 		}
 }
 

@@ -134,7 +134,7 @@ func TestHostKey_ChangesWithoutALockout(t *testing.T) {
 
 func TestHostKey_NegotiationFollowsThePins(t *testing.T) {
 	ec, rs := otherSigners(t)
-	box := sshtest.Start(t, sshtest.WithExec(shell), sshtest.WithHostKeys(rs, ec))
+	box := sshtest.Start(t, sshtest.WithExec(shell), sshtest.WithHostKeys(rs, ec, sshtest.NewSigner())) // the first of a type is shown
 	for _, pinned := range []string{box.HostKey, authorized(ec), authorized(rs)} {
 		pins := sshtest.Pins(t)
 		if err := pins.Set(box.Addr, pinned); err != nil {

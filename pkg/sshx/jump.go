@@ -99,3 +99,26 @@ func (c *Client) open(ctx context.Context, at Target, remote string, far func(er
 		k.kill(fmt.Errorf("no tunnel: %w", err))
 	}
 }
+
+// JumpError says that the way through a jump host is closed. Where the host could not be reached or did not reach
+// the box, it is the cause of a TransportError.
+type JumpError struct {
+	Via  string // the jump host
+	Err  error
+	hint string
+}
+
+// Error names the jump host.
+func (e *JumpError) Error() string { return fmt.Sprintf("through %s: %s", e.Via, clean(e.Err.Error())) }
+
+// Unwrap returns the cause.
+func (e *JumpError) Unwrap() error { return e.Err }
+
+// Hint is the advice of the cause, or what to do on the jump host; "" if there is none.
+func (e *JumpError) Hint() string {
+	var inner interface{ Hint() string }
+	if e.hint == "" && errors.As(e.Err, &inner) {
+		return inner.Hint()
+	}
+	return e.hint
+}

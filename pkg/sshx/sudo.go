@@ -2,7 +2,6 @@ package sshx
 
 import (
 	"context"
-	"errors"
 	"fmt"
 )
 
@@ -70,27 +69,4 @@ func (e *SudoError) Hint() string {
 	}
 	return fmt.Sprintf("let %s use sudo without a password: run 'visudo -f /etc/sudoers.d/%s' on %s and add '%s ALL=(ALL) NOPASSWD: ALL'",
 		e.User, e.User, subject(e.Node, e.Addr), e.User)
-}
-
-// JumpError says that the way through a jump host is closed. Where the host could not be reached or did not reach
-// the box, it is the cause of a TransportError.
-type JumpError struct {
-	Via  string // the jump host
-	Err  error
-	hint string
-}
-
-// Error names the jump host.
-func (e *JumpError) Error() string { return fmt.Sprintf("through %s: %s", e.Via, clean(e.Err.Error())) }
-
-// Unwrap returns the cause.
-func (e *JumpError) Unwrap() error { return e.Err }
-
-// Hint is the advice of the cause, or what to do on the jump host; "" if there is none.
-func (e *JumpError) Hint() string {
-	var inner interface{ Hint() string }
-	if e.hint == "" && errors.As(e.Err, &inner) {
-		return inner.Hint()
-	}
-	return e.hint
 }

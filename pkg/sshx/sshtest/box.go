@@ -84,7 +84,7 @@ func WithUser(name string) Option { return func(o *options) { o.user = name } }
 // WithHostKey gives the box this host key instead of a new one.
 func WithHostKey(s ssh.Signer) Option { return func(o *options) { o.hostKey = s } }
 
-// WithHostKeys gives the box more host keys, of other types than its first.
+// WithHostKeys gives the box more host keys. Of one type the first is shown, its own before these.
 func WithHostKeys(s ...ssh.Signer) Option { return func(o *options) { o.hostKeys = s } }
 
 // WithSudo lets clients work as root through sudo: "sudo -n --" before a command is dropped, and root's

@@ -1,0 +1,85 @@
+package hosts
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/relayfleet/fleetctl/fleet"
+	"github.com/relayfleet/fleetctl/pkg/sshx"
+)
+
+// parallel is how many boxes are asked at once.
+const parallel = 30
+
+// Machines lists every host of the spec, sorted by ID. A name that does not resolve has
+// no addresses. What is wrong with one host is its Problem, and no error of the list.
+func (p *Provider) Machines(ctx context.Context) ([]fleet.Machine, error) {
+	out := make([]fleet.Machine, len(p.cfg.Hosts))
+	err := p.each(ctx, func(ctx context.Context, i int, h fleet.HostSpec) error {
+		out[i] = p.look(ctx, h)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list hosts: %w", err)
+	}
+	slices.SortFunc(out, func(a, b fleet.Machine) int { return strings.Compare(a.ID, b.ID) })
+	return out, nil
+}
+
+// each asks all hosts, each under its own deadline. It joins what they return, and is
+// the context's error alone if that ends.
+func (p *Provider) each(ctx context.Context, ask func(ctx context.Context, i int, h fleet.HostSpec) error) error {
+	errs := make([]error, len(p.cfg.Hosts))
+	var group errgroup.Group
+	group.SetLimit(parallel)
+	for i, h := range p.cfg.Hosts {
+		group.Go(func() error {
+			one, cancel := context.WithTimeout(ctx, p.cfg.Timeout)
+			defer cancel()
+			errs[i] = ask(one, i, h)
+			return nil
+		})
+	}
+	_ = group.Wait()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return errors.Join(errs...)
+}
+
+// look completes a host's entry with what its box says.
+func (p *Provider) look(ctx context.Context, h fleet.HostSpec) fleet.Machine {
+	m := p.machine(h)
+	addrs, err := p.addrs(ctx, h)
+	if err != nil {
+		m.Problem = err.Error()
+		return m
+	}
+	m.Addrs = addrs
+	has, there, err := p.read(ctx, m)
+	if err == nil {
+		err = p.ours(m, has, there)
+	}
+	switch {
+	case err != nil:
+		m.Problem = explain(m, err)
+	case there:
+		m.Adopted, m.HostKey = has.Adopted, has.HostKey
+	default:
+		m.Drift = []fleet.Drift{{Name: "owner", To: p.cfg.Fleet, Fix: fleet.FixInPlace}}
+	}
+	return m
+}
+
+// explain is what a host's problem is, and what ends it where a command does.
+func explain(m fleet.Machine, err error) string {
+	if errors.Is(err, sshx.ErrNoPin) {
+		return "no host key is pinned for it: run `fleetctl adopt " + m.Node + "`, which shows its fingerprint"
+	}
+	return err.Error()
+}

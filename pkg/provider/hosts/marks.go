@@ -1,0 +1,234 @@
+package hosts
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/relayfleet/fleetctl/fleet"
+	"github.com/relayfleet/fleetctl/pkg/host"
+	"github.com/relayfleet/fleetctl/pkg/sshx"
+)
+
+// MarksFile is where a box's marks stand, below the relay's state directory.
+const MarksFile = "machine.json"
+
+// maxMarks bounds the file, in bytes.
+const maxMarks = 16 << 10
+
+// marks is what the file says.
+type marks struct {
+	Fleet   string `json:"fleet"`
+	ID      string `json:"id,omitempty"` // of the fleet; "" says nothing
+	Node    string `json:"node"`         // for people: the spec is what counts
+	Adopted bool   `json:"adopted,omitempty"`
+	HostKey string `json:"host_key,omitempty"` // authorized_keys form, one on a line
+}
+
+func file(m fleet.Machine) string { return path.Join(m.State, MarksFile) }
+
+// read reads a box's marks. A box without the file has none.
+func (p *Provider) read(ctx context.Context, m fleet.Machine) (marks, bool, error) {
+	at, err := host.Target(m)
+	if err != nil {
+		return marks{}, false, err
+	}
+	data, err := p.cfg.Runner.ReadFile(ctx, at, file(m), maxMarks)
+	if errors.Is(err, fs.ErrNotExist) {
+		return marks{}, false, nil
+	}
+	if err != nil {
+		return marks{}, false, fmt.Errorf("read %s: %w", file(m), err)
+	}
+	var has marks
+	if err := json.Unmarshal(data, &has); err != nil || has.Fleet == "" {
+		err := fmt.Errorf("%s on %s does not say whose the box is", file(m), m.Node)
+		return marks{}, false, fleet.WithHint(err, "look at the file, and remove it if the box is no other fleet's")
+	}
+	return has, true, nil
+}
+
+// ours is an ErrOtherFleet if the marks are those of another fleet.
+func (p *Provider) ours(m fleet.Machine, has marks, there bool) error {
+	switch {
+	case !there:
+		return nil
+	case has.Fleet != p.cfg.Fleet:
+		return other(m, fmt.Errorf("%s on it says that it belongs to fleet %.64q", file(m), has.Fleet))
+	case has.ID != "" && p.cfg.ID != "" && has.ID != p.cfg.ID:
+		return other(m, fmt.Errorf("%s on it has the ID %.64q, and fleet.yaml %q: %w", file(m), has.ID, p.cfg.ID, fleet.ErrOtherFleet))
+	}
+	return nil
+}
+
+func other(m fleet.Machine, err error) error {
+	if !errors.Is(err, fleet.ErrOtherFleet) {
+		err = &foreign{err}
+	}
+	return fleet.WithHint(err, "take "+m.Node+" out of the hosts, or give it back with `fleetctl release` of that fleet")
+}
+
+// foreign is the error of a host that another fleet holds.
+type foreign struct{ error }
+
+func (f *foreign) Is(target error) bool { return target == fleet.ErrOtherFleet }
+
+// write replaces a box's marks.
+func (p *Provider) write(ctx context.Context, m fleet.Machine, want marks) error {
+	at, err := host.Target(m)
+	if err != nil {
+		return err
+	}
+	want.Fleet, want.ID, want.Node = p.cfg.Fleet, p.cfg.ID, m.Node
+	data, err := json.MarshalIndent(want, "", "  ")
+	if err != nil {
+		return err
+	}
+	return p.cfg.Runner.WriteFile(ctx, at, file(m), append(data, '\n'), 0o600)
+}
+
+// edit changes a box's marks, unless they are another fleet's. It writes nothing where
+// nothing changes.
+func (p *Provider) edit(ctx context.Context, machine string, change func(*marks)) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	m, err := p.reach(ctx, machine)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, p.cfg.Timeout)
+	defer cancel()
+	has, there, err := p.read(ctx, m)
+	if err == nil {
+		err = p.ours(m, has, there)
+	}
+	if err != nil {
+		return err
+	}
+	want := has
+	change(&want)
+	if there && want == has {
+		return nil
+	}
+	return p.write(ctx, m, want)
+}
+
+// reach is a host with its addresses.
+func (p *Provider) reach(ctx context.Context, machine string) (fleet.Machine, error) {
+	h, err := p.find(machine)
+	if err != nil {
+		return fleet.Machine{}, err
+	}
+	m := p.machine(h)
+	m.Addrs, err = p.addrs(ctx, h)
+	return m, err
+}
+
+// Mark sets and unsets marks in the file on the box. A phase is accepted and not kept:
+// see the package.
+func (p *Provider) Mark(ctx context.Context, machine string, set map[string]string, unset []string) error {
+	keys := slices.Concat(slices.Sorted(maps.Keys(set)), unset)
+	for _, key := range keys {
+		if !slices.Contains([]string{fleet.MarkPhase, fleet.MarkHostKey, fleet.MarkAdopted}, key) {
+			return fmt.Errorf("mark host %s: unknown mark %q", machine, key)
+		}
+	}
+	kept := slices.ContainsFunc(keys, func(key string) bool { return key != fleet.MarkPhase })
+	if _, err := p.find(machine); err != nil || !kept {
+		return wrap("mark host", errors.Join(err, ctx.Err()))
+	}
+	return wrap("mark host "+machine, p.edit(ctx, machine, func(to *marks) {
+		for _, key := range unset {
+			to.set(key, "")
+		}
+		for key, value := range set {
+			to.set(key, value)
+		}
+	}))
+}
+
+func (k *marks) set(key, value string) {
+	switch key {
+	case fleet.MarkHostKey:
+		k.HostKey = value
+	case fleet.MarkAdopted:
+		k.Adopted = value == "yes"
+	}
+}
+
+// Adopt claims a host for the fleet and marks its relay adopted. A host that the fleet
+// has already stays as it is.
+func (p *Provider) Adopt(ctx context.Context, machine string) error {
+	fresh := false
+	return wrap("adopt host "+machine, p.edit(ctx, machine, func(to *marks) {
+		if fresh = to.Fleet == ""; fresh {
+			to.Adopted = true
+		}
+	}))
+}
+
+// Adjust makes a host that nobody has marked the fleet's.
+func (p *Provider) Adjust(ctx context.Context, machine string) error {
+	m, err := p.reach(ctx, machine)
+	if err == nil {
+		err = p.makeState(ctx, m)
+	}
+	if err == nil {
+		err = p.edit(ctx, machine, func(*marks) {})
+	}
+	return wrap("mark host "+machine, err)
+}
+
+// makeState makes the state directory, for its owner alone, where there is none.
+func (p *Provider) makeState(ctx context.Context, m fleet.Machine) error {
+	at, err := host.Target(m)
+	if err != nil {
+		return err
+	}
+	res, err := p.cfg.Runner.Run(ctx, at, sshx.Command{Argv: []string{"mkdir", "-p", "-m", "0700", m.State}, Timeout: p.cfg.Timeout, MaxOutput: 4 << 10})
+	if err == nil && res.ExitCode != 0 {
+		err = fmt.Errorf("make %s: %.200q", m.State, strings.TrimSpace(string(res.Stderr)))
+	}
+	return err
+}
+
+// Release takes the fleet's marks off a host. One without marks is released.
+func (p *Provider) Release(ctx context.Context, machine string) error {
+	m, err := p.reach(ctx, machine)
+	if err != nil {
+		return wrap("release host", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, p.cfg.Timeout)
+	defer cancel()
+	return wrap("release host "+machine, p.forget(ctx, m))
+}
+
+// forget removes a box's marks, unless they are another fleet's.
+func (p *Provider) forget(ctx context.Context, m fleet.Machine) error {
+	has, there, err := p.read(ctx, m)
+	if err == nil {
+		err = p.ours(m, has, there)
+	}
+	if err != nil || !there {
+		return err
+	}
+	at, err := host.Target(m)
+	if err != nil {
+		return err
+	}
+	return p.cfg.Runner.Remove(ctx, at, file(m))
+}
+
+func wrap(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}

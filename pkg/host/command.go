@@ -63,6 +63,15 @@ func control(verb string) sshx.Command {
 	return c
 }
 
+func daemonReload() sshx.Command {
+	c := write("systemctl", "daemon-reload")
+	c.Timeout = service
+	return c
+}
+
+func checkSSHD() sshx.Command  { return write("/usr/sbin/sshd", "-t") }
+func reloadSSHD() sshx.Command { return write("systemctl", "reload", "ssh.service") }
+
 func journal(lines int, follow bool) sshx.Command {
 	argv := []string{"journalctl", "-u", Unit, "-n", strconv.Itoa(lines), "--no-pager", "-o", "short-iso"}
 	if follow {

@@ -39,6 +39,9 @@ type Config struct {
 	ReadTimeout time.Duration
 	// Actor and Command say in the box's audit log who wrote and by which command.
 	Actor, Command string
+	// System is what the boxes are beside their relays; nil means local boxes, of which
+	// nothing but the relay is read or written.
+	System *System
 	// Plan returns the digest of the plan that is being carried out, for the audit log.
 	// Nil means none.
 	Plan func() string

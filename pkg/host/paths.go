@@ -36,6 +36,30 @@ const (
 	// AuditLog has one line of JSON for each time that fleetctl wrote to the box.
 	AuditLog = StateDir + "/audit.log"
 
+	// User is the user and the group that the service runs as; fleetctl makes it.
+	User = "relay"
+	// UnitFile is the service as systemd reads it.
+	UnitFile = "/etc/systemd/system/" + Unit
+	// SystemAudit is [AuditLog] on a box with a system of its own, out of reach of the
+	// relay's user.
+	SystemAudit = "/var/log/fleetctl/audit.log"
+	// Settled says which parts of the system are in effect: their files alone do not.
+	Settled = Base + "/settled.json"
+
+	// FirewallUnit loads FirewallRules, a table of nft's of its own.
+	FirewallUnit     = "fleetctl-firewall.service"
+	FirewallRules    = "/etc/fleetctl/firewall.nft"
+	firewallUnitFile = "/etc/systemd/system/" + FirewallUnit
+	sshdDropIn       = "/etc/ssh/sshd_config.d/10-fleetctl.conf"
+	journaldDropIn   = "/etc/systemd/journald.conf.d/10-fleetctl.conf"
+	sysctlFile       = "/etc/sysctl.d/90-fleetctl.conf"
+	upgradesFile     = "/etc/apt/apt.conf.d/52fleetctl"
+
+	// HostKeyFile is the host key that was made on the box, and HostKeyDropIn what makes
+	// sshd use it and no other.
+	HostKeyFile   = "/etc/ssh/fleetctl_host_ed25519_key"
+	HostKeyDropIn = "/etc/ssh/sshd_config.d/05-fleetctl-hostkey.conf"
+
 	// Unit is the name of the service.
 	Unit = "relay.service"
 	// API is where the daemon answers, as seen from the box.

@@ -87,6 +87,25 @@ func hostKeys(h *HostSpec) shape {
 	}
 }
 
+// nodeList is the list of nodes, which with provider hosts stands nowhere.
+type nodeList struct {
+	list[NodeSpec]
+	given func() bool // by the hosts
+}
+
+func (l nodeList) check(c *checker, path string) {
+	if !l.given() {
+		l.list.check(c, path)
+	}
+}
+
+func (l nodeList) encode() any {
+	if l.given() {
+		return []any{}
+	}
+	return l.list.encode()
+}
+
 func services() []string { return []string{ServiceSystemd, ServiceLaunchd, ServiceProcess} }
 
 // completeHosts gives every host what its entry leaves out, and the spec a node for each.

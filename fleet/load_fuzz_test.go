@@ -10,7 +10,7 @@ import (
 // can be printed, and what it accepts is valid and survives its canonical form.
 func FuzzLoad(f *testing.F) {
 	for _, seed := range []string{
-		string(Example("three")),
+		string(Example("three", ProviderLocal, exampleID)),
 		minimal,
 		"", "\x00", "name: [", "a: &x [*x]", "--- {}\n--- {}", "? a\n: b", "- - - -", "name: \"\\ud800\"",
 		"nodes: [{region: nyc1, count: 999999999999999999}]", "rollout: {drain_timeout: 1h1h}", "\ufeffname: a", "name: |\n  a\n", "dns:\n\tttl: 1",

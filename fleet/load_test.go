@@ -15,6 +15,9 @@ import (
 	"pgregory.net/rapid"
 )
 
+// exampleID is the ID of an example fleet.
+const exampleID = "01ksz9w0000000000000000000"
+
 // minimal is the shortest spec that is accepted.
 const minimal = "name: three\nnodes: [{region: nyc1}]\ndns: {domain: p2p.three.test}\n"
 
@@ -123,20 +126,34 @@ rollout: {max_parallel: 4, min_healthy_time: 5s, healthy_deadline: 6s, drain_tim
 }
 
 func TestLoad_WindowsLineEndsAndByteOrderMarkAreAccepted(t *testing.T) {
-	windows := "\ufeff" + strings.ReplaceAll(string(Example("three")), "\n", "\r\n")
-	if diff := cmp.Diff(mustLoad(t, Example("three"), "unix"), mustLoad(t, []byte(windows), "windows")); diff != "" {
+	windows := "\ufeff" + strings.ReplaceAll(string(Example("three", ProviderLocal, exampleID)), "\n", "\r\n")
+	if diff := cmp.Diff(mustLoad(t, Example("three", ProviderLocal, exampleID), "unix"), mustLoad(t, []byte(windows), "windows")); diff != "" {
 		t.Errorf("line ends change the spec (-unix +windows):\n%s", diff)
 	}
 }
 
+func TestExample_OfEveryProviderIsAccepted(t *testing.T) {
+	for _, provider := range Providers() {
+		got := mustLoad(t, Example("three", provider, exampleID), provider)
+		if got.Provider != provider || got.ID != exampleID || len(got.Slots()) != 3 {
+			t.Errorf("%s: got provider %q, ID %q, slots %+v", provider, got.Provider, got.ID, got.Slots())
+		}
+		again := mustLoad(t, Encode(got), provider+", canonical")
+		if diff := cmp.Diff(got, again); diff != "" {
+			t.Errorf("%s: the canonical form says something else (-file +canonical):\n%s", provider, diff)
+		}
+	}
+}
+
 func TestExample_IsWhatTheDemoFleetIs(t *testing.T) {
-	got := mustLoad(t, Example("three"), "example")
+	got := mustLoad(t, Example("three", ProviderLocal, exampleID), "example")
+	got.ID = "" // the demo fleet has none
 	want := Defaults("three", "", "", []NodeSpec{{Region: "nyc1", Count: 1}, {Region: "fra1", Count: 1}, {Region: "sgp1", Count: 1}})
 	want.DNS.Domain = "p2p.three.test"
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("the example says something else than the defaults (-want +got):\n%s", diff)
 	}
-	if !bytes.HasPrefix(Example("three"), []byte("# yaml-language-server: $schema=")) {
+	if !bytes.HasPrefix(Example("three", ProviderLocal, exampleID), []byte("# yaml-language-server: $schema=")) {
 		t.Error("the example has no $schema header")
 	}
 }

@@ -42,7 +42,7 @@ func schemaError(t *testing.T, s *jsonschema.Schema, data []byte) error {
 func TestSchema_AcceptsWhatLoadAccepts(t *testing.T) {
 	s := compileSchema(t)
 	files := exampleFleets(t)
-	files["minimal"], files["example"] = []byte(minimal), Example("three")
+	files["minimal"], files["example"] = []byte(minimal), Example("three", ProviderLocal, exampleID)
 	for name, data := range files {
 		if err := schemaError(t, s, data); err != nil {
 			t.Errorf("%s: %v", name, err)

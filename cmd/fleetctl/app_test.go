@@ -120,7 +120,7 @@ func TestFleetName_IsADNSLabel(t *testing.T) {
 		if got != want {
 			t.Errorf("fleetName(%q): got %q, want %q", dir, got, want)
 		}
-		if _, err := fleet.Load(fleet.Example(got), "fleet.yaml"); err != nil {
+		if _, err := fleet.Load(fleet.Example(got, fleet.ProviderLocal, newID()), "fleet.yaml"); err != nil {
 			t.Errorf("the example for %q does not load: %v", got, err)
 		}
 	}

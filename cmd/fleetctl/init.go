@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/oklog/ulid/v2"
 	"github.com/spf13/cobra"
 
 	"github.com/relayfleet/fleetctl/fleet"
@@ -17,13 +18,14 @@ import (
 
 func newInit(a *app) *cobra.Command {
 	var name string
+	provider := choice{value: fleet.ProviderLocal, accepted: fleet.Providers()}
 	cmd := &cobra.Command{
 		Use:               "init",
-		Short:             "Write a fleet.yaml for three relays on this computer",
+		Short:             "Write a fleet.yaml for three relays, on this computer or elsewhere",
 		Args:              exactArgs(),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(*cobra.Command, []string) error {
-			written, err := a.writeExample(name)
+			written, err := a.writeExample(name, provider.value)
 			if err != nil {
 				return err
 			}
@@ -31,8 +33,12 @@ func newInit(a *app) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&name, "name", "", "the fleet's `name` (default: after the directory)")
+	cmd.Flags().Var(&provider, "provider", "where the machines are: "+strings.Join(fleet.Providers(), ", "))
 	return cmd
 }
+
+// newID tells a fleet from any other.
+func newID() string { return strings.ToLower(ulid.Make().String()) }
 
 // initView is what `fleetctl init` did.
 type initView struct {
@@ -54,12 +60,12 @@ func (v initView) Text(w io.Writer, _ render.Options) error {
 }
 
 // writeExample writes the example spec where --config points, never over a file.
-func (a *app) writeExample(name string) (initView, error) {
+func (a *app) writeExample(name, provider string) (initView, error) {
 	path := a.specPath()
 	if name == "" {
 		name = fleetName(filepath.Base(filepath.Dir(path)))
 	}
-	text := fleet.Example(name)
+	text := fleet.Example(name, provider, newID())
 	if _, err := fleet.Load(text, a.globals.config); err != nil {
 		err := fmt.Errorf("init: %q is no name for a fleet", name)
 		return initView{}, fleet.WithHint(err, "choose lower-case letters, digits and hyphens, 32 at most: fleetctl init --name my-fleet")

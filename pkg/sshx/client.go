@@ -157,6 +157,30 @@ func (l *link) close(why error) {
 	}
 }
 
+// locked returns the place of a route, with its lock held; nil once the client is closed. Client.mu is never
+// held while a link's lock is taken: under a link's lock connections are ended, and the end of one through a jump
+// host takes Client.mu.
+func (c *Client) locked(way route) *link {
+	for {
+		c.mu.Lock()
+		if c.closed {
+			c.mu.Unlock()
+			return nil
+		}
+		l := c.links[way]
+		if l == nil {
+			l = &link{}
+			c.links[way] = l
+		}
+		c.mu.Unlock()
+		l.mu.Lock()
+		if l.closed == nil {
+			return l
+		}
+		l.mu.Unlock() // dropped in between: it is no longer in the map
+	}
+}
+
 // conn returns the box's connection, making it where there is none alive. fresh says that it
 // was made for this call or while it waited.
 func (c *Client) conn(ctx context.Context, at Target) (k *conn, fresh bool, err error) {
@@ -167,20 +191,12 @@ func (c *Client) conn(ctx context.Context, at Target) (k *conn, fresh bool, err 
 	if err != nil {
 		return nil, false, err
 	}
-	c.mu.Lock()
-	if c.closed {
-		c.mu.Unlock()
+	l := c.locked(way)
+	if l == nil {
 		return nil, false, fmt.Errorf("%s: %w", subject(at.Name, at.Addr), ErrClosed)
 	}
-	l := c.links[way]
-	if l == nil {
-		l = &link{}
-		c.links[way] = l
-	}
-	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.live != nil && !l.live.dead() {
-		c.mu.Unlock()
 		return l.live, false, nil
 	}
 	a := l.attempt
@@ -188,10 +204,12 @@ func (c *Client) conn(ctx context.Context, at Target) (k *conn, fresh bool, err 
 		// The dial outlives a caller that gives up while another still waits.
 		dialing, cancel := context.WithCancel(context.WithoutCancel(ctx))
 		a = &attempt{done: make(chan struct{}), cancel: cancel}
+		if !c.spawn(func() { c.finish(dialing, l, a, at) }) {
+			cancel()
+			return nil, false, fmt.Errorf("%s: %w", subject(at.Name, at.Addr), ErrClosed)
+		}
 		l.attempt = a
-		c.wg.Go(func() { c.finish(dialing, l, a, at) })
 	}
-	c.mu.Unlock()
 	a.waiting++
 	l.mu.Unlock()
 	select {

@@ -2,9 +2,11 @@ package sshx_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -190,4 +192,32 @@ func keyFile(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return file
+}
+
+func TestJump_DropsAmongDialsNeverLock(t *testing.T) {
+	box := sshtest.Start(t, sshtest.WithExec(shell))
+	jump := sshtest.Start(t, sshtest.WithTunnel(box.Addr, box.Addr))
+	c := sshtest.Client(t, sshx.Config{}, box, jump)
+	at, ctx := behind(box, "nyc1-1", jump.Target("jump")), within(t)
+	var wg sync.WaitGroup
+	for i := range 6 {
+		wg.Go(func() {
+			for round := range 25 {
+				if i == 0 {
+					c.Drop(*at.Jump)
+				}
+				// What is dropped or given up fails; a dial of about 3 ms is given up at any of its steps.
+				short, cancel := context.WithTimeout(ctx, time.Duration(i*25+round)*50*time.Microsecond)
+				_, _ = c.Run(short, at, echo)
+				cancel()
+				if round%3 == 0 {
+					c.Drop(at)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if _, err := c.Run(ctx, at, echo); err != nil {
+		t.Errorf("after all drops: %v", err)
+	}
 }

@@ -4,6 +4,7 @@ package sshx_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -84,7 +85,8 @@ func TestSystemConfig_RealSSHReadsItAndGetsThrough(t *testing.T) {
 }
 
 func exitCode(err error) int {
-	if exited, ok := err.(*exec.ExitError); ok {
+	var exited *exec.ExitError
+	if errors.As(err, &exited) {
 		return exited.ExitCode()
 	}
 	return 0

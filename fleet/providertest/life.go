@@ -98,6 +98,7 @@ func afterCleanup(t *testing.T, f *fixture) {
 
 func cancelled(t *testing.T, f *fixture) {
 	m := f.create(t, order("nyc1-1"))
+	before := ids(f.list(t))
 	ctx, cancel := context.WithCancel(f.ctx)
 	cancel()
 	_, err := f.p.Machines(ctx)
@@ -110,7 +111,7 @@ func cancelled(t *testing.T, f *fixture) {
 	if got := f.get(t, m.ID); got.Phase != fleet.PhaseActive {
 		t.Errorf("after calls that were cancelled: got phase %q, want none", got.Phase)
 	}
-	wantIDs(t, f, m.ID)
+	wantIDs(t, f, before...)
 }
 
 func twoHandles(t *testing.T, f *fixture) {

@@ -109,7 +109,7 @@ func sortedList(t *testing.T, f *fixture) {
 	}
 }
 
-func marks(t *testing.T, f *fixture) {
+func phases(t *testing.T, f *fixture) {
 	m := f.create(t, order("nyc1-1"))
 	for _, phase := range []fleet.Phase{fleet.PhaseOutgoing, fleet.PhaseDraining, fleet.PhaseDoomed} {
 		for range 2 {
@@ -125,6 +125,10 @@ func marks(t *testing.T, f *fixture) {
 	if got := f.get(t, m.ID).Phase; got != fleet.PhaseActive {
 		t.Errorf("after unset: got phase %q, want none", got)
 	}
+}
+
+func hostKeyMark(t *testing.T, f *fixture) {
+	m := f.create(t, order("nyc1-1"))
 	const key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPk8YmR8aSXPGQAp7xB8WqyBQHmAFQ8Yt3Z6sN3nJ2dK"
 	must(t, "Mark", f.p.Mark(f.ctx, m.ID, map[string]string{fleet.MarkHostKey: key}, nil))
 	if got := f.get(t, m.ID).HostKey; got != key {

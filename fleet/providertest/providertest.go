@@ -15,7 +15,8 @@ import (
 	"github.com/relayfleet/fleetctl/fleet"
 )
 
-// Subject is one fleet, empty at first, at the provider under test.
+// Subject is one fleet at the provider under test. It is empty at first; for [RunGiven] it
+// has [GivenNodes].
 type Subject struct {
 	Provider fleet.Provider
 	// Fleet is its name.
@@ -24,47 +25,63 @@ type Subject struct {
 	Key string
 	// Again returns another handle on the same fleet, as a second operator has one.
 	Again func(t *testing.T) fleet.Provider
-	// SwitchOff stops a machine behind the provider's back, as a power cut does.
+	// SwitchOff stops a machine behind the provider's back, as a power cut does. RunGiven
+	// does without.
 	SwitchOff func(t *testing.T, id string)
 }
 
 // limit bounds every test of the suite.
 const limit = time.Minute
 
-// Run holds a provider to its contract. newSubject is called for each test, for several at
-// once, and cleans up by itself.
+// promise is one test of the suite, named by what it promises.
+type promise struct {
+	name string
+	test func(*testing.T, *fixture)
+}
+
+// Run holds a provider that makes machines to its contract. newSubject is called for each
+// test, for several at once, and cleans up by itself.
 func Run(t *testing.T, newSubject func(t *testing.T) Subject) {
 	t.Helper()
-	for _, tc := range []struct {
-		name string
-		test func(*testing.T, *fixture)
-	}{
+	run(t, newSubject, false, slices.Concat(promises(), []promise{
 		{"EmptyFleetListsNothing", emptyFleet},
 		{"CreatedMachineIsComplete", completeMachine},
 		{"CreateIsIdempotentByOperation", createTwice},
 		{"ConcurrentCreatesOfOneOperationMakeOneMachine", createAtOnce},
 		{"ConcurrentCreatesMakeMachinesThatShareNothing", createMany},
-		{"ListIsSortedByID", sortedList},
-		{"MarksAreKept", marks},
-		{"MarkOfAbsentMachineIsErrNoMachine", markAbsent},
-		{"UnknownMarkIsRefused", markUnknown},
-		{"StartOfRunningMachineChangesNothing", startRunning},
+		{"PhaseIsKept", phases},
 		{"StartSwitchesOn", startStopped},
-		{"StartOfAbsentMachineIsErrNoMachine", startAbsent},
 		{"DeleteRemovesOneMachine", deleteOne},
-		{"DeleteOfAbsentMachineSucceeds", deleteAbsent},
 		{"CleanupIsRefusedWhileAMachineIsListed", cleanupRefused},
 		{"CleanupLeavesNothing", cleanup},
 		{"FleetCanBeMadeAgainAfterCleanup", afterCleanup},
-		{"CancelledContextChangesNothing", cancelled},
 		{"TwoHandlesSeeOneFleet", twoHandles},
-	} {
+	}))
+}
+
+// promises are those that every provider keeps.
+func promises() []promise {
+	return []promise{
+		{"ListIsSortedByID", sortedList},
+		{"HostKeyMarkIsKept", hostKeyMark},
+		{"MarkOfAbsentMachineIsErrNoMachine", markAbsent},
+		{"UnknownMarkIsRefused", markUnknown},
+		{"StartOfRunningMachineChangesNothing", startRunning},
+		{"StartOfAbsentMachineIsErrNoMachine", startAbsent},
+		{"DeleteOfAbsentMachineSucceeds", deleteAbsent},
+		{"CancelledContextChangesNothing", cancelled},
+	}
+}
+
+func run(t *testing.T, newSubject func(t *testing.T) Subject, given bool, all []promise) {
+	t.Helper()
+	for _, tc := range all {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			ctx, cancel := context.WithTimeout(t.Context(), limit)
 			defer cancel()
 			s := newSubject(t)
-			tc.test(t, &fixture{Subject: s, ctx: ctx, p: s.Provider})
+			tc.test(t, &fixture{Subject: s, ctx: ctx, p: s.Provider, given: given})
 		})
 	}
 }
@@ -72,8 +89,9 @@ func Run(t *testing.T, newSubject func(t *testing.T) Subject) {
 // fixture is a subject with the shorthands of the tests.
 type fixture struct {
 	Subject
-	ctx context.Context //nolint:containedctx // of one test
-	p   fleet.Provider
+	ctx   context.Context //nolint:containedctx // of one test
+	p     fleet.Provider
+	given bool // machines are there, and not made
 }
 
 func op() string { return ulid.Make().String() }
@@ -91,8 +109,12 @@ func (f *fixture) list(t *testing.T) []fleet.Machine {
 	return ms
 }
 
+// create makes a machine, or takes the given one of the node.
 func (f *fixture) create(t *testing.T, n fleet.NewMachine) fleet.Machine {
 	t.Helper()
+	if f.given {
+		return f.node(t, n.Node)
+	}
 	must(t, "EnsureKey", f.p.EnsureKey(f.ctx, f.Key))
 	m, err := f.p.Create(f.ctx, n)
 	must(t, "Create", err)

@@ -1,0 +1,296 @@
+package hosts_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/relayfleet/fleetctl/fleet"
+	"github.com/relayfleet/fleetctl/fleet/providertest"
+	"github.com/relayfleet/fleetctl/pkg/provider/hosts"
+	"github.com/relayfleet/fleetctl/pkg/sshx"
+	"github.com/relayfleet/fleetctl/pkg/sshx/sshtest"
+)
+
+// answer is the little that a box of this provider is asked.
+func answer(dir string) sshtest.Exec {
+	return func(_ context.Context, argv []string, _ io.Reader, stdout, stderr io.Writer) int {
+		switch line := strings.Join(argv, " "); {
+		case strings.HasPrefix(line, "mkdir -p -m 0700 "):
+			if err := os.MkdirAll(filepath.Join(dir, argv[4]), 0o700); err != nil {
+				_, _ = fmt.Fprintln(stderr, err)
+				return 1
+			}
+			return 0
+		case line == "readlink /opt/relay/current":
+			text, err := os.ReadFile(filepath.Join(dir, "current"))
+			if err != nil {
+				return 1
+			}
+			_, _ = stdout.Write(text)
+			return 0
+		}
+		_, _ = fmt.Fprintf(stderr, "%q: not found\n", argv[0])
+		return 127
+	}
+}
+
+func newBox(t *testing.T) *sshtest.Box {
+	t.Helper()
+	dir := t.TempDir()
+	return sshtest.Start(t, sshtest.WithDir(dir), sshtest.WithExec(answer(dir)))
+}
+
+// entry is a box as fleet.yaml has it.
+func entry(t *testing.T, node string, b *sshtest.Box) fleet.HostSpec {
+	t.Helper()
+	address, text, err := net.SplitHostPort(b.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	port, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fleet.HostSpec{
+		Node: node, Region: strings.TrimSuffix(node, "-1"), Address: address, Port: port,
+		User: "root", State: "/var/lib/relay", Service: fleet.ServiceSystemd, Labels: []string{"lambda"},
+	}
+}
+
+// open is a provider over these boxes, the i-th of which is the i-th given node.
+func open(t *testing.T, run sshx.Runner, fleetName string, boxes ...*sshtest.Box) *hosts.Provider {
+	t.Helper()
+	var list []fleet.HostSpec
+	for i, b := range boxes {
+		list = append(list, entry(t, providertest.GivenNodes()[i], b))
+	}
+	return with(t, hosts.Config{Fleet: fleetName, Hosts: list, Runner: run})
+}
+
+func with(t *testing.T, c hosts.Config) *hosts.Provider {
+	t.Helper()
+	p, err := hosts.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func list(t *testing.T, p *hosts.Provider) map[string]fleet.Machine {
+	t.Helper()
+	ms, err := p.Machines(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := make(map[string]fleet.Machine)
+	for _, m := range ms {
+		out[m.Node] = m
+	}
+	return out
+}
+
+func must(t *testing.T, what string, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+}
+
+func TestProvider_KeepsTheContract(t *testing.T) {
+	t.Parallel()
+	providertest.RunGiven(t, func(t *testing.T) providertest.Subject {
+		boxes := []*sshtest.Box{newBox(t), newBox(t), newBox(t)}
+		run := sshtest.Client(t, sshx.Config{}, boxes...)
+		return providertest.Subject{
+			Provider: open(t, run, "demo", boxes...), Fleet: "demo", Key: "ssh-ed25519 AAAA",
+			Again: func(t *testing.T) fleet.Provider { return open(t, run, "demo", boxes...) },
+		}
+	})
+}
+
+func TestMachines_NamesTheHostsThatCannotBeReadAndListsTheOthers(t *testing.T) {
+	t.Parallel()
+	good, unpinned, damaged := newBox(t), newBox(t), newBox(t)
+	run := sshtest.Client(t, sshx.Config{}, good, damaged)
+	put(t, damaged, "not json")
+	p := open(t, run, "demo", good, unpinned, damaged)
+	got := list(t, p)
+	for node, want := range map[string]string{
+		"ams1-1": "", "nyc1-1": "run `fleetctl adopt nyc1-1`", "sgp1-1": "does not say whose the box is",
+	} {
+		m, listed := got[node]
+		if !listed || len(m.Addrs) != 1 || (m.Problem == "") != (want == "") || !strings.Contains(m.Problem, want) {
+			t.Errorf("%s: got listed %v, problem %q, addresses %v; want %q and one address", node, listed, m.Problem, m.Addrs, want)
+		}
+	}
+	if err := p.Cleanup(t.Context()); err == nil {
+		t.Error("Cleanup while a host does not answer: got no error")
+	}
+	if _, err := p.Leftovers(t.Context()); err == nil {
+		t.Error("Leftovers while a host does not answer: got no error")
+	}
+}
+
+func TestMachines_ANameThatDoesNotResolveHasNoAddressAndAProblem(t *testing.T) {
+	t.Parallel()
+	b := newBox(t)
+	known, unknown := entry(t, "ams1-1", b), entry(t, "nyc1-1", b)
+	known.Address, unknown.Address = "Relay.Example.net", "gone.example.net"
+	p := with(t, hosts.Config{
+		Fleet: "demo", Hosts: []fleet.HostSpec{known, unknown}, Runner: sshtest.Client(t, sshx.Config{}, b),
+		Resolve: func(_ context.Context, name string) ([]netip.Addr, error) {
+			if name == "gone.example.net" {
+				return nil, errors.New("no such host")
+			}
+			return []netip.Addr{netip.MustParseAddr("::1"), netip.MustParseAddr("::ffff:127.0.0.1"), netip.MustParseAddr("127.0.0.1")}, nil
+		},
+	})
+	got := list(t, p)
+	if m := got["ams1-1"]; len(m.Addrs) != 2 || m.Addrs[0] != netip.MustParseAddr("127.0.0.1") || m.Problem != "" || m.ID != fmt.Sprintf("relay.example.net:%d", known.Port) {
+		t.Errorf("a name: got %+v, want IPv4 before IPv6, each once, and the name as the ID", m)
+	}
+	if m := got["nyc1-1"]; m.Addrs == nil || len(m.Addrs) != 0 || !strings.Contains(m.Problem, "gone.example.net") || m.Status != fleet.StatusRunning {
+		t.Errorf("an unknown name: got %+v, want it listed with its problem", m)
+	}
+}
+
+func TestMachine_IsWhatItsEntrySays(t *testing.T) {
+	t.Parallel()
+	b := newBox(t)
+	h := entry(t, "ams1-1", b)
+	h.User, h.Key, h.Jump, h.State, h.Service = "admin", "~/k", "ops@bastion:2222", "/var/lib/bitterbot", fleet.ServiceProcess
+	p := with(t, hosts.Config{
+		Fleet: "demo", Hosts: []fleet.HostSpec{h}, Runner: sshtest.Client(t, sshx.Config{}),
+		Path: func(path string) string { return "/home/op/" + strings.TrimPrefix(path, "~/") },
+	})
+	m := list(t, p)["ams1-1"]
+	if !m.Sudo || m.User != "admin" || m.Key != "/home/op/k" || m.Jump != h.Jump || m.State != h.State || m.Service != h.Service || len(m.Labels) != 1 || !m.Given {
+		t.Errorf("machine: got %+v, want the entry's values and sudo", m)
+	}
+}
+
+func TestMarks_OfAnotherFleetAreNeverTouched(t *testing.T) {
+	t.Parallel()
+	b := newBox(t)
+	run := sshtest.Client(t, sshx.Config{}, b)
+	other := open(t, run, "other", b)
+	m := list(t, other)["ams1-1"]
+	must(t, "Adjust", other.Adjust(t.Context(), m.ID))
+	before := read(t, b)
+	p := open(t, run, "demo", b)
+	if got := list(t, p)["ams1-1"]; !strings.Contains(got.Problem, `"other"`) {
+		t.Errorf("problem: got %q, want the other fleet named", got.Problem)
+	}
+	for what, err := range map[string]error{
+		"Mark":    p.Mark(t.Context(), m.ID, map[string]string{fleet.MarkAdopted: "yes"}, nil),
+		"Adjust":  p.Adjust(t.Context(), m.ID),
+		"Adopt":   p.Adopt(t.Context(), m.ID),
+		"Release": p.Release(t.Context(), m.ID),
+	} {
+		if !errors.Is(err, fleet.ErrOtherFleet) || fleet.Hint(err) == "" {
+			t.Errorf("%s: got %v, want ErrOtherFleet with a hint", what, err)
+		}
+	}
+	must(t, "Cleanup", p.Cleanup(t.Context()))
+	if after := read(t, b); after != before {
+		t.Errorf("marks of the other fleet: got %s, want %s", after, before)
+	}
+}
+
+func TestMarks_OfAFleetOfTheSameNameAndAnotherIDAreRefused(t *testing.T) {
+	t.Parallel()
+	b := newBox(t)
+	run := sshtest.Client(t, sshx.Config{}, b)
+	hostList := []fleet.HostSpec{entry(t, "ams1-1", b)}
+	one := with(t, hosts.Config{Fleet: "demo", ID: "aaaa", Hosts: hostList, Runner: run})
+	two := with(t, hosts.Config{Fleet: "demo", ID: "bbbb", Hosts: hostList, Runner: run})
+	m := list(t, one)["ams1-1"]
+	must(t, "Adopt", one.Adopt(t.Context(), m.ID))
+	if got := list(t, two)["ams1-1"]; !strings.Contains(got.Problem, fleet.ErrOtherFleet.Error()) || got.Adopted {
+		t.Errorf("the other ID: got problem %q, adopted %v", got.Problem, got.Adopted)
+	}
+	if err := two.Release(t.Context(), m.ID); !errors.Is(err, fleet.ErrOtherFleet) {
+		t.Errorf("release by the other ID: got %v, want ErrOtherFleet", err)
+	}
+}
+
+func TestAdopt_MarksAFreshHostAndLeavesOneThatIsOurs(t *testing.T) {
+	t.Parallel()
+	fresh, ours := newBox(t), newBox(t)
+	p := open(t, sshtest.Client(t, sshx.Config{}, fresh, ours), "demo", fresh, ours)
+	was := list(t, p)
+	if d := was["nyc1-1"].Drift; len(d) != 1 || d[0].To != "demo" {
+		t.Errorf("unmarked host: got drift %+v, want the owner", d)
+	}
+	must(t, "Adjust", p.Adjust(t.Context(), was["nyc1-1"].ID))
+	for range 2 {
+		must(t, "Adopt", p.Adopt(t.Context(), was["ams1-1"].ID))
+		must(t, "Adopt", p.Adopt(t.Context(), was["nyc1-1"].ID))
+	}
+	got := list(t, p)
+	if !got["ams1-1"].Adopted || got["nyc1-1"].Adopted {
+		t.Errorf("adopted: got %v and %v, want true and false", got["ams1-1"].Adopted, got["nyc1-1"].Adopted)
+	}
+	if err := p.Cleanup(t.Context()); err == nil || !strings.Contains(err.Error(), "ams1-1: its relay was adopted") {
+		t.Errorf("Cleanup with an adopted relay: got %v, want an error that names it", err)
+	}
+	for range 2 {
+		must(t, "Release", p.Release(t.Context(), was["ams1-1"].ID))
+	}
+	if got := list(t, p)["ams1-1"]; got.Adopted || len(got.Drift) != 1 {
+		t.Errorf("after release: got %+v, want no mark of ours", got)
+	}
+}
+
+func TestCleanup_IsAnErrorWhileARelayIsInstalled(t *testing.T) {
+	t.Parallel()
+	b := newBox(t)
+	p := open(t, sshtest.Client(t, sshx.Config{}, b), "demo", b)
+	must(t, "Adjust", p.Adjust(t.Context(), list(t, p)["ams1-1"].ID))
+	must(t, "install", os.WriteFile(filepath.Join(b.Dir, "current"), []byte("releases/abc\n"), 0o600))
+	if err := p.Cleanup(t.Context()); err == nil || !strings.Contains(err.Error(), "a relay is installed") {
+		t.Errorf("Cleanup: got %v, want an error", err)
+	}
+	if read(t, b) == "" {
+		t.Error("the marks are gone, want them kept")
+	}
+}
+
+func TestMarks_AreForTheOwnerAlone(t *testing.T) {
+	t.Parallel()
+	b := newBox(t)
+	p := open(t, sshtest.Client(t, sshx.Config{}, b), "demo", b)
+	must(t, "Adjust", p.Adjust(t.Context(), list(t, p)["ams1-1"].ID))
+	for path, want := range map[string]os.FileMode{"var/lib/relay": 0o700, "var/lib/relay/machine.json": 0o600} {
+		info, err := os.Stat(filepath.Join(b.Dir, path))
+		must(t, "stat", err)
+		if info.Mode().Perm() != want {
+			t.Errorf("%s: got mode %v, want %v", path, info.Mode().Perm(), want)
+		}
+	}
+}
+
+func read(t *testing.T, b *sshtest.Box) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(b.Dir, "var/lib/relay", hosts.MarksFile))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func put(t *testing.T, b *sshtest.Box, text string) {
+	t.Helper()
+	dir := filepath.Join(b.Dir, "var/lib/relay")
+	must(t, "mkdir", os.MkdirAll(dir, 0o700))
+	must(t, "write", os.WriteFile(filepath.Join(dir, hosts.MarksFile), []byte(text), 0o600))
+}

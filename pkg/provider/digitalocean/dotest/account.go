@@ -86,17 +86,9 @@ func (c *Cloud) authenticate(r *http.Request) *team {
 	return c.teams[token]
 }
 
-// lacks names the first scope that the account's token does not have.
-func (t *team) lacks(scopes []string) (string, bool) {
-	if t.Scopes == nil {
-		return "", false
-	}
-	for _, s := range scopes {
-		if !slices.Contains(t.Scopes, s) {
-			return s, true
-		}
-	}
-	return "", false
+// may reports whether the account's token has every one of the scopes.
+func (t *team) may(scopes ...string) bool {
+	return t.Scopes == nil || !slices.ContainsFunc(scopes, func(s string) bool { return !slices.Contains(t.Scopes, s) })
 }
 
 // locked reports whether the account may not change anything.

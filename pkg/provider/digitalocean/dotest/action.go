@@ -33,9 +33,10 @@ type actionBody struct {
 }
 
 func (a *action) body() actionBody {
+	region, _ := findRegion(a.droplet.Region)
 	b := actionBody{
 		ID: a.id, Status: a.status, Type: a.kind, StartedAt: stamp(a.started), ResourceID: a.droplet.ID,
-		ResourceType: "droplet", Region: regionOf(a.droplet.Region), RegionSlug: a.droplet.Region,
+		ResourceType: "droplet", Region: region, RegionSlug: a.droplet.Region,
 	}
 	if a.status != "in-progress" {
 		at := stamp(a.completed)

@@ -115,8 +115,22 @@ var images = sync.OnceValue(func() []imageBody {
 	return all
 })
 
-func findSize(slug string) (sizeBody, bool) {
-	for _, s := range sizes() {
+// sizes are the catalogue at the prices of this cloud.
+func (c *Cloud) sizes() []sizeBody {
+	all := slices.Clone(sizes())
+	for i, s := range all {
+		if price, set := c.cfg.Prices[s.Slug]; set {
+			all[i].PriceMonthly, all[i].PriceHourly = price, price/hoursPerMonth
+		}
+	}
+	return all
+}
+
+// hoursPerMonth is what DigitalOcean bills at most.
+const hoursPerMonth = 672
+
+func (c *Cloud) findSize(slug string) (sizeBody, bool) {
+	for _, s := range c.sizes() {
 		if s.Slug == slug {
 			return s, true
 		}
@@ -151,11 +165,7 @@ func findImage(name string) (imageBody, bool) {
 	return imageBody{Name: name, Slug: name, Type: "base", Distribution: "Unknown", Status: "retired", CreatedAt: "2014-01-01T00:00:00Z"}, false
 }
 
-func sizeOf(slug string) sizeBody     { s, _ := findSize(slug); return s }
-func regionOf(slug string) regionBody { r, _ := findRegion(slug); return r }
-func imageOf(slug string) imageBody   { im, _ := findImage(slug); return im }
-
-func listSizes(_ *Cloud, q *call) answer   { return page(q, "sizes", sizes()) }
+func listSizes(c *Cloud, q *call) answer   { return page(q, "sizes", c.sizes()) }
 func listRegions(_ *Cloud, q *call) answer { return page(q, "regions", regions()) }
 
 func listImages(_ *Cloud, q *call) answer {

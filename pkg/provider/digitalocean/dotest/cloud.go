@@ -17,9 +17,10 @@ import (
 type Config struct {
 	Accounts []Account
 	Limits   Limits
-	Boxes    Boxes            // nil: droplets get addresses and are nothing else
-	Now      func() time.Time // nil: time.Now
-	Log      *slog.Logger     // nil: silent; of boxes that could not be booted, switched or destroyed
+	Boxes    Boxes              // nil: droplets get addresses and are nothing else
+	Now      func() time.Time   // nil: time.Now
+	Prices   map[string]float64 // US dollars a month by size; others are those of the catalogue
+	Log      *slog.Logger       // nil: silent; of boxes that could not be booted, switched or destroyed
 
 	Boot   Lag // from the create until the droplet is active and has addresses
 	Tag    Lag // from the create until the droplet shows its tags

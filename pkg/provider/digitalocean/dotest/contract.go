@@ -92,8 +92,10 @@ func lenient(body []byte) []byte {
 	if json.Unmarshal(body, &form) != nil || form == nil {
 		return body
 	}
-	if keys, there := form["ssh_keys"]; there && keys == nil {
-		delete(form, "ssh_keys")
+	for _, list := range []string{"ssh_keys", "tags"} {
+		if value, there := form[list]; there && value == nil {
+			delete(form, list)
+		}
 	}
 	for _, direction := range []string{"inbound_rules", "outbound_rules"} {
 		rules, _ := form[direction].([]any)
@@ -129,6 +131,12 @@ func explain(err error, found *[]string) {
 	var many openapi3.MultiError
 	var request *openapi3filter.RequestError
 	switch {
+	case errors.As(err, &request) && request.Parameter != nil:
+		why := request.Reason
+		if errors.As(request.Err, &schema) {
+			why = schema.Reason
+		}
+		*found = append(*found, request.Parameter.Name+": "+firstLine(why))
 	case errors.As(err, &schema):
 		if schema.Origin != nil {
 			explain(schema.Origin, found)
@@ -139,8 +147,6 @@ func explain(err error, found *[]string) {
 		for _, e := range many {
 			explain(e, found)
 		}
-	case errors.As(err, &request) && request.Parameter != nil:
-		*found = append(*found, request.Parameter.Name+": "+firstLine(request.Reason))
 	case errors.As(err, &request):
 		*found = append(*found, firstLine(request.Reason))
 	}

@@ -2,7 +2,6 @@ package dotest
 
 import (
 	"context"
-	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
@@ -11,8 +10,9 @@ import (
 
 // droplet is one machine of an account.
 type droplet struct {
-	Machine
-	status  string // new, active or off, as it is shown
+	Machine          // Tags are those that it shows
+	hidden  []string // tags of the create that are not applied yet
+	status  string   // new, active or off, as it is shown
 	created time.Time
 	addrs   []netip.Addr
 	ipv6    bool
@@ -33,21 +33,11 @@ type droplet struct {
 	last   <-chan struct{}    // closed when the last call of Boxes for it has ended
 }
 
+// machine is the droplet as it was ordered, with all of its tags, shown or not.
 func (d *droplet) machine() Machine {
 	m := d.Machine
-	m.Tags, m.PublicKeys = slices.Clone(m.Tags), slices.Clone(m.PublicKeys)
+	m.Tags, m.PublicKeys = slices.Concat(m.Tags, without(d.hidden, m.Tags...)), slices.Clone(m.PublicKeys)
 	return m
-}
-
-// tagged reports whether the droplet shows its tags.
-func (d *droplet) tagged(now time.Time) bool { return d.how != NeverTagged && d.tag.over(now) }
-
-// shownTags are the tags that a reader sees.
-func (d *droplet) shownTags(now time.Time) []string {
-	if !d.tagged(now) {
-		return []string{}
-	}
-	return append([]string{}, d.Tags...)
 }
 
 // read counts an answer that showed the droplet, or could have.
@@ -63,6 +53,9 @@ func (d *droplet) read() {
 // settle lets happen what is due by now.
 func (c *Cloud) settle(t *team, now time.Time) {
 	for _, d := range t.droplets {
+		if d.hidden != nil && d.how != NeverTagged && d.tag.over(now) {
+			d.Tags, d.hidden = d.machine().Tags, nil
+		}
 		if d.status == "new" && d.booted && d.how != NeverActive && d.boot.over(now) {
 			d.status = "active"
 			d.create.complete("completed", now)
@@ -108,20 +101,20 @@ func listDroplets(c *Cloud, q *call) answer {
 	found := []dropletBody{}
 	for _, d := range q.team.droplets {
 		if q.query.Get("type") != "gpus" && (!byName || strings.EqualFold(d.Name, name)) &&
-			(!byTag || slices.Contains(d.shownTags(q.now), tag)) {
-			found = append(found, d.body(q.now))
+			(!byTag || slices.Contains(d.Tags, tag)) {
+			found = append(found, c.body(d))
 		}
 		d.read()
 	}
 	return page(q, "droplets", found)
 }
 
-func getDroplet(_ *Cloud, q *call) answer {
+func getDroplet(c *Cloud, q *call) answer {
 	d := q.team.droplet(q.id("droplet_id"))
 	if d == nil {
 		return notFound()
 	}
-	body := d.body(q.now)
+	body := c.body(d)
 	d.read()
 	return ok(map[string]any{"droplet": body})
 }
@@ -160,12 +153,7 @@ func (c *Cloud) doom(q *call, d *droplet) {
 	c.settle(q.team, q.now)
 }
 
-// scopesOfCreate are what a token needs for a create besides droplet:create.
-func scopesOfCreate() []string {
-	return []string{"tag:create", "ssh_key:read", "image:read", "vpc:read"}
-}
-
 // pendingEvent refuses what a droplet cannot do while another action is under way.
 func pendingEvent() answer {
-	return refuse(http.StatusUnprocessableEntity, "unprocessable_entity", "Droplet already has a pending event.")
+	return unprocessable("Droplet already has a pending event.")
 }

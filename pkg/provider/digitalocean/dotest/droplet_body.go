@@ -3,7 +3,6 @@ package dotest
 import (
 	"net/netip"
 	"slices"
-	"time"
 )
 
 type dropletBody struct {
@@ -60,17 +59,19 @@ type network6 struct {
 	Type      string `json:"type"`
 }
 
-// body is the droplet as a reader sees it now.
-func (d *droplet) body(now time.Time) dropletBody {
-	size, region := sizeOf(d.Size), regionOf(d.Region)
+// body is the droplet as a reader sees it.
+func (c *Cloud) body(d *droplet) dropletBody {
+	size, _ := c.findSize(d.Size)
+	region, _ := findRegion(d.Region)
+	image, _ := findImage(d.Image)
 	b := dropletBody{
 		ID: d.ID, Name: d.Name, Memory: size.Memory, VCPUs: size.VCPUs, Disk: size.Disk,
 		DiskInfo: []diskInfo{{Type: "local", Size: diskSize{Amount: size.Disk, Unit: "gib"}}},
 		Locked:   d.status == "new" || d.doomed, Status: d.status, CreatedAt: stamp(d.created),
 		Features: []string{}, BackupIDs: []int{}, SnapshotIDs: []int{}, VolumeIDs: []string{},
-		Image: imageOf(d.Image), Size: size, SizeSlug: d.Size, Region: region,
+		Image: image, Size: size, SizeSlug: d.Size, Region: region,
 		Networks: networksBody{V4: []network4{}, V6: []network6{}},
-		Tags:     d.shownTags(now), VPCUUID: hash("vpc", d.Region),
+		Tags:     append([]string{}, d.Tags...), VPCUUID: hash("vpc", d.Region),
 	}
 	if d.ipv6 {
 		b.Features = append(b.Features, "ipv6")

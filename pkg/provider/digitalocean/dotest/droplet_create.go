@@ -29,7 +29,7 @@ type actionLink struct {
 }
 
 func createDroplets(c *Cloud, q *call) answer {
-	if _, lacks := q.team.lacks(scopesOfCreate()); lacks {
+	if !q.team.may("tag:create", "ssh_key:read", "image:read", "vpc:read") { // besides droplet:create
 		return forbidden()
 	}
 	var form createForm
@@ -51,7 +51,7 @@ func createDroplets(c *Cloud, q *call) answer {
 	bodies, actions := []dropletBody{}, []actionLink{}
 	for _, name := range names {
 		d := c.add(q, order, name)
-		b := d.body(q.now)
+		b := c.body(d)
 		b.Status, b.Locked, b.Networks = "new", true, networksBody{V4: []network4{}, V6: []network6{}}
 		bodies = append(bodies, b)
 		actions = append(actions, actionLink{
@@ -79,7 +79,7 @@ func (c *Cloud) order(q *call, form createForm, names []string) (*droplet, *answ
 			return refused(c.misformed(q, "tags: %q is not a tag", tag))
 		}
 	}
-	size, known := findSize(form.Size)
+	size, known := c.findSize(form.Size)
 	if !known {
 		return refused(unprocessable("You specified an invalid size for Droplet creation."))
 	}
@@ -118,7 +118,7 @@ func (c *Cloud) order(q *call, form createForm, names []string) (*droplet, *answ
 		return refused(unprocessable("%s are invalid key identifiers for Droplet creation.", strings.Join(invalid, ", ")))
 	}
 	for _, tag := range form.Tags {
-		d.Tags = q.team.addTag(d.Tags, tag)
+		d.hidden = q.team.addTag(d.hidden, tag)
 	}
 	return d, nil
 }
@@ -127,7 +127,7 @@ func (c *Cloud) order(q *call, form createForm, names []string) (*droplet, *answ
 func (c *Cloud) add(q *call, order *droplet, name string) *droplet {
 	c.ids.droplet++
 	d := &droplet{
-		Machine: order.machine(), status: "new", created: q.now, ipv6: order.ipv6, how: q.how,
+		Machine: order.Machine, hidden: slices.Clone(order.hidden), status: "new", created: q.now, ipv6: order.ipv6, how: q.how,
 		boot: c.cfg.Boot.from(q.now), tag: c.cfg.Tag.from(q.now),
 	}
 	d.ID, d.Name = c.ids.droplet, name

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -26,7 +27,8 @@ import (
 // returns when it is on. The files hold the create's user data and the public keys that
 // it named, one a line; they are private, and there until destroy. DOTEST_REGION,
 // DOTEST_SIZE and DOTEST_IMAGE are in the environment of boot. A status other than 0 is a
-// failure; the end of stderr is the reason. The command is killed if its context ends.
+// failure; the end of stderr is the reason. After a boot that failed, destroy is run. A
+// command whose context ends is told to terminate, and killed two seconds later.
 type Exec struct {
 	Argv []string
 	Dir  string // for the files; it must be there
@@ -34,8 +36,11 @@ type Exec struct {
 
 var _ Boxes = Exec{}
 
-// execSays bounds what is read of a command's output.
+// execSays bounds what is kept of a command's output.
 const execSays = 4 << 10
+
+// execEnds bounds the destroy after a boot that failed.
+const execEnds = 30 * time.Second
 
 // Boot runs "boot".
 func (e Exec) Boot(ctx context.Context, m Machine) ([]netip.Addr, error) {
@@ -48,19 +53,30 @@ func (e Exec) Boot(ctx context.Context, m Machine) ([]netip.Addr, error) {
 	}
 	out, err := e.run(ctx, []string{"DOTEST_REGION=" + m.Region, "DOTEST_SIZE=" + m.Size, "DOTEST_IMAGE=" + m.Image},
 		"boot", strconv.Itoa(m.ID), m.Name, userData, keys)
-	if err != nil {
-		return nil, errors.Join(err, e.forget(m.ID))
+	if err == nil {
+		var addrs []netip.Addr
+		if addrs, err = addresses(out); err == nil {
+			return addrs, nil
+		}
+		err = fmt.Errorf("boot %d: %w", m.ID, err)
 	}
+	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), execEnds)
+	defer cancel()
+	return nil, errors.Join(err, e.Destroy(ending, m.ID))
+}
+
+// addresses reads what boot wrote to stdout.
+func addresses(out string) ([]netip.Addr, error) {
 	var addrs []netip.Addr
 	for _, word := range strings.Fields(out) {
 		a, err := netip.ParseAddr(word)
 		if err != nil {
-			return nil, fmt.Errorf("boot %d: stdout: %w", m.ID, err)
+			return nil, fmt.Errorf("stdout: %w", err)
 		}
 		addrs = append(addrs, a)
 	}
 	if len(addrs) == 0 {
-		return nil, fmt.Errorf("boot %d: no address on stdout", m.ID)
+		return nil, errors.New("no address on stdout")
 	}
 	return addrs, nil
 }
@@ -105,7 +121,8 @@ func (e Exec) run(ctx context.Context, env []string, args ...string) (string, er
 	argv := append(append([]string{}, e.Argv...), args...)
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...) //nolint:gosec // the operator's own command
 	cmd.Env = append(os.Environ(), env...)
-	cmd.WaitDelay = 2 * time.Second // for children that keep stdout open
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = 2 * time.Second // also for children that keep stdout open
 	var stdout, stderr tail
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {

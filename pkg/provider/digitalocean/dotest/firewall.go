@@ -2,7 +2,6 @@ package dotest
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"regexp"
 	"slices"
@@ -122,12 +121,21 @@ func replaceFirewall(c *Cloud, q *call) answer {
 	if f == nil {
 		return notFound()
 	}
+	if !q.team.mayUpdate(f) {
+		return forbidden()
+	}
 	form, refusal := c.firewallForm(q, f)
 	if refusal != nil {
 		return *refusal
 	}
 	f.become(form)
 	return ok(map[string]any{"firewall": f.body()})
+}
+
+// mayUpdate reports whether the token can read all that the firewall is attached to, as
+// an update needs.
+func (t *team) mayUpdate(f *firewall) bool {
+	return (len(f.tags) == 0 || t.may("tag:read")) && (len(f.dropletIDs) == 0 || t.may("droplet:read"))
 }
 
 // become takes over all of a checked form.
@@ -145,7 +153,7 @@ func deleteFirewall(_ *Cloud, q *call) answer {
 	return noContent()
 }
 
-// firewallName is the published pattern; a request for the sub-resources has no name.
+// firewallName is the published pattern.
 var firewallName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9.-]+$`)
 
 // firewallForm reads and checks the whole of a firewall; of is the one that it replaces.
@@ -196,17 +204,15 @@ func (c *Cloud) checkFirewall(q *call, form *firewallForm) *answer {
 		tags = q.team.addTag(tags, name)
 	}
 	form.Tags = tags
-	for direction, list := range map[string][]rule{"inbound_rules": form.Inbound, "outbound_rules": form.Outbound} {
-		for i := range list {
-			if err := list[i].settle(q.team, direction == "inbound_rules"); err != nil {
-				return refused(c.misformed(q, "%s/%d: %v", direction, i, err))
-			}
+	for i := range form.Inbound {
+		if err := form.Inbound[i].settle(q.team, true); err != nil {
+			return refused(c.misformed(q, "inbound_rules/%d: %v", i, err))
+		}
+	}
+	for i := range form.Outbound {
+		if err := form.Outbound[i].settle(q.team, false); err != nil {
+			return refused(c.misformed(q, "outbound_rules/%d: %v", i, err))
 		}
 	}
 	return nil
-}
-
-// missing says what a firewall was to lose and does not have.
-func missing(what any) answer {
-	return refuse(http.StatusNotFound, "not_found", fmt.Sprintf("the firewall has no %v", what))
 }

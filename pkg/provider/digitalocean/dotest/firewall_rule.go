@@ -83,6 +83,10 @@ func (q *call) part() (*firewall, firewallForm, *answer) {
 		a := notFound()
 		return nil, form, &a
 	}
+	if !q.team.mayUpdate(f) {
+		a := forbidden()
+		return nil, form, &a
+	}
 	if err := json.Unmarshal(q.body, &form); err != nil {
 		a := refuse(http.StatusBadRequest, "bad_request", err.Error())
 		return nil, form, &a
@@ -163,7 +167,7 @@ func removeFirewallRules(c *Cloud, q *call) answer {
 			}
 			at := slices.IndexFunc(*side.have, r.equal)
 			if at < 0 {
-				return missing("such rule")
+				return notFound()
 			}
 			*side.have = slices.Delete(*side.have, at, at+1)
 		}

@@ -103,6 +103,9 @@ func (c *Cloud) SwitchOff(ctx context.Context, id int) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if d.status == "new" {
+		return fmt.Errorf("switch off droplet %d: it is not active yet", id)
+	}
 	d.status = "off"
 	return nil
 }

@@ -116,7 +116,7 @@ func (c *Cloud) perform(q *call) answer {
 	if a, admitted := c.admit(q); !admitted {
 		return a
 	}
-	if _, lacks := q.team.lacks(q.route.scopes); lacks {
+	if !q.team.may(q.route.scopes...) {
 		return forbidden()
 	}
 	if q.team.locked() && q.route.method != http.MethodGet {

@@ -49,7 +49,7 @@ type tagCounts struct {
 func (q *call) tagBody(t *tag) tagBody {
 	b := tagBody{Name: t.name}
 	for _, d := range q.team.droplets {
-		if slices.Contains(d.shownTags(q.now), t.name) {
+		if slices.Contains(d.Tags, t.name) {
 			b.Resources.Droplets.Count++
 		}
 	}
@@ -129,13 +129,16 @@ func deleteTag(_ *Cloud, q *call) answer {
 	}
 	delete(q.team.tags, strings.ToLower(t.name))
 	for _, d := range q.team.droplets {
-		d.Tags = without(d.Tags, t.name)
+		d.drop(t.name)
 	}
 	for _, f := range q.team.firewalls {
 		f.tags = without(f.tags, t.name)
 	}
 	return noContent()
 }
+
+// drop takes a tag away, applied or not.
+func (d *droplet) drop(tag string) { d.Tags, d.hidden = without(d.Tags, tag), without(d.hidden, tag) }
 
 // without copies a list without some of its elements.
 func without[T comparable](list []T, drop ...T) []T {
@@ -150,7 +153,7 @@ func tagResources(c *Cloud, q *call) answer {
 }
 
 func untagResources(c *Cloud, q *call) answer {
-	return c.retag(q, func(d *droplet, t *tag) { d.Tags = without(d.Tags, t.name) })
+	return c.retag(q, func(d *droplet, t *tag) { d.drop(t.name) })
 }
 
 // retag changes the tags of the droplets that the request names: all, or none if one is

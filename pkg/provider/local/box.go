@@ -1,6 +1,7 @@
 package local
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,12 +10,14 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"time"
 
 	"golang.org/x/crypto/ssh"
 
 	"github.com/relayfleet/fleetctl/fleet"
+	"github.com/relayfleet/fleetctl/pkg/provider/internal/boxsim"
 	"github.com/relayfleet/fleetctl/pkg/sshx/sshserver"
 )
 
@@ -31,7 +34,7 @@ type box struct {
 	keys func() ([]ssh.PublicKey, error)
 	log  *slog.Logger
 	jail *os.Root
-	unit *unit
+	unit *boxsim.Unit
 
 	mu       sync.Mutex // one change at a time
 	rec      record
@@ -47,24 +50,54 @@ func openBox(dir string, keys func() ([]ssh.PublicKey, error), grace time.Durati
 	if err != nil {
 		return nil, err
 	}
-	jail, err := os.OpenRoot(filepath.Join(dir, rootDir))
+	jail, err := os.OpenRoot(boxsim.Root(dir))
 	if err != nil {
 		return nil, err
 	}
 	b := &box{id: rec.ID, dir: dir, rec: rec, keys: keys, log: log, jail: jail}
 	bind := rec.bind()
-	b.unit = &unit{
-		id: rec.ID, dir: dir, jail: jail, grace: grace, log: log,
-		journal: &journal{path: filepath.Join(dir, journalFile), max: journalMax},
-		ports: []usedPort{
-			{bind.TCP, "tcp", "relay"}, {bind.QUIC, "udp", "relay, QUIC"},
-			{bind.WS, "tcp", "relay, WebSocket"}, {bind.API, "tcp", "relay, API"},
-		},
+	ports := []usedPort{
+		{bind.TCP, "tcp", "relay"}, {bind.QUIC, "udp", "relay, QUIC"},
+		{bind.WS, "tcp", "relay, WebSocket"}, {bind.API, "tcp", "relay, API"},
 	}
-	if err := b.unit.load(); err != nil {
+	b.unit = &boxsim.Unit{
+		Box: rec.ID, Dir: dir, Jail: jail, Journal: boxsim.NewJournal(dir), Grace: grace, Log: log,
+		Config:  daemonConfig(dir),
+		Program: func() (boxsim.Program, error) { return b.program(ports) },
+	}
+	if err := b.unit.Load(); err != nil {
 		return nil, errors.Join(err, jail.Close())
 	}
 	return b, nil
+}
+
+// daemonConfig is the path of the daemon's configuration on this computer: no other
+// process has it among its arguments.
+func daemonConfig(dir string) string { return filepath.Join(boxsim.Root(dir), boxsim.ConfigPath) }
+
+// program is what relay.service starts, if its ports are free.
+func (b *box) program(ports []usedPort) (boxsim.Program, error) {
+	if err := b.unit.Runnable(); err != nil {
+		return boxsim.Program{}, err
+	}
+	config, err := b.unit.ReadConfig()
+	if err != nil {
+		return boxsim.Program{}, err
+	}
+	for _, p := range ports {
+		// A port that the relay does not serve may be somebody else's by now.
+		if !bytes.Contains(config, []byte(strconv.Itoa(p.port))) {
+			continue
+		}
+		if err := p.free(); err != nil {
+			return boxsim.Program{}, fmt.Errorf("box %s: %w", b.id, err)
+		}
+	}
+	return boxsim.Program{
+		Path: filepath.Join(boxsim.Root(b.dir), boxsim.RelayPath),
+		Args: []string{"run", "--config", b.unit.Config},
+		Env:  boxsim.Environment(b.dir),
+	}, nil
 }
 
 // bind are the ports behind the forwarders, or those that clients dial if there is none.
@@ -87,9 +120,9 @@ func (b *box) powerOn(ctx context.Context) error {
 	if err := b.serve(); err != nil {
 		return fmt.Errorf("box %s: %w", b.id, errors.Join(err, b.silence(ctx)))
 	}
-	if b.unit.poll().Enabled {
-		if err := b.unit.start(); err != nil {
-			b.unit.journal.note("start: %v", err)
+	if b.unit.Poll().Enabled {
+		if err := b.unit.Start(); err != nil {
+			b.unit.Journal.Note("start: %v", err)
 			b.log.WarnContext(ctx, "relay was not started", slog.String("box", b.id), slog.Any("error", err))
 		}
 	}
@@ -173,8 +206,8 @@ func (b *box) machine() fleet.Machine {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	m := b.rec.Machine
-	m.Root = filepath.Join(b.dir, rootDir)
-	m.PID = b.unit.poll().Proc.PID
+	m.Root = boxsim.Root(b.dir)
+	m.PID = b.unit.Poll().Proc.PID
 	m.Status = fleet.StatusStopped
 	if b.on {
 		m.Status = fleet.StatusRunning
@@ -225,7 +258,7 @@ func listenTCP(p usedPort) (net.Listener, error) {
 		if err == nil {
 			return l, nil
 		}
-		if !isInUse(err) || time.Now().After(deadline) {
+		if !boxsim.IsInUse(err) || time.Now().After(deadline) {
 			return nil, p.explain(err)
 		}
 		<-time.After(20 * time.Millisecond)

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/relayfleet/fleetctl/pkg/provider/internal/boxsim"
 )
 
 // Cleanup stops the supervisor, waits until it is gone, and removes the fleet's
@@ -99,8 +101,8 @@ func (p *Provider) halt(ctx context.Context) error {
 		if err == nil && !listed && at.Proc.PID == os.Getpid() {
 			return nil // it ran within this process
 		}
-		_, _, _ = reap(at.Proc.PID) // where it was started by this process
-		if !at.Proc.alive() {
+		_, _, _ = boxsim.Reap(at.Proc.PID) // where it was started by this process
+		if !at.Proc.Alive() {
 			return nil
 		}
 		if err := pause(ctx); err != nil {

@@ -10,6 +10,8 @@
 // died. Relays run in sessions of their own: they survive a killed supervisor, and the
 // next one adopts them by process ID with start time, and by the lock on their state.
 //
+// What a box is made of, its service and its table of commands, is package boxsim's.
+//
 // Below the fleet's directory:
 //
 //	boxes/<id>/machine.json   what the provider lists, and the marks

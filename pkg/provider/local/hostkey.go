@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/relayfleet/fleetctl/pkg/provider/internal/boxsim"
 	"github.com/relayfleet/fleetctl/pkg/sshx/sshserver"
 )
 
@@ -33,7 +34,7 @@ func newHostKey(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key))), writeFile(path, pem.EncodeToMemory(block), 0o600)
+	return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key))), boxsim.WriteFile(path, pem.EncodeToMemory(block), 0o600)
 }
 
 func readHostKey(path string) (ssh.Signer, error) {

@@ -18,28 +18,16 @@ const (
 	startLockFile  = "start.lock"
 )
 
-// The names below a box's directory.
+// The names below a box's directory, beside those of package boxsim.
 const (
 	machineFile = "machine.json"
 	hostKeyFile = "host_key"
-	unitFile    = "unit.json"
-	journalFile = "relay.log"
-	rootDir     = "root"
 )
 
 // Directories of boxes that are being made or removed begin with these.
 const (
 	newPrefix  = ".new-"
 	gonePrefix = ".gone-"
-)
-
-// The paths on a box, below its root.
-const (
-	relayPath  = "opt/relay/current/relay"
-	configPath = "etc/relay/relay.yaml"
-	statePath  = "var/lib/relay"
-	relayLock  = statePath + "/relay.lock"
-	releases   = "opt/relay/releases"
 )
 
 // ownFiles are what a provider leaves in the fleet's directory beside the boxes.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/relayfleet/fleetctl/fleet"
+	"github.com/relayfleet/fleetctl/pkg/provider/internal/boxsim"
 )
 
 // Ports of boxes lie in this range: above what services use, below what systems hand
@@ -50,7 +51,7 @@ func (p usedPort) free() error {
 
 func (p usedPort) explain(err error) error {
 	err = fmt.Errorf("port %d (%s, %s): %w", p.port, p.what, p.network, err)
-	if !isInUse(err) {
+	if !boxsim.IsInUse(err) {
 		return err
 	}
 	return fleet.WithHint(err, fmt.Sprintf("End the process that listens on 127.0.0.1:%d, then run the same command again.", p.port))
@@ -81,7 +82,7 @@ const bookFile = "ports.json"
 // what listens is found out anyway.
 func readBook(runtimeDir string) portBook {
 	book := portBook{}
-	if err := readJSON(filepath.Join(runtimeDir, bookFile), &book); err != nil {
+	if err := boxsim.ReadJSON(filepath.Join(runtimeDir, bookFile), &book); err != nil {
 		return portBook{} // missing or damaged
 	}
 	for port, dir := range book {
@@ -114,7 +115,7 @@ func withPorts(ctx context.Context, runtimeDir, box string, n int, taken map[int
 	for _, p := range ports {
 		book[p] = box
 	}
-	return writeJSON(filepath.Join(runtimeDir, bookFile), book)
+	return boxsim.WriteJSON(filepath.Join(runtimeDir, bookFile), book)
 }
 
 // pick takes the first n good ports, from a place in the range that depends on seed, so

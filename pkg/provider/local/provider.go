@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/relayfleet/fleetctl/fleet"
+	"github.com/relayfleet/fleetctl/pkg/provider/internal/boxsim"
 )
 
 // Config is what a provider works with.
@@ -96,11 +97,11 @@ func (p *Provider) machines(ctx context.Context) ([]fleet.Machine, error) {
 
 // strayPID is the relay of a box without a supervisor, 0 if it does not live.
 func strayPID(box string) int {
-	var st unitState
-	if err := readJSON(filepath.Join(box, unitFile), &st); err != nil || !st.Proc.alive() {
+	var st boxsim.UnitState
+	if err := boxsim.ReadJSON(filepath.Join(box, boxsim.UnitFile), &st); err != nil || !st.Proc.Alive() {
 		return 0
 	}
-	if !runsWith(st.Proc.PID, filepath.Join(box, rootDir, configPath)) {
+	if !boxsim.RunsWith(st.Proc.PID, daemonConfig(box)) {
 		return 0
 	}
 	return st.Proc.PID
@@ -252,8 +253,8 @@ func lastLine(text string) string {
 	lines := strings.Split(strings.TrimSpace(text), "\n")
 	for _, line := range slices.Backward(lines) {
 		if !strings.HasPrefix(line, "hint: ") {
-			return printable(line)
+			return boxsim.Printable(line)
 		}
 	}
-	return printable(lines[len(lines)-1])
+	return boxsim.Printable(lines[len(lines)-1])
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/relayfleet/fleetctl/fleet"
+	"github.com/relayfleet/fleetctl/pkg/provider/internal/boxsim"
 )
 
 // recordVersion is the version of machine.json. A newer one is refused.
@@ -28,14 +29,14 @@ type record struct {
 func writeRecord(dir string, r record) error {
 	r.Version = recordVersion
 	r.Status, r.PID, r.Root = "", 0, ""
-	return writeJSON(filepath.Join(dir, machineFile), r)
+	return boxsim.WriteJSON(filepath.Join(dir, machineFile), r)
 }
 
 // readRecord reads machine.json in the directory of a box. It is fs.ErrNotExist for a
 // directory that was half deleted.
 func readRecord(dir string) (record, error) {
 	var r record
-	if err := readJSON(filepath.Join(dir, machineFile), &r); err != nil {
+	if err := boxsim.ReadJSON(filepath.Join(dir, machineFile), &r); err != nil {
 		return record{}, err
 	}
 	switch {
@@ -44,7 +45,7 @@ func readRecord(dir string) (record, error) {
 	case r.ID != filepath.Base(dir):
 		return record{}, fmt.Errorf("%s is of machine %q", filepath.Join(dir, machineFile), r.ID)
 	}
-	r.Root = filepath.Join(dir, rootDir)
+	r.Root = boxsim.Root(dir)
 	r.Status = fleet.StatusStopped
 	return r, nil
 }

@@ -11,6 +11,7 @@ import (
 	"strconv"
 
 	"github.com/relayfleet/fleetctl/fleet"
+	"github.com/relayfleet/fleetctl/pkg/provider/internal/boxsim"
 )
 
 // socketMax is the length in bytes of the longest path that every system takes for a
@@ -51,20 +52,20 @@ func socketPath(runtimeDir, dir string) string {
 // info is supervisor.json: which process supervises a fleet's directory, and where it
 // listens. The file is there from the first answer to the last.
 type info struct {
-	Proc   proc   `json:"proc"`
-	Socket string `json:"socket"`
-	Dir    string `json:"dir"`
+	Proc   boxsim.Proc `json:"proc"`
+	Socket string      `json:"socket"`
+	Dir    string      `json:"dir"`
 }
 
 // supervised reads which supervisor lives; ok is false if none does.
 func supervised(dir string) (info, bool, error) {
 	var i info
-	err := readJSON(filepath.Join(dir, infoFile), &i)
+	err := boxsim.ReadJSON(filepath.Join(dir, infoFile), &i)
 	if errors.Is(err, fs.ErrNotExist) {
 		return info{}, false, nil
 	}
 	if err != nil {
 		return info{}, false, err
 	}
-	return i, i.Proc.alive(), nil
+	return i, i.Proc.Alive(), nil
 }

@@ -22,6 +22,7 @@ import (
 
 	"github.com/relayfleet/fleetctl/fleet"
 	"github.com/relayfleet/fleetctl/fleet/providertest"
+	"github.com/relayfleet/fleetctl/pkg/provider/internal/boxsim"
 )
 
 // site is one fleet's directory with its provider and an operator's key.
@@ -204,7 +205,7 @@ func install(t *testing.T, m fleet.Machine, change ...func(*fakeConfig)) {
 	t.Helper()
 	self, err := os.Executable()
 	must(t, "find the test program", err)
-	release := filepath.Join(m.Root, releases, "abc")
+	release := filepath.Join(m.Root, boxsim.Releases, "abc")
 	must(t, "release", os.MkdirAll(release, 0o755))
 	must(t, "release", os.MkdirAll(filepath.Join(m.Root, "etc/relay"), 0o755))
 	if err := os.Link(self, filepath.Join(release, "relay")); err != nil {
@@ -225,7 +226,7 @@ func install(t *testing.T, m fleet.Machine, change ...func(*fakeConfig)) {
 	}
 	text, err := json.Marshal(cfg)
 	must(t, "configuration", err)
-	must(t, "configuration", os.WriteFile(filepath.Join(m.Root, configPath), text, 0o600))
+	must(t, "configuration", os.WriteFile(filepath.Join(m.Root, boxsim.ConfigPath), text, 0o600))
 }
 
 // serving makes a box whose relay runs and is enabled.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/relayfleet/fleetctl/fleet"
+	"github.com/relayfleet/fleetctl/pkg/provider/internal/boxsim"
 )
 
 // logMax is the size in bytes from which the supervisor's log is begun anew at a start.
@@ -109,7 +110,7 @@ func (p *Provider) spawn(ctx context.Context) (info, error) {
 	path := filepath.Join(p.cfg.Dir, logFile)
 	log, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // the fleet's directory
 	if err != nil {
-		return info{}, explain(err)
+		return info{}, boxsim.Explain(err)
 	}
 	defer func() { _ = log.Close() }()
 	begin, err := log.Seek(0, io.SeekEnd)
@@ -125,7 +126,7 @@ func (p *Provider) spawn(ctx context.Context) (info, error) {
 	cmd := exec.Command(p.cfg.Supervise[0], p.cfg.Supervise[1:]...) //nolint:gosec,noctx // ourselves, and it outlives us
 	cmd.Dir = string(filepath.Separator)
 	cmd.Stdout, cmd.Stderr = log, log
-	pid, err := detach(cmd)
+	pid, err := boxsim.Detach(cmd)
 	if err != nil {
 		return info{}, err
 	}
@@ -137,7 +138,7 @@ func (p *Provider) spawn(ctx context.Context) (info, error) {
 				return at, nil
 			}
 		}
-		if _, done, child := reap(pid); (done || !child) && !p.locked() {
+		if _, done, child := boxsim.Reap(pid); (done || !child) && !p.locked() {
 			return info{}, fleet.WithHint(fmt.Errorf("it ended at once: %s", lastLine(written(log, begin))), "Read "+path+".")
 		}
 		if time.Now().After(deadline) {

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/relayfleet/fleetctl/fleet"
+	"github.com/relayfleet/fleetctl/pkg/provider/internal/boxsim"
 )
 
 // Service is something that lives beside the boxes as long as the supervisor does: the
@@ -82,7 +83,7 @@ func (s *Supervisor) run(ctx context.Context) (err error) {
 		return errors.New("the directory must be absolute")
 	}
 	if err := os.MkdirAll(filepath.Join(s.cfg.Dir, boxesDir), 0o700); err != nil {
-		return explain(err)
+		return boxsim.Explain(err)
 	}
 	taking, cancelTaking := context.WithTimeout(ctx, 2*time.Second) // the one before may be on its way out
 	lock, err := lockPath(taking, filepath.Join(s.cfg.Dir, lockFile))
@@ -109,7 +110,7 @@ func (s *Supervisor) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.powerOff()) }()
-	if err := writeJSON(filepath.Join(s.cfg.Dir, infoFile), me); err != nil {
+	if err := boxsim.WriteJSON(filepath.Join(s.cfg.Dir, infoFile), me); err != nil {
 		return err
 	}
 	s.log.InfoContext(ctx, "supervising", slog.String("dir", s.cfg.Dir), slog.Int("boxes", len(s.boxes)))
@@ -176,8 +177,8 @@ func (s *Supervisor) watch(ctx context.Context) {
 		case <-tick.C:
 		}
 		for _, b := range s.all() {
-			b.unit.poll()
-			if err := b.unit.journal.rotate(); err != nil {
+			b.unit.Poll()
+			if err := b.unit.Journal.Rotate(); err != nil {
 				s.log.WarnContext(ctx, "journal was not rotated", slog.String("box", b.id), slog.Any("error", err))
 			}
 		}

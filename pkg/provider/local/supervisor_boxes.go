@@ -16,6 +16,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/relayfleet/fleetctl/fleet"
+	"github.com/relayfleet/fleetctl/pkg/provider/internal/boxsim"
 )
 
 // order is a NewMachine with the name of the fleet that it is for.
@@ -104,14 +105,14 @@ func (s *Supervisor) place(ctx context.Context, n order) (string, error) {
 func (s *Supervisor) build(id string, n order, ports []int) (err error) {
 	temporary := filepath.Join(s.cfg.Dir, boxesDir, newPrefix+id)
 	if err := os.RemoveAll(temporary); err != nil {
-		return explain(err)
+		return boxsim.Explain(err)
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(explain(err), os.RemoveAll(temporary))
+			err = errors.Join(boxsim.Explain(err), os.RemoveAll(temporary))
 		}
 	}()
-	if err := os.MkdirAll(filepath.Join(temporary, rootDir), 0o700); err != nil {
+	if err := os.MkdirAll(boxsim.Root(temporary), 0o700); err != nil {
 		return err
 	}
 	public, err := newHostKey(filepath.Join(temporary, hostKeyFile))
@@ -133,7 +134,7 @@ func (s *Supervisor) build(id string, n order, ports []int) (err error) {
 	if err := os.Rename(temporary, boxDir(s.cfg.Dir, id)); err != nil {
 		return err
 	}
-	return syncDir(filepath.Join(s.cfg.Dir, boxesDir))
+	return boxsim.SyncDir(filepath.Join(s.cfg.Dir, boxesDir))
 }
 
 // startBox switches a box on.
@@ -166,7 +167,7 @@ func (s *Supervisor) deleteBox(ctx context.Context, id string) error {
 	case err != nil:
 		return err
 	default:
-		if err := errors.Join(b.powerOff(ctx), b.unit.end(deleteGrace)); err != nil {
+		if err := errors.Join(b.powerOff(ctx), b.unit.End(deleteGrace)); err != nil {
 			return err
 		}
 		s.mu.Lock()
@@ -187,16 +188,13 @@ func (s *Supervisor) deleteBox(ctx context.Context, id string) error {
 
 // endStray ends the relay of a directory that is no box any more.
 func (s *Supervisor) endStray(dir string) error {
-	p, found := findWith(filepath.Join(dir, rootDir, configPath))
+	p, found := boxsim.FindWith(daemonConfig(dir))
 	if !found {
 		return nil
 	}
-	u := &unit{
-		id: filepath.Base(dir), dir: dir, log: s.log, grace: deleteGrace,
-		journal: &journal{path: filepath.Join(dir, journalFile), max: journalMax},
-		st:      unitState{Active: active, Proc: p},
-	}
-	return u.stop()
+	u := &boxsim.Unit{Box: filepath.Base(dir), Dir: dir, Journal: boxsim.NewJournal(dir), Log: s.log, Grace: deleteGrace}
+	u.Adopt(p)
+	return u.Stop()
 }
 
 // markBox sets and unsets marks.
@@ -227,7 +225,7 @@ func (s *Supervisor) ensureKey(text string) error {
 	for _, k := range append(known, key) {
 		file = append(file, ssh.MarshalAuthorizedKey(k)...)
 	}
-	return writeFile(filepath.Join(s.cfg.Dir, authorizedFile), file, 0o600)
+	return boxsim.WriteFile(filepath.Join(s.cfg.Dir, authorizedFile), file, 0o600)
 }
 
 // sweep removes what a supervisor that was killed had half made or half removed.

@@ -10,11 +10,13 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"github.com/relayfleet/fleetctl/pkg/provider/internal/boxsim"
 )
 
 // listen opens the socket of a supervisor that has the lock.
 func (s *Supervisor) listen() (info, net.Listener, error) {
-	me, err := identify(os.Getpid())
+	me, err := boxsim.Identify(os.Getpid())
 	if err != nil {
 		return info{}, nil, err
 	}

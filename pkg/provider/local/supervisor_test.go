@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/relayfleet/fleetctl/fleet"
+	"github.com/relayfleet/fleetctl/pkg/provider/internal/boxsim"
 )
 
 func TestSupervisor_KilledIsReplacedAndTheRelayAdopted(t *testing.T) {
@@ -43,7 +44,7 @@ func TestSupervisor_AdoptsByTheLockWhenItsNotesAreLost(t *testing.T) {
 	s := newSite(t)
 	was, _ := s.serving(t, "nyc1-1", 0)
 	s.killSupervisor(t)
-	must(t, "lose the notes", os.Remove(filepath.Join(boxDir(s.dir, was.ID), unitFile)))
+	must(t, "lose the notes", os.Remove(filepath.Join(boxDir(s.dir, was.ID), boxsim.UnitFile)))
 	must(t, "Start", s.Start(t.Context(), was.ID))
 	if now := s.get(t, was.ID); now.PID != was.PID {
 		t.Errorf("adopted: got process %d, want %d", now.PID, was.PID)
@@ -56,11 +57,11 @@ func TestSupervisor_NeverTakesAnotherProcessForItsRelay(t *testing.T) {
 	was, _ := s.serving(t, "nyc1-1", 0)
 	s.killSupervisor(t)
 	must(t, "kill the relay", syscall.Kill(was.PID, syscall.SIGKILL))
-	path := filepath.Join(boxDir(s.dir, was.ID), unitFile)
-	var st unitState
-	must(t, "read the notes", readJSON(path, &st))
+	path := filepath.Join(boxDir(s.dir, was.ID), boxsim.UnitFile)
+	var st boxsim.UnitState
+	must(t, "read the notes", boxsim.ReadJSON(path, &st))
 	st.Proc.PID, st.Enabled = os.Getpid(), false // the number was given to somebody else: us
-	must(t, "write the notes", writeJSON(path, st))
+	must(t, "write the notes", boxsim.WriteJSON(path, st))
 	must(t, "Start", s.Start(t.Context(), was.ID))
 	if now := s.get(t, was.ID); now.PID != 0 {
 		t.Errorf("got process %d for the relay, want none", now.PID)
@@ -134,8 +135,8 @@ func TestSupervisor_FindsARelayThatWasStartedAndNotWrittenDown(t *testing.T) {
 	s := newSite(t)
 	was, _ := s.serving(t, "nyc1-1", 0)
 	s.killSupervisor(t)
-	must(t, "write the notes", writeJSON(filepath.Join(boxDir(s.dir, was.ID), unitFile), unitState{Active: activating}))
-	must(t, "hide the lock", os.Remove(filepath.Join(was.Root, relayLock)))
+	must(t, "write the notes", boxsim.WriteJSON(filepath.Join(boxDir(s.dir, was.ID), boxsim.UnitFile), boxsim.UnitState{Active: boxsim.Activating}))
+	must(t, "hide the lock", os.Remove(filepath.Join(was.Root, boxsim.LockPath)))
 	must(t, "Start", s.Start(t.Context(), was.ID))
 	if now := s.get(t, was.ID); now.PID != was.PID {
 		t.Errorf("adopted: got process %d, want %d", now.PID, was.PID)
@@ -148,7 +149,7 @@ func TestSupervisor_SweepsWhatWasHalfMadeAndHalfRemoved(t *testing.T) {
 	m := s.create(t, "nyc1-1", 0)
 	s.killSupervisor(t)
 	for _, name := range []string{newPrefix + "x", gonePrefix + "y"} {
-		must(t, "half a box", os.MkdirAll(filepath.Join(boxDir(s.dir, name), rootDir), 0o700))
+		must(t, "half a box", os.MkdirAll(filepath.Join(boxDir(s.dir, name), boxsim.RootDir), 0o700))
 	}
 	must(t, "Start", s.Start(t.Context(), m.ID))
 	entries, err := os.ReadDir(filepath.Join(s.dir, boxesDir))

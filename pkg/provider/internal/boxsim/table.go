@@ -1,0 +1,123 @@
+package boxsim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+
+	"github.com/multiformats/go-multiaddr"
+)
+
+// Call is one command that a box was asked to run.
+type Call struct {
+	Dir    string // of the box
+	Jail   *os.Root
+	Unit   *Unit
+	Args   map[string]string // what stands for the words in capitals
+	Stdout io.Writer
+	Stderr io.Writer
+}
+
+// Command is one row of a table. Words of Argv in capitals stand for arguments, and two
+// apostrophes for an empty word.
+type Command struct {
+	Argv string
+	Run  func(ctx context.Context, c Call) int
+}
+
+// Table is all that a box answers.
+type Table struct {
+	Box      string // what the box is called where it knows no answer: "local box"
+	Commands []Command
+}
+
+// Run runs what the table has for argv, and nothing else: that is exit code 127.
+// c.Args is set here.
+func (t Table) Run(ctx context.Context, argv []string, c Call) int {
+	for _, row := range t.Commands {
+		if args, ok := match(strings.Fields(row.Argv), argv); ok {
+			c.Args = args
+			return row.Run(ctx, c)
+		}
+	}
+	_, _ = fmt.Fprintf(c.Stderr, "%s: not found: this %s answers a fixed table of commands\n", Printable(argv[0]), t.Box)
+	return 127
+}
+
+// match compares argv with a row of the table.
+func match(pattern, argv []string) (map[string]string, bool) {
+	if len(pattern) != len(argv) {
+		return nil, false
+	}
+	args := make(map[string]string)
+	for i, want := range pattern {
+		if want == strings.ToUpper(want) && want != strings.ToLower(want) && !strings.HasPrefix(want, "-") {
+			if !acceptable(want, argv[i]) {
+				return nil, false
+			}
+			args[want] = argv[i]
+			continue
+		}
+		if want != argv[i] && (want != "''" || argv[i] != "") {
+			return nil, false
+		}
+	}
+	return args, true
+}
+
+// acceptable refuses what a real box would take for an option, or not take at all.
+func acceptable(kind, arg string) bool {
+	switch kind {
+	case "N":
+		return len(arg) > 0 && len(arg) < 8 && strings.Trim(arg, "0123456789") == ""
+	case "MODE":
+		return len(arg) == 4 && strings.Trim(arg, "01234567") == ""
+	case "MULTIADDR":
+		_, err := multiaddr.NewMultiaddr(arg)
+		return err == nil
+	default:
+		return arg != "" && len(arg) < 4096 && !strings.HasPrefix(arg, "-") && !strings.ContainsRune(arg, 0)
+	}
+}
+
+// Printable is a word that is safe to show.
+func Printable(word string) string {
+	if len(word) > 200 {
+		word = word[:200]
+	}
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r == '\uFFFD' {
+			return '?'
+		}
+		return r
+	}, word)
+}
+
+// Name turns a path on the box into one below its root. What leads above "/" ends there.
+func Name(p string) string {
+	p = strings.TrimPrefix(path.Clean("/"+p), "/")
+	if p == "" {
+		return "."
+	}
+	return p
+}
+
+// Said prints an error as the command that failed would, and is its exit code.
+func (c Call) Said(command, subject string, err error) int {
+	_, _ = fmt.Fprintf(c.Stderr, "%s: %s: %v\n", command, Printable(subject), Cause(err))
+	return 1
+}
+
+// Cause is an error without the names of this computer's files.
+func Cause(err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
+}

@@ -1,0 +1,268 @@
+package boxsim
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/relayfleet/fleetctl/fleet"
+)
+
+// The states of the service, in systemd's words.
+const (
+	Inactive     = "inactive"
+	Activating   = "activating" // a process is being started, its ID is not written yet; or it waits to be started again
+	Active       = "active"
+	Deactivating = "deactivating"
+	Failed       = "failed"
+)
+
+// Program is what a service starts. Its arguments contain [Unit.Config].
+type Program struct {
+	Path string
+	Args []string // without the name of the program
+	Env  []string
+}
+
+// Unit is relay.service of one box. Its fields are set before the first call of a
+// method and left alone after; methods are safe for concurrent use.
+type Unit struct {
+	Box     string   // its name, for errors and logs
+	Dir     string   // of the box
+	Jail    *os.Root // "/" of the box
+	Journal *Journal
+	// Config is an argument that this box's relay has and no other process.
+	Config string
+	// Program says what to start, or why nothing can be started.
+	Program func() (Program, error)
+	Grace   time.Duration // from SIGTERM to SIGKILL
+	Log     *slog.Logger
+
+	op sync.Mutex // held through a start, a stop, a restart
+	mu sync.Mutex // guards the rest
+
+	st     UnitState
+	policy Policy
+	due    time.Time   // of the next start by the policy, zero if none is due
+	starts []time.Time // that count for the policy's limit
+	off    bool        // the box has no power
+}
+
+// Load reads what was left by the process that kept the box before, and adopts its relay.
+func (u *Unit) Load() error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	err := ReadJSON(filepath.Join(u.Dir, UnitFile), &u.st)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		u.Log.Warn("the state of the service is lost", slog.String("box", u.Box), slog.Any("error", err))
+		u.st = UnitState{Enabled: true}
+	}
+	if u.st.Active == "" {
+		u.st.Active = Inactive
+	}
+	cut := u.st.Active == Activating && u.st.Proc.PID == 0
+	if u.st.Proc.Alive() && RunsWith(u.st.Proc.PID, u.Config) {
+		u.st.Active = Active // also one that was being stopped: whoever wanted that will say so again
+		return nil
+	}
+	p, found, err := u.holder()
+	if err != nil {
+		return err
+	}
+	if !found && cut {
+		p, found = FindWith(u.Config)
+	}
+	switch {
+	case found:
+		u.st.Active, u.st.Proc = Active, p
+	case u.st.Proc.PID != 0:
+		u.ended(Exit{}, false)
+	case cut:
+		u.st.Active = Inactive
+	}
+	u.save()
+	return nil
+}
+
+// Adopt takes a process for the service's, found by who keeps the box.
+func (u *Unit) Adopt(p Proc) {
+	u.set(func(st *UnitState) { st.Active, st.Proc = Active, p })
+}
+
+// holder finds this box's relay by the lock on its state directory.
+func (u *Unit) holder() (Proc, bool, error) {
+	f, err := u.Jail.Open(LockPath)
+	if err != nil {
+		return Proc{}, false, nil // none ever ran, or there is nothing that could be locked
+	}
+	defer func() { _ = f.Close() }()
+	info, err := f.Stat()
+	if err != nil || !info.Mode().IsRegular() {
+		return Proc{}, false, nil
+	}
+	held, err := lockHeld(f)
+	if err != nil || !held {
+		return Proc{}, false, err
+	}
+	text := make([]byte, 32)
+	n, _ := f.ReadAt(text, 0)
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text[:n])))
+	if err == nil && RunsWith(pid, u.Config) {
+		if p, err := Identify(pid); err == nil && p.Alive() {
+			return p, true, nil
+		}
+	}
+	if p, ok := FindWith(u.Config); ok {
+		return p, true, nil
+	}
+	return Proc{}, false, fleet.WithHint(
+		fmt.Errorf("box %s: a process that is not its relay holds %s", u.Box, filepath.Join(Root(u.Dir), LockPath)),
+		"End the process that holds the file, then run the same command again.")
+}
+
+// Runnable is an error if the box has no relay that could be run.
+func (u *Unit) Runnable() error {
+	info, err := u.Jail.Stat(RelayPath)
+	switch {
+	case err != nil:
+		return fmt.Errorf("box %s: /%s: %w", u.Box, RelayPath, Cause(err))
+	case !info.Mode().IsRegular() || info.Mode()&0o111 == 0:
+		return fmt.Errorf("box %s: /%s: not a program", u.Box, RelayPath)
+	}
+	return nil
+}
+
+// ReadConfig reads the daemon's configuration on the box.
+func (u *Unit) ReadConfig() ([]byte, error) {
+	text, err := u.Jail.ReadFile(ConfigPath)
+	if err != nil {
+		return nil, fmt.Errorf("box %s: /%s: %w", u.Box, ConfigPath, Cause(err))
+	}
+	return text, nil
+}
+
+// Start starts the service, and leaves one that runs alone.
+func (u *Unit) Start() error {
+	u.op.Lock()
+	defer u.op.Unlock()
+	return u.startLocked(0) // systemd counts anew after a start by hand
+}
+
+// startLocked makes the start that is the n-th by the policy; 0 is one by hand.
+func (u *Unit) startLocked(n int) error {
+	if u.Poll().Active == Active {
+		return nil
+	}
+	if err := u.admit(time.Now()); err != nil {
+		return err
+	}
+	p, found, err := u.holder()
+	if err != nil {
+		return err
+	}
+	if found {
+		u.Adopt(p)
+		return nil
+	}
+	program, err := u.Program()
+	if err != nil {
+		u.unstartable()
+		return err
+	}
+	return u.spawn(program, n)
+}
+
+// spawn starts the process. What is written before it starts lets the next keeper of
+// the box find it if this one ends in between.
+func (u *Unit) spawn(p Program, n int) error {
+	log, err := u.Journal.Open()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = log.Close() }()
+	cmd := exec.Command(p.Path, p.Args...) //nolint:gosec,noctx // the box's own release; it outlives us
+	cmd.Dir = Root(u.Dir)
+	cmd.Env = p.Env
+	cmd.Stdout, cmd.Stderr = log, log
+	u.set(func(st *UnitState) { st.Active, st.Proc, st.Restarts = Activating, Proc{}, n })
+	pid, err := Detach(cmd)
+	if err != nil {
+		u.set(func(st *UnitState) { st.Active, st.Result, st.Status = Failed, "exit-code", 203 })
+		u.unstartable()
+		u.Journal.Note("start: %v", err)
+		return fmt.Errorf("box %s: start the relay: %w", u.Box, err)
+	}
+	id, err := Identify(pid)
+	if err != nil {
+		id = Proc{PID: pid} // it ended at once, and Poll will see that
+	}
+	u.set(func(st *UnitState) { st.Active, st.Proc, st.Result, st.Status = Active, id, "success", 0 })
+	u.Journal.Note("started, process %d", pid)
+	return nil
+}
+
+// Stop ends the service and returns when its process is gone.
+func (u *Unit) Stop() error { return u.End(u.Grace) }
+
+// End stops the service with no more than this grace.
+func (u *Unit) End(grace time.Duration) error {
+	u.op.Lock()
+	defer u.op.Unlock()
+	return u.stopLocked(min(grace, u.Grace))
+}
+
+func (u *Unit) stopLocked(grace time.Duration) error {
+	st := u.Poll()
+	if u.calledOff() || st.Active != Active {
+		return nil
+	}
+	u.set(func(st *UnitState) { st.Active = Deactivating })
+	_ = terminate(st.Proc.PID) // one that has just ended is what we want
+	if u.gone(grace) {
+		return nil
+	}
+	u.Journal.Note("process %d did not stop within %s: killed", st.Proc.PID, grace)
+	_ = kill(st.Proc.PID)
+	if !u.gone(10 * time.Second) {
+		return fmt.Errorf("box %s: process %d does not end", u.Box, st.Proc.PID)
+	}
+	u.set(func(st *UnitState) { st.Active, st.Result = Failed, "timeout" })
+	return nil
+}
+
+// gone waits until the process has ended.
+func (u *Unit) gone(most time.Duration) bool {
+	deadline := time.Now().Add(most)
+	for {
+		if u.Poll().Proc.PID == 0 {
+			return true
+		}
+		if !time.Now().Before(deadline) {
+			return false
+		}
+		<-time.After(10 * time.Millisecond)
+	}
+}
+
+// Restart stops and starts.
+func (u *Unit) Restart() error {
+	u.op.Lock()
+	defer u.op.Unlock()
+	if err := u.stopLocked(u.Grace); err != nil {
+		return err
+	}
+	return u.startLocked(0)
+}
+
+// Enable sets whether the service starts with the box.
+func (u *Unit) Enable(on bool) {
+	u.set(func(st *UnitState) { st.Enabled = on })
+}

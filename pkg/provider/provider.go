@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/relayfleet/fleetctl/fleet"
+	"github.com/relayfleet/fleetctl/pkg/provider/hosts"
 	"github.com/relayfleet/fleetctl/pkg/provider/local"
 	"github.com/relayfleet/fleetctl/pkg/sshx"
 )
@@ -20,15 +21,16 @@ type Config struct {
 	Log        *slog.Logger
 	KeepReason func() string // why Dir must outlive the fleet, "" if it need not
 	Env        func(name string) string
-	Runner     sshx.Runner // reaches the boxes
-	Keys       []string    // operators' public keys, authorized_keys form
+	Runner     sshx.Runner              // reaches the boxes
+	Path       func(path string) string // makes a path as the spec has it absolute
+	Keys       []string                 // operators' public keys, authorized_keys form
 	// Bootstrap makes what a new machine is given at its order: the text that sets it up at
 	// first boot, with a host key in it, and that key's public half, authorized_keys form.
 	Bootstrap func(keys []string) (userData, hostKey string, err error)
 }
 
 // Kinds lists the providers that Open accepts.
-func Kinds() []string { return []string{"local"} }
+func Kinds() []string { return []string{"local", "hosts"} }
 
 // Open returns the provider of a spec. It reads and changes nothing yet.
 func Open(s fleet.Spec, c Config) (fleet.Provider, error) {
@@ -45,6 +47,12 @@ func Open(s fleet.Spec, c Config) (fleet.Provider, error) {
 	switch s.Provider {
 	case fleet.ProviderLocal:
 		return here, nil
+	case fleet.ProviderHosts:
+		given, err := hosts.New(hosts.Config{Fleet: s.Name, ID: s.ID, Hosts: s.Hosts, Runner: c.Runner, Path: c.Path})
+		if err != nil {
+			return nil, err
+		}
+		return withZone(given, here, s), nil
 	}
 	return nil, fmt.Errorf("unknown provider %q: accepted are %s", s.Provider, strings.Join(Kinds(), ", "))
 }

@@ -193,7 +193,7 @@ func TestMarks_OfAnotherFleetAreNeverTouched(t *testing.T) {
 	for what, err := range map[string]error{
 		"Mark":    p.Mark(t.Context(), m.ID, map[string]string{fleet.MarkAdopted: "yes"}, nil),
 		"Adjust":  p.Adjust(t.Context(), m.ID),
-		"Adopt":   p.Adopt(t.Context(), m.ID),
+		"Adopt":   p.Adopt(t.Context(), fleet.Adoption{ID: m.ID}),
 		"Release": p.Release(t.Context(), m.ID),
 	} {
 		if !errors.Is(err, fleet.ErrOtherFleet) || fleet.Hint(err) == "" {
@@ -214,7 +214,7 @@ func TestMarks_OfAFleetOfTheSameNameAndAnotherIDAreRefused(t *testing.T) {
 	one := with(t, hosts.Config{Fleet: "demo", ID: "aaaa", Hosts: hostList, Runner: run})
 	two := with(t, hosts.Config{Fleet: "demo", ID: "bbbb", Hosts: hostList, Runner: run})
 	m := list(t, one)["ams1-1"]
-	must(t, "Adopt", one.Adopt(t.Context(), m.ID))
+	must(t, "Adopt", one.Adopt(t.Context(), fleet.Adoption{ID: m.ID}))
 	if got := list(t, two)["ams1-1"]; !strings.Contains(got.Problem, fleet.ErrOtherFleet.Error()) || got.Adopted {
 		t.Errorf("the other ID: got problem %q, adopted %v", got.Problem, got.Adopted)
 	}
@@ -233,8 +233,8 @@ func TestAdopt_MarksAFreshHostAndLeavesOneThatIsOurs(t *testing.T) {
 	}
 	must(t, "Adjust", p.Adjust(t.Context(), was["nyc1-1"].ID))
 	for range 2 {
-		must(t, "Adopt", p.Adopt(t.Context(), was["ams1-1"].ID))
-		must(t, "Adopt", p.Adopt(t.Context(), was["nyc1-1"].ID))
+		must(t, "Adopt", p.Adopt(t.Context(), fleet.Adoption{ID: was["ams1-1"].ID}))
+		must(t, "Adopt", p.Adopt(t.Context(), fleet.Adoption{ID: was["nyc1-1"].ID}))
 	}
 	got := list(t, p)
 	if !got["ams1-1"].Adopted || got["nyc1-1"].Adopted {
@@ -248,6 +248,28 @@ func TestAdopt_MarksAFreshHostAndLeavesOneThatIsOurs(t *testing.T) {
 	}
 	if got := list(t, p)["ams1-1"]; got.Adopted || len(got.Drift) != 1 {
 		t.Errorf("after release: got %+v, want no mark of ours", got)
+	}
+}
+
+func TestCandidates_AreListedBeforeAnyHostKeyIsPinned(t *testing.T) {
+	t.Parallel()
+	one, two := newBox(t), newBox(t)
+	p := open(t, sshtest.Client(t, sshx.Config{}), "demo", one, two)
+	id := one.Addr
+	for want, c := range map[int]fleet.Candidates{
+		2: {Tag: "lambda", Name: "127.*"}, 1: {IDs: []string{id}}, 0: {Tag: "hetzner"},
+	} {
+		got, err := p.Candidates(t.Context(), c)
+		must(t, "Candidates", err)
+		if len(got) != want || want == 1 && (got[0].ID != id || got[0].Fleet != "" || got[0].Problem != "" || len(got[0].Addrs) != 1) {
+			t.Errorf("%+v: got %+v, want %d", c, got, want)
+		}
+	}
+	if one.Dials()+two.Dials() != 0 {
+		t.Error("a box was dialed, want none")
+	}
+	if _, err := p.Candidates(t.Context(), fleet.Candidates{Name: "["}); err == nil {
+		t.Error("a broken glob: got no error")
 	}
 }
 

@@ -163,17 +163,6 @@ func (k *marks) set(key, value string) {
 	}
 }
 
-// Adopt claims a host for the fleet and marks its relay adopted. A host that the fleet
-// has already stays as it is.
-func (p *Provider) Adopt(ctx context.Context, machine string) error {
-	fresh := false
-	return wrap("adopt host "+machine, p.edit(ctx, machine, func(to *marks) {
-		if fresh = to.Fleet == ""; fresh {
-			to.Adopted = true
-		}
-	}))
-}
-
 // Adjust makes a host that nobody has marked the fleet's.
 func (p *Provider) Adjust(ctx context.Context, machine string) error {
 	m, err := p.reach(ctx, machine)
@@ -197,17 +186,6 @@ func (p *Provider) makeState(ctx context.Context, m fleet.Machine) error {
 		err = fmt.Errorf("make %s: %.200q", m.State, strings.TrimSpace(string(res.Stderr)))
 	}
 	return err
-}
-
-// Release takes the fleet's marks off a host. One without marks is released.
-func (p *Provider) Release(ctx context.Context, machine string) error {
-	m, err := p.reach(ctx, machine)
-	if err != nil {
-		return wrap("release host", err)
-	}
-	ctx, cancel := context.WithTimeout(ctx, p.cfg.Timeout)
-	defer cancel()
-	return wrap("release host "+machine, p.forget(ctx, m))
 }
 
 // forget removes a box's marks, unless they are another fleet's.

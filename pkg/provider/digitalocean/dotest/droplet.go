@@ -142,7 +142,8 @@ func deleteDropletsByTag(c *Cloud, q *call) answer {
 	return noContent()
 }
 
-// doom begins the end of a droplet. Deleting it again meanwhile changes nothing.
+// doom begins the end of a droplet, which is gone for the next request at the earliest.
+// Deleting it again meanwhile changes nothing.
 func (c *Cloud) doom(q *call, d *droplet) {
 	if d.doomed || q.how == NeverGone {
 		return
@@ -150,7 +151,6 @@ func (c *Cloud) doom(q *call, d *droplet) {
 	d.doomed = true
 	d.dying = c.cfg.Delete.from(q.now)
 	c.destroy(q.r.Context(), d)
-	c.settle(q.team, q.now)
 }
 
 // pendingEvent refuses what a droplet cannot do while another action is under way.

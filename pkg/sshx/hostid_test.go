@@ -215,3 +215,22 @@ func TestErrors_TellTheSteps(t *testing.T) {
 		}
 	}
 }
+
+func TestScan_SaysNothingAfterTheHostKey(t *testing.T) {
+	asked := make(chan error, 3)
+	addr := listen(t, func(nc net.Conn) {
+		cfg := &ssh.ServerConfig{NoClientAuth: true} // anybody who asks is let in
+		cfg.AddHostKey(sshtest.NewSigner())
+		_, _, _, err := ssh.NewServerConn(nc, cfg)
+		asked <- err
+	})
+	c := sshtest.Client(t, sshx.Config{})
+	if got, err := c.Scan(within(t), sshx.Target{Addr: addr, User: "root"}); err != nil || len(got) != 1 {
+		t.Fatalf("scan: %q, %v; want one key", got, err)
+	}
+	for range 3 {
+		if err := <-asked; err == nil {
+			t.Error("the scan logged in")
+		}
+	}
+}

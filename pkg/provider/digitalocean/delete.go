@@ -1,0 +1,145 @@
+package digitalocean
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/digitalocean/godo"
+
+	"github.com/relayfleet/fleetctl/fleet"
+)
+
+// Delete removes a droplet, by its ID, and returns when the API does not find it any more:
+// an answer that it is being removed proves nothing. A droplet that is not tagged ours, or
+// that was adopted and not taken over, is not deleted; that is an error.
+func (p *Provider) Delete(ctx context.Context, id string) error {
+	if err := p.delete(ctx, id); err != nil {
+		return fmt.Errorf("delete machine %s: %w", clean(id), err)
+	}
+	return nil
+}
+
+func (p *Provider) delete(ctx context.Context, id string) error {
+	d, err := p.own(ctx, id)
+	switch {
+	case errors.Is(err, fleet.ErrNoMachine):
+		return nil
+	case err != nil:
+		return err
+	case len(valuesOf(d.Tags, tagAdopted)) > 0:
+		return fleet.WithHint(fmt.Errorf("droplet %d was adopted and not taken over", d.ID), "give it back with `fleetctl release`, and delete it at DigitalOcean")
+	}
+	note := p.goneTag(d.Tags)
+	if note != "" {
+		if err := p.ensureTag(ctx, note); err != nil {
+			return err
+		}
+	}
+	err = p.must(ctx, func(ctx context.Context) (*godo.Response, error) { return p.api.Droplets.Delete(ctx, d.ID) })
+	if err != nil && !is(err, http.StatusNotFound) {
+		return err
+	}
+	if err := p.untilGone(ctx, d.ID); err != nil {
+		return err
+	}
+	if err := p.removeOwn(ctx, d.Tags); err != nil {
+		return err
+	}
+	if err := p.removeSlots(ctx, valuesOf(d.Tags, tagSlot)); err != nil || note == "" {
+		return err
+	}
+	return p.removeTag(ctx, note)
+}
+
+// untilGone waits until a deleted droplet is not found.
+func (p *Provider) untilGone(ctx context.Context, id int) error {
+	begin := time.Now()
+	deadline, cancel := context.WithTimeout(ctx, p.cfg.Waits.Gone)
+	defer cancel()
+	for look := p.get; ; look = p.glance { // at once, and then with all who wait
+		_, err := look(deadline, id)
+		switch {
+		case errors.Is(err, fleet.ErrNoMachine):
+			return nil
+		case err != nil && ctx.Err() == nil && deadline.Err() != nil:
+			return fleet.WithHint(fmt.Errorf("the delete was accepted, and after %s the droplet is still there, and is paid for", took(begin)),
+				"run the same command again; if that does not help, delete it at DigitalOcean")
+		case err != nil:
+			return err
+		}
+	}
+}
+
+// goneTag notes the tags that are a droplet's alone, so that somebody can remove them when
+// it is gone: fleet:NAME:gone:op:…:hostkey:…. It is "" if there are none.
+func (p *Provider) goneTag(tags []string) string {
+	own := ownTags(tags)
+	if len(own) == 0 {
+		return ""
+	}
+	note := tagFleet + p.spec.Name + goneNote + own[0]
+	for _, t := range own[1:] {
+		if len(note)+1+len(t) <= mostTag { // there is room for an operation and two host keys
+			note += ":" + t
+		}
+	}
+	return note
+}
+
+// noted are the tags that a note names.
+func (p *Provider) noted(note string) []string {
+	prefix := tagFleet + p.spec.Name + goneNote
+	if !hasKind(note, prefix) {
+		return nil
+	}
+	var out []string
+	words := strings.Split(strings.ToLower(note[len(prefix):]), ":")
+	for pair := range slices.Chunk(words, 2) {
+		if kind := pair[0] + ":"; len(pair) == 2 && (kind == tagOp || kind == tagHostKey) && pair[1] != "" {
+			out = append(out, kind+pair[1])
+		}
+	}
+	return out
+}
+
+// ownTags are those that no other droplet can have: an operation made one droplet, and a
+// host key is one box's.
+func ownTags(tags []string) []string {
+	var out []string
+	for _, kind := range []string{tagOp, tagHostKey} {
+		for _, v := range valuesOf(tags, kind) {
+			out = append(out, kind+v)
+		}
+	}
+	return out
+}
+
+// removeOwn removes the tags that were a droplet's alone.
+func (p *Provider) removeOwn(ctx context.Context, tags []string) error {
+	for _, t := range ownTags(tags) {
+		if err := p.removeTag(ctx, t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// removeSlots removes the tags of nodes that the spec does not have any more, unless
+// something carries them: another fleet may have a node of that name. Those of the spec
+// are left to Cleanup.
+func (p *Provider) removeSlots(ctx context.Context, nodes []string) error {
+	for _, node := range nodes {
+		if slices.ContainsFunc(p.spec.Slots(), func(s fleet.Slot) bool { return s.Node == node }) {
+			continue
+		}
+		if err := p.removeUnused(ctx, tagSlot+node); err != nil {
+			return err
+		}
+	}
+	return nil
+}

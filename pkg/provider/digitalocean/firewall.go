@@ -1,0 +1,232 @@
+package digitalocean
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/digitalocean/godo"
+
+	"github.com/relayfleet/fleetctl/fleet"
+)
+
+// mostFirewallTags is what the API accepts.
+const mostFirewallTags = 5
+
+// EnsureFirewall makes the firewall fleetctl-<fleet> what the spec says: SSH, the ports
+// that relays serve and ICMP in, everything out, for all droplets with the fleet's tag.
+// Droplets are never named by ID: a firewall takes ten of those. Rules that somebody else
+// added go; tags and droplets that somebody else attached stay. A firewall that is right
+// is not written.
+func (p *Provider) EnsureFirewall(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("ensure firewall: %w", err)
+	}
+	if err := p.ensureFirewall(ctx); err != nil {
+		return fmt.Errorf("ensure firewall %s: %w", p.firewallName(), err)
+	}
+	return nil
+}
+
+func (p *Provider) ensureFirewall(ctx context.Context) error {
+	have, err := p.firewall(ctx)
+	if err != nil {
+		return err
+	}
+	if have == nil {
+		if err := p.ensureTag(ctx, tagFleet+p.spec.Name); err != nil { // a firewall names tags that exist
+			return err
+		}
+		have, err = p.makeFirewall(ctx)
+		if err != nil || have == nil {
+			return err
+		}
+	}
+	if len(p.differences(have)) == 0 {
+		return nil
+	}
+	if err := p.ensureTag(ctx, tagFleet+p.spec.Name); err != nil {
+		return err
+	}
+	want := p.wanted(have)
+	if len(want.Tags) > mostFirewallTags {
+		return fleet.WithHint(fmt.Errorf("it has %d tags beside ours, and may have %d in all", len(want.Tags)-1, mostFirewallTags),
+			"take the tags of others off it at DigitalOcean")
+	}
+	_, _, err = do(ctx, p, func(ctx context.Context) (*godo.Firewall, *godo.Response, error) {
+		return p.api.Firewalls.Update(ctx, have.ID, want)
+	})
+	return err
+}
+
+// makeFirewall makes the firewall. It returns one that was there all the same: names are
+// used once, and somebody else may have been faster.
+func (p *Provider) makeFirewall(ctx context.Context) (*godo.Firewall, error) {
+	var there *godo.Firewall
+	err := p.again(ctx, func(ctx context.Context) error {
+		_, _, err := do(ctx, p, func(ctx context.Context) (*godo.Firewall, *godo.Response, error) {
+			return p.api.Firewalls.Create(ctx, p.wanted(&godo.Firewall{}))
+		})
+		if err == nil || !doubtful(err) && !is(err, http.StatusConflict) {
+			return err
+		}
+		found, lookErr := p.firewall(ctx)
+		if lookErr != nil || found == nil {
+			return errors.Join(err, lookErr)
+		}
+		there = found
+		return nil
+	})
+	return there, err
+}
+
+// firewall finds the fleet's firewall by its name; nil is none.
+func (p *Provider) firewall(ctx context.Context) (*godo.Firewall, error) {
+	all, err := p.walls.get(ctx, p.trans.writes, func(ctx context.Context) ([]godo.Firewall, error) {
+		return pages(ctx, p, p.api.Firewalls.List, func(f godo.Firewall) string { return f.ID })
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list firewalls: %w", err)
+	}
+	i := slices.IndexFunc(all, func(f godo.Firewall) bool { return f.Name == p.firewallName() })
+	if i < 0 {
+		return nil, nil //nolint:nilnil // none is an answer
+	}
+	return &all[i], nil
+}
+
+// wanted is the firewall as it shall be, with what others attached to the one that is
+// there: a PUT takes away what it does not name.
+func (p *Provider) wanted(have *godo.Firewall) *godo.FirewallRequest {
+	everywhere := []string{"0.0.0.0/0", "::/0"}
+	f := &godo.FirewallRequest{Name: p.firewallName(), DropletIDs: append([]int{}, have.DropletIDs...), Tags: slices.Clone(have.Tags)}
+	if tag := tagFleet + p.spec.Name; !hasTag(f.Tags, tag) {
+		f.Tags = append(f.Tags, p.known(tag))
+	}
+	in := func(protocol string, port int) {
+		f.InboundRules = append(f.InboundRules, godo.InboundRule{
+			Protocol: protocol, PortRange: strconv.Itoa(port), Sources: &godo.Sources{Addresses: everywhere},
+		})
+	}
+	in("tcp", p.spec.Ocean.SSHPort)
+	for _, port := range []int{p.spec.Relay.Port, p.spec.Relay.WSPort} {
+		if port != 0 && port != p.spec.Ocean.SSHPort {
+			in("tcp", port)
+		}
+	}
+	if p.spec.Relay.QUICPort != 0 {
+		in("udp", p.spec.Relay.QUICPort)
+	}
+	in("icmp", 0)
+	for _, protocol := range []string{"tcp", "udp", "icmp"} {
+		f.OutboundRules = append(f.OutboundRules, godo.OutboundRule{
+			Protocol: protocol, PortRange: "0", Destinations: &godo.Destinations{Addresses: everywhere},
+		})
+	}
+	return f
+}
+
+// Drift says how the firewall differs from the spec. A fleet without droplets has none.
+func (p *Provider) Drift(ctx context.Context) ([]fleet.Drift, error) {
+	drift, err := p.drift(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read firewall %s: %w", p.firewallName(), err)
+	}
+	return drift, nil
+}
+
+func (p *Provider) drift(ctx context.Context) ([]fleet.Drift, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	have, err := p.firewall(ctx)
+	if err != nil {
+		return nil, err
+	}
+	found := []fleet.Drift{{Name: "firewall", From: "none", To: p.firewallName(), Fix: fleet.FixInPlace}}
+	if have != nil {
+		found = p.differences(have)
+	}
+	if len(found) == 0 {
+		return found, nil
+	}
+	listed, err := p.tagged(ctx)
+	if err != nil || len(listed) == 0 {
+		return []fleet.Drift{}, err
+	}
+	return found, nil
+}
+
+// differences says what a firewall has and lacks.
+func (p *Provider) differences(have *godo.Firewall) []fleet.Drift {
+	out := []fleet.Drift{}
+	want := p.wanted(have)
+	before, after := ruleSet(have.InboundRules, have.OutboundRules), ruleSet(want.InboundRules, want.OutboundRules)
+	if !slices.Equal(before, after) {
+		out = append(out, fleet.Drift{Name: "firewall rules", From: clean(ruleText(before)), To: ruleText(after), Fix: fleet.FixInPlace})
+	}
+	if tag := tagFleet + p.spec.Name; !hasTag(have.Tags, tag) {
+		out = append(out, fleet.Drift{Name: "firewall tags", From: "without " + tag, To: "with it", Fix: fleet.FixInPlace})
+	}
+	return out
+}
+
+func ruleText(rules []string) string {
+	if len(rules) == 0 {
+		return "none"
+	}
+	return strings.Join(rules, ", ")
+}
+
+// ruleSet writes rules so that equal ones have equal words: sorted, each once, and
+// everywhere left out.
+func ruleSet(in []godo.InboundRule, out []godo.OutboundRule) []string {
+	var rules []string
+	for _, r := range in {
+		s := godo.Sources{}
+		if r.Sources != nil {
+			s = *r.Sources
+		}
+		rules = append(rules, ruleWords("in", r.Protocol, r.PortRange, r.Action, godo.Destinations(s)))
+	}
+	for _, r := range out {
+		d := godo.Destinations{}
+		if r.Destinations != nil {
+			d = *r.Destinations
+		}
+		rules = append(rules, ruleWords("out", r.Protocol, r.PortRange, r.Action, d))
+	}
+	slices.Sort(rules)
+	return slices.Compact(rules)
+}
+
+func ruleWords(direction, protocol, ports string, action godo.FirewallRuleAction, ends godo.Destinations) string {
+	words := []string{direction, protocol}
+	switch {
+	case protocol == "icmp":
+	case ports == "" || ports == "0" || ports == "all" || ports == "1-65535":
+		words = append(words, "all")
+	default:
+		words = append(words, ports)
+	}
+	if action != "" && action != godo.FirewallRuleActionAllow {
+		words = append(words, string(action))
+	}
+	ids := make([]string, len(ends.DropletIDs))
+	for i, id := range ends.DropletIDs {
+		ids[i] = strconv.Itoa(id)
+	}
+	var where []string
+	for _, some := range [][]string{ends.Addresses, ends.Tags, ids, ends.LoadBalancerUIDs, ends.KubernetesIDs} {
+		where = append(where, some...)
+	}
+	slices.Sort(where)
+	if !slices.Equal(where, []string{"0.0.0.0/0", "::/0"}) {
+		words = append(words, "for", strings.Join(where, " "))
+	}
+	return strings.Join(words, " ")
+}

@@ -1,0 +1,201 @@
+package digitalocean
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/digitalocean/godo"
+	"golang.org/x/crypto/ssh"
+
+	"github.com/relayfleet/fleetctl/fleet"
+)
+
+// EnsureKey registers public SSH keys on the account, as fleetctl-<fleet>: the given one
+// and those of [Config].Keys. One that the account has already is used as it is, whatever
+// its name. Those that the spec names by fingerprint must be there. New droplets know them
+// all; droplets that are there are not changed.
+func (p *Provider) EnsureKey(ctx context.Context, authorizedKey string) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("ensure key: %w", err)
+	}
+	for _, line := range append([]string{authorizedKey}, p.cfg.Keys...) {
+		if err := p.ensureKey(ctx, line); err != nil {
+			return fmt.Errorf("ensure key: %w", err)
+		}
+	}
+	if err := p.namedKeys(ctx); err != nil {
+		return fmt.Errorf("ensure key: %w", err)
+	}
+	return nil
+}
+
+// ensureKey registers one key. Its fingerprint is what says whether it is there.
+func (p *Provider) ensureKey(ctx context.Context, line string) error {
+	public, _, options, _, err := ssh.ParseAuthorizedKey([]byte(line))
+	if err != nil || len(options) > 0 {
+		return fleet.WithHint(errors.New("not a public key in the form of authorized_keys"), "give the file that ends in .pub")
+	}
+	fingerprint := ssh.FingerprintLegacyMD5(public)
+	if _, known := p.keyID(fingerprint); known {
+		return nil
+	}
+	if there, err := p.findKey(ctx, fingerprint); err != nil || there {
+		return err
+	}
+	plain := strings.TrimSpace(string(ssh.MarshalAuthorizedKey(public))) // without the comment, which may hold anything
+	err = p.again(ctx, func(ctx context.Context) error {
+		made, _, err := do(ctx, p, func(ctx context.Context) (*godo.Key, *godo.Response, error) {
+			return p.api.Keys.Create(ctx, &godo.KeyCreateRequest{Name: p.firewallName(), PublicKey: plain})
+		})
+		if err == nil && made != nil && made.ID != 0 {
+			p.knowKey(fingerprint, made.ID)
+			return nil
+		}
+		if there, lookErr := p.findKey(ctx, fingerprint); lookErr == nil && there {
+			return nil // made by the request that was not answered, or by somebody else
+		}
+		if err == nil {
+			err = errors.New("the API's answer names no key")
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("register key %s: %w", fingerprint, err)
+	}
+	return nil
+}
+
+// findKey looks a key up by its fingerprint. The list of all keys is not used for that:
+// it may be read ten times a minute only.
+func (p *Provider) findKey(ctx context.Context, fingerprint string) (bool, error) {
+	k, _, err := do(ctx, p, func(ctx context.Context) (*godo.Key, *godo.Response, error) {
+		return p.api.Keys.GetByFingerprint(ctx, fingerprint)
+	})
+	switch {
+	case is(err, http.StatusNotFound):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("read key %s: %w", fingerprint, err)
+	case k == nil || k.ID == 0:
+		return false, errors.New("the API's answer names no key")
+	}
+	p.knowKey(fingerprint, k.ID)
+	return true, nil
+}
+
+// namedKeys finds the keys of the spec that are fingerprints. Those that are files or
+// keys themselves come with [Config].Keys.
+func (p *Provider) namedKeys(ctx context.Context) error {
+	var sums []string // SHA256 fingerprints, by which the account cannot be asked
+	for _, name := range p.spec.Ocean.SSHKeys {
+		md5, isMD5 := md5Fingerprint(name)
+		_, known := p.keyID(name)
+		switch {
+		case strings.HasPrefix(name, "SHA256:") && !known:
+			sums = append(sums, name)
+		case isMD5 && !known:
+			there, err := p.findKey(ctx, md5)
+			if err != nil {
+				return err
+			}
+			if !there {
+				return unknownKey(name)
+			}
+			if id, ok := p.keyID(md5); ok {
+				p.knowKey(name, id)
+			}
+		}
+	}
+	if len(sums) == 0 {
+		return nil
+	}
+	all, err := p.listKeys(ctx)
+	if err != nil {
+		return err
+	}
+	for _, sum := range sums {
+		i := slices.IndexFunc(all, func(k godo.Key) bool {
+			public, _, _, _, err := ssh.ParseAuthorizedKey([]byte(k.PublicKey))
+			return err == nil && ssh.FingerprintSHA256(public) == sum
+		})
+		if i < 0 {
+			return unknownKey(sum)
+		}
+		p.knowKey(sum, all[i].ID)
+	}
+	return nil
+}
+
+func unknownKey(name string) error {
+	return fleet.WithHint(fmt.Errorf("the account has no SSH key %s", clean(name)),
+		"correct digitalocean.ssh_keys, or name a .pub file there: it is registered")
+}
+
+// md5Fingerprint reads a fingerprint as the account writes it, with or without MD5: before.
+func md5Fingerprint(name string) (string, bool) {
+	hex := strings.ToLower(strings.TrimPrefix(name, "MD5:"))
+	pairs := strings.Split(hex, ":")
+	for _, pair := range pairs {
+		if len(pair) != 2 || strings.Trim(pair, "0123456789abcdef") != "" {
+			return "", false
+		}
+	}
+	return hex, len(pairs) == 16
+}
+
+func (p *Provider) listKeys(ctx context.Context) ([]godo.Key, error) {
+	all, err := pages(ctx, p, p.api.Keys.List, func(k godo.Key) int { return k.ID })
+	if err != nil {
+		return nil, fmt.Errorf("list keys: %w", err)
+	}
+	return all, nil
+}
+
+// ourKeys are the keys that were registered for this fleet, by their name.
+func (p *Provider) ourKeys(ctx context.Context) ([]godo.Key, error) {
+	all, err := p.listKeys(ctx)
+	return slices.DeleteFunc(all, func(k godo.Key) bool { return k.Name != p.firewallName() }), err
+}
+
+func (p *Provider) keyID(fingerprint string) (int, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	id, ok := p.keys[fingerprint]
+	return id, ok
+}
+
+func (p *Provider) knowKey(fingerprint string, id int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.keys[fingerprint] = id
+}
+
+// forgetKeys makes EnsureKey ask the account again.
+func (p *Provider) forgetKeys() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	clear(p.keys)
+}
+
+// orderKeys are the keys for a new droplet, by ID.
+func (p *Provider) orderKeys() ([]godo.DropletCreateSSHKey, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var ids []int
+	for _, id := range p.keys {
+		ids = append(ids, id)
+	}
+	if len(ids) == 0 {
+		return nil, errors.New("no SSH key is registered: a droplet without one could not be reached")
+	}
+	slices.Sort(ids)
+	var out []godo.DropletCreateSSHKey
+	for _, id := range slices.Compact(ids) {
+		out = append(out, godo.DropletCreateSSHKey{ID: id})
+	}
+	return out, nil
+}

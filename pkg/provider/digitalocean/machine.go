@@ -1,0 +1,181 @@
+package digitalocean
+
+import (
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/digitalocean/godo"
+
+	"github.com/relayfleet/fleetctl/fleet"
+)
+
+// What runs on a droplet that we made, and on one that others made.
+const (
+	ourUser      = "fleetctl"
+	theirUser    = "root"
+	theirState   = "/var/lib/bitterbot" // of a fleet that older tooling made
+	opLength     = 8                    // characters of an operation in a name
+	opCharacters = "0123456789abcdefghjkmnpqrstvwxyz"
+)
+
+// dropletName is <fleet>-<node>-<first 8 of the operation>. Names are not unique.
+func (p *Provider) dropletName(n fleet.NewMachine) string {
+	return p.spec.Name + "-" + n.Node + "-" + strings.ToLower(n.Op)[:opLength]
+}
+
+// nodeOf reads the node out of a name of our form, "" if it is of another. The node
+// begins with the droplet's own region, so that the fleet a finds nothing in the names of
+// the fleet a-b.
+func (p *Provider) nodeOf(d godo.Droplet) string {
+	rest, ok := strings.CutPrefix(strings.ToLower(d.Name), p.spec.Name+"-")
+	cut := len(rest) - opLength - 1
+	if !ok || cut <= 0 || rest[cut] != '-' || strings.Trim(rest[cut+1:], opCharacters) != "" {
+		return ""
+	}
+	node := rest[:cut]
+	n, ok := strings.CutPrefix(node, regionOf(d)+"-")
+	if !ok || n == "" || n[0] == '0' || strings.Trim(n, "0123456789") != "" {
+		return ""
+	}
+	return node
+}
+
+func regionOf(d godo.Droplet) string {
+	if d.Region == nil {
+		return ""
+	}
+	return d.Region.Slug
+}
+
+// machine is a droplet as the fleet sees it.
+func (p *Provider) machine(d godo.Droplet) fleet.Machine {
+	m := fleet.Machine{
+		ID: strconv.Itoa(d.ID), Name: clean(d.Name), Fleet: p.spec.Name, Region: clean(regionOf(d)),
+		Status: statusOf(d), Addrs: addressesOf(d), Ports: fleet.Ports{SSH: p.spec.Ocean.SSHPort},
+		HostKey: hostKeys(d.Tags), User: ourUser, Sudo: true, Labels: labels(d.Tags),
+		Adopted: len(valuesOf(d.Tags, tagAdopted)) > 0,
+	}
+	if at, err := time.Parse(time.RFC3339, d.Created); err == nil {
+		m.Created = at.UTC()
+	}
+	if ops := valuesOf(d.Tags, tagOp); len(ops) > 0 {
+		m.Op = strings.ToUpper(ops[0])
+	}
+	for _, phase := range phases() {
+		if slices.Contains(valuesOf(d.Tags, tagPhase), string(phase)) {
+			m.Phase = phase // of two, which are there for a moment, the later one counts
+		}
+	}
+	m.Node = p.nodeOf(d)
+	if slots := valuesOf(d.Tags, tagSlot); len(slots) > 0 {
+		m.Node = slots[0]
+	}
+	if m.Node == "" {
+		// Nothing says what it is, although somebody gave it our tag: it is left alone.
+		m.Node, m.Unmarked = m.Name, true
+	}
+	if m.Op == "" { // ordered by others
+		m.User, m.Sudo, m.State = theirUser, false, theirState
+	}
+	if dirs := valuesOf(d.Tags, tagState); len(dirs) > 0 {
+		m.State = stateRoot + dirs[0]
+	}
+	if !m.Adopted && !m.Unmarked && m.Status != fleet.StatusPending {
+		m.Drift = p.driftOf(d, m)
+	}
+	return m
+}
+
+// unmarked is a droplet that only its name says is ours.
+func (p *Provider) unmarked(d godo.Droplet, node string) fleet.Machine {
+	m := p.machine(d)
+	m.Node, m.Unmarked, m.Drift = node, true, nil
+	m.User, m.Sudo, m.State = ourUser, true, ""
+	return m
+}
+
+// statusOf says whether a droplet runs. One without an address cannot be reached yet.
+func statusOf(d godo.Droplet) fleet.Status {
+	switch {
+	case d.Status == "off" || d.Status == "archive":
+		return fleet.StatusStopped
+	case d.Status == "active" && len(addressesOf(d)) > 0:
+		return fleet.StatusRunning
+	}
+	return fleet.StatusPending
+}
+
+// addressesOf lists the public addresses, IPv4 first.
+func addressesOf(d godo.Droplet) []netip.Addr {
+	out := []netip.Addr{}
+	if d.Networks == nil {
+		return out
+	}
+	add := func(kind, text string) {
+		if ip, err := netip.ParseAddr(text); err == nil && kind == "public" && !slices.Contains(out, ip) {
+			out = append(out, ip)
+		}
+	}
+	for _, n := range d.Networks.V4 {
+		add(n.Type, n.IPAddress)
+	}
+	for _, n := range d.Networks.V6 {
+		add(n.Type, n.IPAddress)
+	}
+	return out
+}
+
+// labels are the tags that are not ours, sorted.
+func labels(tags []string) []string {
+	var out []string
+	for _, t := range tags {
+		if !isOurs(t) {
+			out = append(out, clean(t))
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// driftOf is how a droplet differs from what would be ordered now. What the API does not
+// say (the slug of an image that is not offered any more) differs from nothing. ssh_keys
+// and user_data are of first boot alone and are no drift.
+func (p *Provider) driftOf(d godo.Droplet, m fleet.Machine) []fleet.Drift {
+	var out []fleet.Drift
+	differs := func(name, from, to string) {
+		if from != "" && from != to {
+			out = append(out, fleet.Drift{Name: name, From: clean(from), To: to, Fix: fleet.FixReplace})
+		}
+	}
+	differs("size", d.SizeSlug, p.spec.Ocean.Size)
+	if d.Image != nil {
+		differs("image", d.Image.Slug, p.spec.Ocean.Image)
+	}
+	if i := strings.LastIndexByte(m.Node, '-'); i > 0 {
+		differs("region", regionOf(d), m.Node[:i])
+	}
+	if !slices.Contains(d.Features, "ipv6") {
+		differs("ipv6", "off", "on")
+	}
+	if missing := p.missingTags(d); len(missing) > 0 {
+		out = append(out, fleet.Drift{Name: "tags", From: "without " + strings.Join(missing, ", "), To: "with them", Fix: fleet.FixInPlace})
+	}
+	return out
+}
+
+// missingTags are those of the spec that a droplet does not have.
+func (p *Provider) missingTags(d godo.Droplet) []string {
+	var out []string
+	for _, t := range p.spec.Ocean.Tags {
+		if !hasTag(d.Tags, t) {
+			out = append(out, t)
+		}
+	}
+	if p.spec.ID != "" && !hasTag(d.Tags, tagFleetID+p.spec.ID) {
+		out = append(out, tagFleetID+p.spec.ID)
+	}
+	return out
+}

@@ -1,0 +1,124 @@
+package digitalocean
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/relayfleet/fleetctl/fleet"
+)
+
+// The pace of all requests of a provider. The API allows 250 a minute and 5,000 an hour.
+const (
+	perSecond = 4
+	burst     = 20
+	reserve   = 50 // of the hourly budget, so many parts of it: 1 in 50 is left alone
+)
+
+// pace holds requests back: for the rate, for what the API asks for, and for the end of
+// the hourly budget.
+type pace struct {
+	limiter *rate.Limiter
+	longest time.Duration // what is waited for at most; beyond it is an error
+	log     *slog.Logger
+
+	mu     sync.Mutex
+	until  time.Time // the API asked for silence until then
+	left   int       // of the hourly budget
+	budget int       // 0: not known
+	reset  time.Time // when the budget grows again
+}
+
+func newPace(longest time.Duration, log *slog.Logger) *pace {
+	return &pace{limiter: rate.NewLimiter(perSecond, burst), longest: longest, log: log}
+}
+
+// wait returns when a request may be sent. What cannot be waited for is [fleet.ErrQuota].
+func (g *pace) wait(ctx context.Context) error {
+	for {
+		until, why := g.held(time.Now())
+		d := time.Until(until)
+		if d <= 0 {
+			break
+		}
+		deadline, bounded := ctx.Deadline()
+		if d > g.longest || bounded && deadline.Before(until) {
+			return usedUp(why, until)
+		}
+		g.log.InfoContext(ctx, "waiting for the API", slog.String("why", why), slog.Duration("for", d.Round(time.Millisecond)))
+		if err := pause(ctx, d); err != nil {
+			return err
+		}
+	}
+	turn := g.limiter.Reserve()
+	d := turn.Delay()
+	if deadline, bounded := ctx.Deadline(); bounded && time.Until(deadline) < d {
+		turn.Cancel()
+		return fmt.Errorf("wait for its turn, %d requests a second: %w", perSecond, context.DeadlineExceeded)
+	}
+	if d > 2*time.Second {
+		g.log.InfoContext(ctx, "waiting for the API", slog.String("why", fmt.Sprintf("%d requests a second", perSecond)), slog.Duration("for", d.Round(time.Millisecond)))
+	}
+	if err := pause(ctx, d); err != nil {
+		turn.Cancel()
+		return err
+	}
+	return nil
+}
+
+// held says until when nothing is sent, and why.
+func (g *pace) held(now time.Time) (time.Time, string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.until.After(now) {
+		return g.until, "the rate of requests is used up"
+	}
+	if g.budget > 0 && g.left <= g.budget/reserve && g.reset.After(now) {
+		return g.reset, fmt.Sprintf("%d of %d requests are left for this hour", g.left, g.budget)
+	}
+	return time.Time{}, ""
+}
+
+// heard learns from an answer. For one that refuses it reports how long to be silent
+// before the request may be sent again; 0 is not at all.
+func (g *pace) heard(status int, h http.Header, now time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	limit, okLimit := number(h, "Ratelimit-Limit")
+	left, okLeft := number(h, "Ratelimit-Remaining")
+	reset, okReset := number(h, "Ratelimit-Reset")
+	if okLimit && okLeft && okReset {
+		g.budget, g.left, g.reset = limit, left, time.Unix(int64(reset), 0)
+	}
+	if status != http.StatusTooManyRequests {
+		return
+	}
+	silence := now.Add(time.Second)
+	if after, ok := number(h, "Retry-After"); ok {
+		silence = now.Add(time.Duration(after) * time.Second)
+	} else if okReset && g.reset.After(silence) {
+		silence = g.reset
+	}
+	if silence.After(g.until) {
+		g.until = silence
+	}
+}
+
+// number is a header that counts, of at most nine digits but for a Unix time.
+func number(h http.Header, name string) (int, bool) {
+	n, err := strconv.Atoi(h.Get(name))
+	return n, err == nil && n >= 0 && n < 1<<40
+}
+
+// usedUp says when it goes on.
+func usedUp(why string, until time.Time) error {
+	at := until.UTC().Format("15:04:05 UTC")
+	return fleet.WithHint(fmt.Errorf("%w: %s; it goes on at %s", fleet.ErrQuota, why, at),
+		"run the same command again after "+at+": it goes on from what is there")
+}

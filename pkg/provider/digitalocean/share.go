@@ -1,0 +1,141 @@
+package digitalocean
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+)
+
+// flight is a reading under way.
+type flight[T any] struct {
+	done  chan struct{}
+	after uint64 // writes that were over when it began
+	value T
+	err   error
+}
+
+// shared makes one reading for all who ask while it is under way. Whoever asks after a
+// write of ours gets a reading that began after it.
+type shared[T any] struct {
+	mu  sync.Mutex
+	now *flight[T]
+}
+
+// get reads, or waits for a reading that is under way.
+func (s *shared[T]) get(ctx context.Context, writes func() uint64, read func(context.Context) (T, error)) (T, error) {
+	for {
+		s.mu.Lock()
+		f := s.now
+		if f == nil || f.after != writes() {
+			f = &flight[T]{done: make(chan struct{}), after: writes()}
+			s.now = f
+			s.mu.Unlock()
+			f.value, f.err = read(ctx)
+			s.mu.Lock()
+			if s.now == f {
+				s.now = nil
+			}
+			s.mu.Unlock()
+			close(f.done)
+			return f.value, f.err
+		}
+		s.mu.Unlock()
+		if value, err, over := f.wait(ctx); over {
+			return value, err
+		}
+	}
+}
+
+// wait returns a flight's result. It is not over if its reader gave up and we did not.
+func (f *flight[T]) wait(ctx context.Context) (T, error, bool) { //nolint:revive // over is no part of the result
+	var zero T
+	select {
+	case <-ctx.Done():
+		return zero, ctx.Err(), true
+	case <-f.done:
+	}
+	if ended(f.err) && ctx.Err() == nil {
+		return zero, nil, false
+	}
+	return f.value, f.err, true
+}
+
+func ended(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// poller makes readings for all who wait for something, one after the other and at least
+// an interval apart.
+type poller[T any] struct {
+	mu   sync.Mutex
+	now  *flight[T]
+	last time.Time
+}
+
+// next returns the next reading.
+func (p *poller[T]) next(ctx context.Context, every time.Duration, read func(context.Context) (T, error)) (T, error) {
+	for {
+		p.mu.Lock()
+		f := p.now
+		if f == nil {
+			f = &flight[T]{done: make(chan struct{})}
+			p.now = f
+			due := p.last.Add(every)
+			p.mu.Unlock()
+			if f.err = pause(ctx, time.Until(due)); f.err == nil {
+				p.began()
+				f.value, f.err = read(ctx)
+			}
+			p.mu.Lock()
+			p.now = nil
+			p.mu.Unlock()
+			close(f.done)
+			return f.value, f.err
+		}
+		p.mu.Unlock()
+		if value, err, over := f.wait(ctx); over {
+			return value, err
+		}
+	}
+}
+
+func (p *poller[T]) began() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.last = time.Now()
+}
+
+// keyed lets one at a time through for each key.
+type keyed struct {
+	mu   sync.Mutex
+	held map[string]chan struct{}
+}
+
+// lock returns what unlocks the key.
+func (k *keyed) lock(ctx context.Context, key string) (func(), error) {
+	for {
+		k.mu.Lock()
+		if k.held == nil {
+			k.held = make(map[string]chan struct{})
+		}
+		busy, taken := k.held[key]
+		if !taken {
+			mine := make(chan struct{})
+			k.held[key] = mine
+			k.mu.Unlock()
+			return func() {
+				k.mu.Lock()
+				delete(k.held, key)
+				k.mu.Unlock()
+				close(mine)
+			}, nil
+		}
+		k.mu.Unlock()
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-busy:
+		}
+	}
+}

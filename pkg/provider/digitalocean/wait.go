@@ -1,0 +1,143 @@
+package digitalocean
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/digitalocean/godo"
+
+	"github.com/relayfleet/fleetctl/fleet"
+)
+
+// absences is how often in a row a droplet that is waited for must not be found before it
+// is believed to be gone.
+const absences = 2
+
+// glance looks at a droplet, in the one list that all waits of a provider share. One that
+// is not in it, because its tags are late or because it is gone, is read by itself.
+func (p *Provider) glance(ctx context.Context, id int) (godo.Droplet, error) {
+	listed, err := p.polling.next(ctx, p.cfg.Waits.Poll, p.listTagged)
+	if err != nil {
+		return godo.Droplet{}, err
+	}
+	if i := slices.IndexFunc(listed, func(d godo.Droplet) bool { return d.ID == id }); i >= 0 {
+		return listed[i], nil
+	}
+	return p.get(ctx, id)
+}
+
+// untilReady waits until a droplet is active, has an address and shows its tags.
+func (p *Provider) untilReady(ctx context.Context, n fleet.NewMachine, id int, tags []string) (godo.Droplet, error) {
+	begin := time.Now()
+	deadline, cancel := context.WithTimeout(ctx, p.cfg.Waits.Ready)
+	defer cancel()
+	var last godo.Droplet
+	absent := 0
+	waiting := waitActive
+	for {
+		n.Waiting(waiting)
+		d, err := p.glance(deadline, id)
+		switch {
+		case errors.Is(err, fleet.ErrNoMachine):
+			if absent++; absent == absences {
+				return last, p.vanished(ctx, id, tags)
+			}
+			continue
+		case err != nil && ctx.Err() == nil && deadline.Err() != nil:
+			return last, tooLong(waiting, last, id, begin)
+		case err != nil:
+			return last, err
+		}
+		last, absent = d, 0
+		if statusOf(d) == fleet.StatusStopped {
+			return last, fmt.Errorf("droplet %d is %s", id, clean(d.Status))
+		}
+		if statusOf(d) != fleet.StatusRunning {
+			continue
+		}
+		missing := slices.DeleteFunc(slices.Clone(tags), func(t string) bool { return hasTag(d.Tags, t) })
+		if len(missing) == 0 {
+			return d, nil
+		}
+		waiting = waitMarks
+		if time.Since(begin) < p.cfg.Waits.Marks {
+			continue
+		}
+		for _, tag := range missing {
+			if err := p.attach(deadline, id, tag); err != nil {
+				return last, err
+			}
+		}
+	}
+}
+
+// tooLong is the error of a droplet that did not become what was waited for.
+func tooLong(waiting string, last godo.Droplet, id int, begin time.Time) error {
+	state := "not listed"
+	if last.ID != 0 {
+		state = fmt.Sprintf("%q", clean(last.Status))
+	}
+	return fleet.WithHint(fmt.Errorf("%s: droplet %d is %s after %s", waiting, id, state, took(begin)),
+		"run the same command again to go on waiting, or delete the droplet at DigitalOcean and run it then")
+}
+
+// vanished is the error of a droplet that was ordered and could not be placed. What the
+// account keeps for it goes.
+func (p *Provider) vanished(ctx context.Context, id int, tags []string) error {
+	err := fleet.WithHint(fmt.Errorf("droplet %d was accepted and then could not be placed: the API does not find it any more", id),
+		"run the same command again, or ask for another region")
+	return errors.Join(err, p.removeOwn(ctx, tags))
+}
+
+// Start switches a droplet on and returns when it runs.
+func (p *Provider) Start(ctx context.Context, id string) error {
+	if err := p.start(ctx, id); err != nil {
+		return fmt.Errorf("start machine %s: %w", clean(id), err)
+	}
+	return nil
+}
+
+func (p *Provider) start(ctx context.Context, id string) error {
+	d, err := p.own(ctx, id)
+	if err != nil || statusOf(d) == fleet.StatusRunning {
+		return err
+	}
+	begin := time.Now()
+	deadline, cancel := context.WithTimeout(ctx, p.cfg.Waits.Ready)
+	defer cancel()
+	if d.Status == "off" {
+		if err := p.powerOn(deadline, d.ID); err != nil {
+			return err
+		}
+	}
+	for {
+		d, err = p.glance(deadline, d.ID)
+		switch {
+		case err != nil && ctx.Err() == nil && deadline.Err() != nil:
+			return tooLong(waitActive, d, d.ID, begin)
+		case err != nil:
+			return err
+		case d.Status == "archive":
+			return fmt.Errorf("droplet %d is archived", d.ID)
+		case statusOf(d) == fleet.StatusRunning:
+			return nil
+		}
+	}
+}
+
+// powerOn asks for a droplet that is off to be switched on. To ask twice does no harm.
+func (p *Provider) powerOn(ctx context.Context, id int) error {
+	err := p.again(ctx, func(ctx context.Context) error {
+		_, _, err := do(ctx, p, func(ctx context.Context) (*godo.Action, *godo.Response, error) {
+			return p.api.DropletActions.PowerOn(ctx, id)
+		})
+		return err
+	})
+	if says(err, "already powered on") || says(err, "pending event") {
+		return nil
+	}
+	return err
+}

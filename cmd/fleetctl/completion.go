@@ -61,3 +61,20 @@ func (a *app) complete(cmd *cobra.Command, args []string, name func(node, region
 	slices.Sort(all)
 	return slices.Compact(all), cobra.ShellCompDirectiveNoFileComp
 }
+
+// completeTags completes a flag with the labels of the spec's hosts and its droplets' tags.
+func (a *app) completeTags(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if a.settle(cmd) != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	s, err := a.loadSpec()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	all := slices.Clone(s.Ocean.Tags)
+	for _, h := range s.Hosts {
+		all = append(all, h.Labels...)
+	}
+	slices.Sort(all)
+	return slices.Compact(all), cobra.ShellCompDirectiveNoFileComp
+}

@@ -1,12 +1,12 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -16,15 +16,22 @@ import (
 )
 
 func newExec(a *app) *cobra.Command {
-	var on string
+	var sel selection
 	var concurrency int
 	cmd := &cobra.Command{
 		Use:   "exec --on SELECTOR -- COMMAND...",
 		Short: "Run a command on some boxes",
 		Long: `Run a command on some boxes. SELECTOR is a node (nyc1-1), a region (nyc1), a glob
-('nyc*'), or several of these with commas. For one box its exit code is passed on;
-for several the exit code is 3 if any of them failed.`,
-		Args: func(cmd *cobra.Command, args []string) error {
+('nyc*'), or several of these with commas; --region and --tag narrow it down, --exclude
+leaves boxes out, --all means every box.
+
+Each line is led by its node, and a box's lines appear together when its command has
+ended. The command's standard input is empty. For one box its output is passed on bare
+and so is its exit code; for several the exit code is 3 if any of them failed.`,
+		Example: `  fleetctl exec --on nyc1-1 -- uname -s -m
+  fleetctl exec --region nyc1 --exclude nyc1-2 -- systemctl is-active relay.service
+  fleetctl exec --all --concurrency 5 -o json -- df -Pk /var/lib/relay`,
+		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return fleet.WithHint(errors.New("exec: COMMAND is missing"), "run 'fleetctl exec --on nyc1-1 -- uname -s -m'")
 			}
@@ -32,22 +39,15 @@ for several the exit code is 3 if any of them failed.`,
 		},
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
-			if on == "" {
-				return fleet.WithHint(errors.New("exec: --on is missing"), "name the boxes: --on nyc1-1")
-			}
-			if concurrency < 1 {
-				return fmt.Errorf("exec: --concurrency: %d: accepted are numbers from 1", concurrency)
+			if err := errors.Join(sel.require("exec"), atLeastOne("exec", concurrency)); err != nil {
+				return err
 			}
 			s, err := a.read("exec")
 			if err != nil {
 				return err
 			}
 			defer func() { err = errors.Join(err, s.close()) }()
-			machines, err := s.machines(cmd.Context())
-			if err != nil {
-				return err
-			}
-			chosen, err := pick(machines, on)
+			chosen, err := s.selected(cmd.Context(), sel)
 			if err != nil {
 				return err
 			}
@@ -55,56 +55,96 @@ for several the exit code is 3 if any of them failed.`,
 			return errors.Join(a.show(v), v.verdict())
 		},
 	}
-	cmd.Flags().StringVar(&on, "on", "", "which boxes: a `selector`")
-	cmd.Flags().IntVar(&concurrency, "concurrency", 30, "how many `boxes` at once")
-	_ = cmd.RegisterFlagCompletionFunc("on", a.completeNodes)
+	sel.register(a, cmd, true)
+	concurrencyFlag(cmd, &concurrency)
 	return cmd
+}
+
+// concurrencyFlag adds --concurrency; atLeastOne checks it.
+func concurrencyFlag(cmd *cobra.Command, n *int) {
+	cmd.Flags().IntVar(n, "concurrency", 30, "how many `boxes` at once")
+}
+
+func atLeastOne(command string, n int) error {
+	if n < 1 {
+		return fmt.Errorf("%s: --concurrency: %d: accepted are numbers from 1", command, n)
+	}
+	return nil
 }
 
 // execRow is what a command did on one box.
 type execRow struct {
-	Node   string  `json:"node"`
-	Stdout string  `json:"stdout"`
-	Stderr string  `json:"stderr"`
-	Exit   *int    `json:"exit"` // null: it may not have run
-	Error  string  `json:"error"`
-	TookMS float64 `json:"took_ms"`
+	Node      string  `json:"node"`
+	Stdout    string  `json:"stdout"`
+	Stderr    string  `json:"stderr"`
+	Truncated bool    `json:"truncated"` // the box said more than is kept
+	Exit      *int    `json:"exit"`      // null: it may not have run
+	Error     string  `json:"error"`
+	TookMS    float64 `json:"took_ms"`
+
+	err error `json:"-"`
 }
 
-// execView is what a command did on every box, in the order in which they were selected.
-type execView []execRow
+// execView is what a command does on every box while it does it. For people it tells of
+// each box as soon as it is known; for programs it is the rows in the order of selection.
+type execView struct {
+	rows   []execRow
+	ended  <-chan int // indexes of rows, as they become known; closed after the last
+	stderr io.Writer  // what boxes write to theirs, for people
+}
 
-// exec runs argv on the machines.
-func (s *session) exec(ctx context.Context, machines []fleet.Machine, argv []string, parallel int) execView {
-	rows := make(execView, len(machines))
-	var group errgroup.Group
-	group.SetLimit(parallel)
+// exec runs argv on the machines. It returns at once; whoever shows the view waits.
+func (s *session) exec(ctx context.Context, machines []fleet.Machine, argv []string, parallel int) *execView {
+	ended := make(chan int, len(machines))
+	v := &execView{rows: make([]execRow, len(machines)), ended: ended, stderr: s.app.stderr}
 	for i, m := range machines {
-		group.Go(func() error {
-			start := s.app.now()
-			rows[i] = execRow{Node: m.Node}
-			res, err := s.hosts.Exec(ctx, m, argv)
-			rows[i].TookMS = milliseconds(s.app.now().Sub(start))
-			if err != nil {
-				rows[i].Error = err.Error()
-				return nil
-			}
-			rows[i].Stdout, rows[i].Stderr, rows[i].Exit = string(res.Stdout), string(res.Stderr), &res.ExitCode
-			return nil
-		})
+		v.rows[i].Node = m.Node
 	}
-	_ = group.Wait()
-	return rows
+	go func() {
+		defer close(ended)
+		var group errgroup.Group
+		group.SetLimit(parallel)
+		for i, m := range machines {
+			group.Go(func() error {
+				v.rows[i] = s.execOn(ctx, m, argv)
+				ended <- i
+				return nil
+			})
+		}
+		_ = group.Wait()
+	}()
+	return v
+}
+
+// execOn runs argv on one machine.
+func (s *session) execOn(ctx context.Context, m fleet.Machine, argv []string) execRow {
+	start := s.app.now()
+	row := execRow{Node: m.Node}
+	res, err := s.hosts.Exec(ctx, m, argv)
+	row.TookMS = milliseconds(s.app.now().Sub(start))
+	if err != nil {
+		row.Error, row.err = err.Error(), err
+		return row
+	}
+	row.Stdout, row.Stderr, row.Truncated, row.Exit = string(res.Stdout), string(res.Stderr), res.Truncated, &res.ExitCode
+	return row
+}
+
+// wait returns the rows when all are known.
+func (v *execView) wait() []execRow {
+	for range v.ended { //nolint:revive // only waits
+	}
+	return v.rows
 }
 
 // verdict passes the remote exit code on for exactly one box, else 3 if any failed.
-func (v execView) verdict() error {
+func (v *execView) verdict() error {
 	var errs []error
-	for _, r := range v {
+	for _, r := range v.wait() {
 		switch {
 		case r.Exit == nil:
-			errs = append(errs, withCode(exitPartial, ofNode(r.Node, fmt.Errorf("%s: %s", r.Node, r.Error))))
-		case *r.Exit != 0 && len(v) == 1:
+			errs = append(errs, withCode(exitPartial, ofNode(r.Node, aboutNode(r.Node, r.err))))
+		case *r.Exit != 0 && len(v.rows) == 1:
 			return silently(*r.Exit)
 		case *r.Exit != 0:
 			errs = append(errs, withCode(exitPartial, ofNode(r.Node, fmt.Errorf("%s: exit %d", r.Node, *r.Exit))))
@@ -113,29 +153,68 @@ func (v execView) verdict() error {
 	return errors.Join(errs...)
 }
 
-// Text prints every line led by its node, or the bare output of a single box.
-func (v execView) Text(w io.Writer, _ render.Options) error {
-	for _, r := range v {
-		prefix := r.Node + ": "
-		if len(v) == 1 {
-			prefix = ""
+// aboutNode leads an error with its node, unless it begins so.
+func aboutNode(node string, err error) error {
+	if strings.HasPrefix(err.Error(), node+":") || strings.HasPrefix(err.Error(), node+" (") {
+		return err
+	}
+	return fmt.Errorf("%s: %w", node, err)
+}
+
+// MarshalJSON is the list of rows.
+func (v *execView) MarshalJSON() ([]byte, error) { return json.Marshal(v.wait()) }
+
+// Text prints every line led by its node, or the bare output of a single box, each box's
+// lines together.
+func (v *execView) Text(w io.Writer, _ render.Options) error {
+	lead := leads(v.rows, func(r execRow) string { return r.Node })
+	for i := range v.ended {
+		r := v.rows[i]
+		if err := leadLines(w, lead[i], r.Stdout); err != nil {
+			return err
 		}
-		for _, part := range []string{r.Stdout, r.Stderr} {
-			lines := bufio.NewScanner(bytes.NewBufferString(part))
-			lines.Buffer(nil, 16<<20)
-			for lines.Scan() {
-				if _, err := fmt.Fprintln(w, prefix+render.SafeUpTo(lines.Text(), 1<<16)); err != nil {
-					return err
-				}
-			}
+		if err := leadLines(v.stderr, lead[i], r.Stderr); err != nil {
+			return err
+		}
+		if r.Truncated {
+			fmt.Fprintf(v.stderr, "%s(more than that was cut off)\n", lead[i])
 		}
 	}
 	return nil
 }
 
-func (v execView) Table() render.Table {
+// leads are what lines begin with: the node, padded to the longest, or nothing where
+// there is one only.
+func leads[T any](rows []T, node func(T) string) []string {
+	widest := 0
+	for _, r := range rows {
+		widest = max(widest, len(node(r)))
+	}
+	out := make([]string, len(rows))
+	if len(rows) > 1 {
+		for i, r := range rows {
+			out[i] = fmt.Sprintf("%-*s ", widest+1, node(r)+":")
+		}
+	}
+	return out
+}
+
+// longestLine is how many characters of a line of a box are shown.
+const longestLine = 1 << 16
+
+// leadLines writes text from a box, made safe line by line.
+func leadLines(w io.Writer, lead, text string) error {
+	for line := range strings.Lines(text) {
+		if _, err := fmt.Fprintln(w, lead+render.SafeUpTo(strings.TrimRight(line, "\r\n"), longestLine)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (v *execView) Table() render.Table {
 	t := render.Table{Columns: []render.Column{{Name: "node"}, {Name: "exit"}, {Name: "stdout"}, {Name: "stderr"}, {Name: "error"}}}
-	for _, r := range v {
+	for _, r := range v.wait() {
 		t.Rows = append(t.Rows, []any{r.Node, r.Exit, r.Stdout, r.Stderr, r.Error})
 	}
 	return t

@@ -21,19 +21,20 @@ import (
 // are printed: a field that the page does not name fails, and so does one that is gone.
 func TestJSON_EveryFieldIsNamedInTheDocumentation(t *testing.T) {
 	compareWithPage(t, "../../docs/json.md", "\n## ", map[string][]string{
-		"status":          fieldsOf(reflect.TypeFor[statusView](), ""),
-		"verify":          fieldsOf(reflect.TypeFor[verifyView](), ""),
-		"stats":           fieldsOf(reflect.TypeFor[statsView](), ""),
-		"plan":            fieldsOf(reflect.TypeFor[fleet.Plan](), ""),
-		"dnsaddr list":    fieldsOf(reflect.TypeFor[recordsView](), ""),
-		"exec":            fieldsOf(reflect.TypeFor[execView](), ""),
-		"doctor":          fieldsOf(reflect.TypeFor[doctorView](), ""),
-		"version":         fieldsOf(reflect.TypeFor[versionView](), ""),
-		"init":            fieldsOf(reflect.TypeFor[initView](), ""),
-		"config validate": fieldsOf(reflect.TypeFor[validView](), ""),
-		"Errors":          fieldsOf(reflect.TypeFor[errorLine](), ""),
-		"Progress":        progressFields(t),
-		"Audit log":       fieldsOf(reflect.TypeFor[statedir.Entry](), ""),
+		"status":             fieldsOf(reflect.TypeFor[statusView](), ""),
+		"verify":             fieldsOf(reflect.TypeFor[verifyView](), ""),
+		"stats":              fieldsOf(reflect.TypeFor[statsView](), ""),
+		"plan":               fieldsOf(reflect.TypeFor[fleet.Plan](), ""),
+		"dnsaddr list":       fieldsOf(reflect.TypeFor[recordsView](), ""),
+		"exec":               fieldsOf(reflect.TypeFor[[]execRow](), ""),
+		"ssh --print-config": fieldsOf(reflect.TypeFor[sshConfigView](), ""),
+		"doctor":             fieldsOf(reflect.TypeFor[doctorView](), ""),
+		"version":            fieldsOf(reflect.TypeFor[versionView](), ""),
+		"init":               fieldsOf(reflect.TypeFor[initView](), ""),
+		"config validate":    fieldsOf(reflect.TypeFor[validView](), ""),
+		"Errors":             fieldsOf(reflect.TypeFor[errorLine](), ""),
+		"Progress":           progressFields(t),
+		"Audit log":          fieldsOf(reflect.TypeFor[statedir.Entry](), ""),
 	})
 }
 

@@ -2,36 +2,142 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
-
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/spf13/cobra"
 
 	"github.com/relayfleet/fleetctl/fleet"
 	"github.com/relayfleet/fleetctl/pkg/host"
 )
 
-// match finds the machines of one part of a selector. Selecting none is an error.
-func match(machines []fleet.Machine, part string) ([]fleet.Machine, error) {
-	var out []fleet.Machine
-	var known []string
-	for _, m := range machines {
-		known = append(known, m.Node, m.Region)
-		glob, err := filepath.Match(part, m.Node)
+// selection says which boxes a command is about, as flags tell it. Within one flag any
+// of its parts may match; a box must match every flag that is given, and not be excluded.
+type selection struct {
+	on, region, tag, exclude []string
+	all                      bool
+}
+
+// register adds the flags to a command. --all is there where no flag does not mean all.
+func (sel *selection) register(a *app, cmd *cobra.Command, needed bool) {
+	f := cmd.Flags()
+	f.StringSliceVar(&sel.on, "on", nil, "boxes by `selector`: a node, a region or a glob, several with commas")
+	f.StringSliceVar(&sel.region, "region", nil, "boxes in this `region` or glob")
+	f.StringSliceVar(&sel.tag, "tag", nil, "boxes with this `tag` or label, or a glob")
+	f.StringSliceVar(&sel.exclude, "exclude", nil, "but not the boxes of this `selector`")
+	if needed {
+		f.BoolVar(&sel.all, "all", false, "every box of the fleet")
+	}
+	for flag, complete := range map[string]func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective){
+		"on": a.completeNodes, "exclude": a.completeNodes, "region": a.completeRegions, "tag": a.completeTags,
+	} {
+		_ = cmd.RegisterFlagCompletionFunc(flag, func(cmd *cobra.Command, _ []string, word string) ([]string, cobra.ShellCompDirective) {
+			return complete(cmd, nil, word) // whatever the arguments are
+		})
+	}
+}
+
+// given reports whether any flag chooses boxes.
+func (sel *selection) given() bool {
+	return len(sel.on)+len(sel.region)+len(sel.tag) > 0 || sel.all
+}
+
+// require is an error unless boxes were chosen, or --all was given and nothing else.
+func (sel *selection) require(command string) error {
+	chosen := len(sel.on)+len(sel.region)+len(sel.tag) > 0
+	switch {
+	case sel.all && chosen:
+		return fmt.Errorf("%s: --all and a selection were given", command)
+	case !sel.given():
+		return fleet.WithHint(errors.New(command+": --on is missing"), "name the boxes: --on nyc1-1, --region nyc1, --tag TAG, or --all")
+	}
+	return nil
+}
+
+// pick selects machines. Without a flag it selects all. Machines on their way out, and
+// such as are not shown to be ours, are never selected. A part of a flag that matches
+// nothing is an error, and so is an empty selection.
+func (sel *selection) pick(machines []fleet.Machine) ([]fleet.Machine, error) {
+	chosen := slices.Clone(machines)
+	for _, c := range []criterion{
+		{"", sel.on, names, "name a node (nyc1-1), a region (nyc1), or a glob ('nyc*')"},
+		{"--region: ", sel.region, func(m fleet.Machine) []string { return []string{m.Region} }, "run 'fleetctl hosts' for the regions"},
+		{"--tag: ", sel.tag, func(m fleet.Machine) []string { return m.Labels }, "run 'fleetctl hosts -o wide' for the labels"},
+	} {
+		found, err := c.matches(machines)
 		if err != nil {
-			return nil, fmt.Errorf("selector %q: %w", part, err)
+			return nil, err
 		}
-		if m.Phase == fleet.PhaseActive && (m.Node == part || m.Region == part || glob) {
-			out = append(out, m)
+		if len(c.parts) > 0 {
+			chosen = slices.DeleteFunc(chosen, func(m fleet.Machine) bool { return !found[m.ID] })
 		}
 	}
-	if part == "" || len(out) == 0 {
-		slices.Sort(known)
-		err := fmt.Errorf("selector %q: no machine of the fleet is meant", part)
-		return nil, fleet.WithHint(err, didYouMean(part, slices.Compact(known), "name a node (nyc1-1), a region (nyc1), or a glob ('nyc*')"))
+	left, err := criterion{"--exclude: ", sel.exclude, names, "name a node, a region, or a glob of those that are there"}.matches(machines)
+	if err != nil {
+		return nil, err
 	}
-	return out, nil
+	chosen = slices.DeleteFunc(chosen, func(m fleet.Machine) bool { return left[m.ID] })
+	if len(chosen) == 0 {
+		return nil, fleet.WithHint(errors.New("selection: no machine of the fleet is meant by all of the flags"), "run 'fleetctl hosts -o wide' for the machines and their labels")
+	}
+	usable := slices.DeleteFunc(slices.Clone(chosen), func(m fleet.Machine) bool { return m.Phase != fleet.PhaseActive || m.Unmarked })
+	if len(usable) == 0 {
+		err := fmt.Errorf("selection: %s is on its way out, or not shown to be ours: it is never selected", chosen[0].ID)
+		return nil, fleet.WithHint(err, "run 'fleetctl status' to see what resolves it")
+	}
+	return usable, nil
+}
+
+// names are what --on compares with.
+func names(m fleet.Machine) []string { return []string{m.Node, m.Region} }
+
+// criterion is one flag of a selection.
+type criterion struct {
+	flag  string // as errors begin; "" for --on, which words without a flag are, too
+	parts []string
+	of    func(fleet.Machine) []string // what the parts are compared with
+	hint  string
+}
+
+// matches finds the IDs of the machines that any part means. A part that means none is
+// an error: it is misspelt.
+func (c criterion) matches(machines []fleet.Machine) (map[string]bool, error) {
+	found := make(map[string]bool)
+	for _, part := range c.parts {
+		part = strings.TrimSpace(part)
+		hit := false
+		var known []string
+		for _, m := range machines {
+			for _, name := range c.of(m) {
+				known = append(known, name)
+				glob, err := filepath.Match(part, name)
+				if err != nil {
+					return nil, fmt.Errorf("%sselector %q: %w", c.flag, part, err)
+				}
+				if name == part || glob {
+					hit, found[m.ID] = true, true
+				}
+			}
+		}
+		if part == "" || !hit {
+			slices.Sort(known)
+			err := fmt.Errorf("%sselector %q: no machine of the fleet is meant", c.flag, part)
+			return nil, fleet.WithHint(err, didYouMean(part, slices.Compact(known), c.hint))
+		}
+	}
+	return found, nil
+}
+
+// selected lists the machines that a selection means.
+func (s *session) selected(ctx context.Context, sel selection) ([]fleet.Machine, error) {
+	machines, err := s.machines(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return sel.pick(machines)
 }
 
 // machines lists the fleet's machines, for commands about some of them.
@@ -46,13 +152,9 @@ func (s *session) machines(ctx context.Context) ([]fleet.Machine, error) {
 	return machines, nil
 }
 
-// machine finds the one machine of a node.
+// machine finds the one machine that a word means: a node, or a region or glob of one.
 func (s *session) machine(ctx context.Context, node string) (fleet.Machine, error) {
-	machines, err := s.machines(ctx)
-	if err != nil {
-		return fleet.Machine{}, err
-	}
-	found, err := match(machines, node)
+	found, err := s.selected(ctx, selection{on: []string{node}})
 	if err != nil {
 		return fleet.Machine{}, err
 	}
@@ -74,22 +176,4 @@ func sshAddr(m fleet.Machine) string {
 		return ""
 	}
 	return at.Addr
-}
-
-// pick selects machines by a selector: a node, a region (all its nodes), a glob, or
-// several of these with commas. Machines on their way out are left out.
-func pick(machines []fleet.Machine, selector string) ([]fleet.Machine, error) {
-	var out []fleet.Machine
-	for _, part := range strings.Split(selector, ",") {
-		found, err := match(machines, strings.TrimSpace(part))
-		if err != nil {
-			return nil, err
-		}
-		for _, m := range found {
-			if !slices.ContainsFunc(out, func(o fleet.Machine) bool { return o.ID == m.ID }) {
-				out = append(out, m)
-			}
-		}
-	}
-	return out, nil
 }

@@ -3,20 +3,35 @@ package main
 import (
 	"errors"
 	"fmt"
-	"net"
+	"io"
+	"os"
 	"os/exec"
 
 	"github.com/spf13/cobra"
 
 	"github.com/relayfleet/fleetctl/fleet"
 	"github.com/relayfleet/fleetctl/pkg/host"
+	"github.com/relayfleet/fleetctl/pkg/render"
+	"github.com/relayfleet/fleetctl/pkg/sshx"
 )
 
 func newSSH(a *app) *cobra.Command {
-	return &cobra.Command{
+	var printConfig bool
+	cmd := &cobra.Command{
 		Use:   "ssh NODE [-- COMMAND...]",
 		Short: "Log into a box with the system's ssh and the pinned host key",
+		Long: `Log into a box with the system's ssh, the fleet's key and the pinned host key, through
+its jump host if it has one. Nothing of ~/.ssh/config is read.
+
+--print-config prints what ssh is given, for every box: with it in a file, 'ssh -F FILE
+NODE' works, and so do scp, sftp, rsync and ansible.`,
+		Example: `  fleetctl ssh nyc1-1
+  fleetctl ssh nyc1-1 -- journalctl -u relay -f
+  fleetctl ssh --print-config > ssh.conf && rsync -e 'ssh -F ssh.conf' nyc1-1:/var/log/syslog .`,
 		Args: func(cmd *cobra.Command, args []string) error {
+			if printConfig {
+				return exactArgs()(cmd, args)
+			}
 			return exactArgs("NODE")(cmd, args[:min(len(args), 1)])
 		},
 		ValidArgsFunction: a.completeNodes,
@@ -26,44 +41,92 @@ func newSSH(a *app) *cobra.Command {
 				return err
 			}
 			defer func() { err = errors.Join(err, s.close()) }()
+			if printConfig {
+				machines, err := s.selected(cmd.Context(), selection{})
+				if err != nil {
+					return err
+				}
+				text, err := s.sshConfig(machines)
+				if err != nil {
+					return err
+				}
+				return a.show(sshConfigView{Config: text})
+			}
 			m, err := s.machine(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
-			argv, err := s.sshCommand(m)
+			text, err := s.sshConfig([]fleet.Machine{m})
 			if err != nil {
 				return err
 			}
-			return a.runSSH(cmd, append(argv, args[1:]...))
+			return a.runSSH(cmd, text, append([]string{m.Node}, args[1:]...))
 		},
 	}
+	cmd.Flags().BoolVar(&printConfig, "print-config", false, "print the configuration for the system's ssh, and do not log in")
+	return cmd
 }
 
-// sshCommand is the ssh command line for a box: our key, our pins, nothing of the user's own configuration.
-func (s *session) sshCommand(m fleet.Machine) ([]string, error) {
-	at, err := host.Target(m)
-	if err != nil {
-		return nil, err
-	}
-	name, port, err := net.SplitHostPort(at.Addr)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", m.Node, err)
-	}
-	return []string{
-		"ssh", "-F", "none",
-		"-i", s.dir.SSHKey(), "-o", "IdentitiesOnly=yes",
-		"-o", "UserKnownHostsFile=" + s.dir.KnownHosts(), "-o", "GlobalKnownHostsFile=none", "-o", "StrictHostKeyChecking=yes",
-		"-p", port, at.User + "@" + name,
-	}, nil
+// sshConfigView is the configuration of the system's ssh.
+type sshConfigView struct {
+	Config string `json:"config"`
 }
 
-// runSSH hands the terminal to ssh and ends with its exit code.
-func (a *app) runSSH(cmd *cobra.Command, argv []string) error {
-	program, err := exec.LookPath(argv[0])
+var _ render.TextView = sshConfigView{}
+
+func (v sshConfigView) Table() render.Table {
+	return render.Table{Columns: []render.Column{{Name: "config"}}, Rows: [][]any{{v.Config}}}
+}
+
+// Text is the file as it is: its words are checked where it is made.
+func (v sshConfigView) Text(w io.Writer, _ render.Options) error {
+	_, err := io.WriteString(w, v.Config)
+	return err
+}
+
+// sshConfig is the configuration of the system's ssh for some boxes, by their nodes. The
+// second machine of a node goes by its ID.
+func (s *session) sshConfig(machines []fleet.Machine) (string, error) {
+	pins, err := sshx.OpenPins(s.dir.KnownHosts())
+	if err != nil {
+		return "", err
+	}
+	var boxes []sshx.Target
+	named := make(map[string]bool)
+	for _, m := range machines {
+		at, err := host.Target(m)
+		if err != nil {
+			return "", ofNode(m.Node, fmt.Errorf("%s: %w", m.Node, err))
+		}
+		if at.Name = m.Node; named[m.Node] {
+			at.Name = m.ID
+		}
+		named[m.Node] = true
+		boxes = append(boxes, at)
+	}
+	var keys []string
+	if _, err := os.Stat(s.dir.SSHKey()); err == nil {
+		keys = append(keys, s.dir.SSHKey())
+	}
+	hosts, err := pins.SystemHosts(boxes, keys...)
+	if err != nil {
+		return "", err
+	}
+	return sshx.SystemConfig(hosts)
+}
+
+// runSSH hands the terminal to ssh with this configuration, and ends with its exit code.
+func (a *app) runSSH(cmd *cobra.Command, config string, args []string) (err error) {
+	program, err := exec.LookPath("ssh")
 	if err != nil {
 		return fleet.WithHint(fmt.Errorf("ssh: %w", err), "install OpenSSH's client, or use 'fleetctl exec'")
 	}
-	c := exec.CommandContext(cmd.Context(), program, argv[1:]...) //nolint:gosec // argv of our own, and the operator's command
+	file, err := writeTemporary("fleetctl-ssh-*", config)
+	if err != nil {
+		return fmt.Errorf("ssh: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.Remove(file)) }()
+	c := exec.CommandContext(cmd.Context(), program, append([]string{"-F", file}, args...)...) //nolint:gosec // a configuration of our own, and the operator's command
 	c.Stdin, c.Stdout, c.Stderr = a.stdin, a.stdout, a.stderr
 	err = c.Run()
 	var exited *exec.ExitError
@@ -71,4 +134,17 @@ func (a *app) runSSH(cmd *cobra.Command, argv []string) error {
 		return silently(exited.ExitCode())
 	}
 	return err
+}
+
+// writeTemporary writes a new file that nobody else may read, and returns its path.
+func writeTemporary(pattern, text string) (string, error) {
+	f, err := os.CreateTemp("", pattern) // 0600
+	if err != nil {
+		return "", err
+	}
+	_, err = f.WriteString(text)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return "", errors.Join(err, os.Remove(f.Name()))
+	}
+	return f.Name(), nil
 }

@@ -78,6 +78,10 @@ type Machine struct {
 	Unmarked bool `json:"unmarked,omitempty"`
 }
 
+// LoginUser is the user of machines that fleetctl orders: who logs in by SSH, and becomes
+// root by sudo.
+const LoginUser = "fleetctl"
+
 // What can run a relay on a machine.
 const (
 	ServiceSystemd = "systemd"

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,8 +9,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-
-	"golang.org/x/crypto/ssh"
 
 	"github.com/relayfleet/fleetctl/fleet"
 	"github.com/relayfleet/fleetctl/pkg/render"
@@ -32,18 +29,17 @@ func (a *app) operatorKeys(s fleet.Spec) (public, private []string, err error) {
 		if fingerprint.MatchString(entry) {
 			continue
 		}
-		text := []byte(entry)
-		_, _, _, _, parseErr := ssh.ParseAuthorizedKey(text)
-		if parseErr != nil {
+		line, err := sshx.PublicKey([]byte(entry))
+		if err != nil && !errors.Is(err, sshx.ErrPrivateKey) {
 			path := a.expand(entry)
-			if text, err = readKeyFile(path); err != nil {
-				return nil, nil, keyError(i, entry, err)
+			var text []byte
+			if text, err = readKeyFile(path); err == nil {
+				line, err = sshx.PublicKey(text)
 			}
 			if beside, isPub := strings.CutSuffix(path, ".pub"); isPub {
 				private = append(private, beside)
 			}
 		}
-		line, err := publicKey(text)
 		if err != nil {
 			return nil, nil, keyError(i, entry, err)
 		}
@@ -78,34 +74,4 @@ func readKeyFile(path string) ([]byte, error) {
 		return nil, errors.New("not a public key file")
 	}
 	return os.ReadFile(path) //nolint:gosec // the operator names it
-}
-
-// errPrivate: what was given as a public key is a private one. Nothing of it is shown.
-var errPrivate = errors.New("this is a private key; its public half is wanted")
-
-// publicKey is the one key in a text, as a line of authorized_keys.
-func publicKey(text []byte) (string, error) {
-	if bytes.Contains(text, []byte("PRIVATE KEY")) {
-		return "", errPrivate
-	}
-	key, comment, _, rest, err := ssh.ParseAuthorizedKey(text)
-	if err != nil {
-		return "", errors.New("no public key")
-	}
-	if len(bytes.TrimSpace(rest)) > 0 {
-		return "", errors.New("more than one key")
-	}
-	return strings.TrimSpace(sshx.AuthorizedKey(key) + " " + render.SafeUpTo(comment, 100)), nil
-}
-
-// signers are the keys in private key files that need no passphrase and that nobody else
-// may read; the others are left to the agent.
-func signers(files []string) []ssh.Signer {
-	var out []ssh.Signer
-	for _, file := range files {
-		if key, err := sshx.LoadKey(file); err == nil {
-			out = append(out, key.Signer)
-		}
-	}
-	return out
 }

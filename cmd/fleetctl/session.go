@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -32,6 +33,10 @@ type session struct {
 	b       fleet.Backends
 	command []string
 	digest  atomic.Value // string: the plan being carried out
+
+	machinesOf fleet.Provider // as it is, below what wraps it in b
+	keyFiles   []string       // private keys that may log in, the fleet's own first
+	temporary  string         // directory that goes with the session, "" for none
 }
 
 // read opens a session for a command that changes nothing.
@@ -44,7 +49,7 @@ func (a *app) read(command ...string) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.connect(spec, dir, command)
+	return a.connect(spec, dir, "", command)
 }
 
 // write opens a session for a command that changes the fleet: it holds the fleet's
@@ -62,60 +67,134 @@ func (a *app) write(ctx context.Context, wait time.Duration, command ...string) 
 	if err != nil {
 		return nil, err
 	}
-	s, err := a.connect(spec, dir, command)
+	key, err := ensureKey(dir)
+	if err != nil {
+		return nil, errors.Join(err, lock.Unlock())
+	}
+	s, err := a.connect(spec, dir, key, command)
 	if err != nil {
 		return nil, errors.Join(err, lock.Unlock())
 	}
 	s.lock = lock
-	if s.b.Key, err = s.ensureKey(); err != nil {
-		return nil, errors.Join(err, s.close())
-	}
 	return s, nil
 }
 
-// connect wires the adapters together. It dials nothing yet.
-func (a *app) connect(spec fleet.Spec, dir *statedir.Dir, command []string) (*session, error) {
+// connect wires the adapters together. It dials nothing yet. key is the fleet's public
+// key; without one the session logs in with the fleet's key if it is there, else with
+// what the operator has.
+func (a *app) connect(spec fleet.Spec, dir *statedir.Dir, key string, command []string) (_ *session, err error) {
 	s := &session{app: a, spec: spec, dir: dir, command: command}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.removeTemporary())
+		}
+	}()
 	s.digest.Store("")
 	log := a.logger()
 	probe.LogTo(a.libp2pLog())
-	pins, err := sshx.OpenPins(dir.KnownHosts())
+	pins, err := s.openPins()
 	if err != nil {
 		return nil, err
 	}
-	s.ssh, err = sshx.New(sshx.Config{Pins: pins, Auth: sshx.Auth{KeyFile: dir.SSHKey()}, Log: log})
+	keys, auth, err := s.keys(key)
 	if err != nil {
 		return nil, err
 	}
+	s.ssh, err = sshx.New(sshx.Config{Pins: pins, Auth: auth, Log: log})
+	if err != nil {
+		return nil, err
+	}
+	runner := a.wrapRunner(s.ssh)
 	holder := a.holder(command[0])
 	s.hosts = host.New(host.Config{
-		Runner: a.wrapRunner(s.ssh), Tunnel: s.ssh, Log: log, HealthyDeadline: spec.Rollout.HealthyDeadline,
+		Runner: runner, Tunnel: s.ssh, Log: log, HealthyDeadline: spec.Rollout.HealthyDeadline,
 		Actor: holder.User + "@" + holder.Host, Command: "fleetctl " + command[0],
-		Plan: func() string { d, _ := s.digest.Load().(string); return d },
+		System: host.SystemOf(spec, keys),
+		Plan:   func() string { d, _ := s.digest.Load().(string); return d },
 	})
-	machines, err := provider.Open(spec, provider.Config{
+	s.machinesOf, err = provider.Open(spec, provider.Config{
 		Dir: dir.Path(), Supervise: s.superviseCommand(), Log: log, KeepReason: s.strangers,
+		Env: a.getenv, Runner: runner, Path: a.expand, Keys: keys, Bootstrap: s.bootstrap,
 	})
 	if err != nil {
 		return nil, err
 	}
-	s.zone, err = zone.Open(spec.DNS.Zone, zone.Config{Domain: spec.DNS.Domain, Dir: s.zoneDir(), Serve: provider.Server(machines)})
+	s.zone, err = zone.Open(spec.DNS.Zone, zone.Config{Domain: spec.DNS.Domain, Dir: s.zoneDir(), Serve: provider.Server(s.machinesOf)})
 	if err != nil {
 		return nil, err
 	}
 	s.b = a.wrap(fleet.Backends{
-		Provider: &pinning{Provider: machines, pins: pins, frozen: !dir.Exists()},
+		Provider: &pinning{Provider: s.machinesOf, pins: pins, frozen: !dir.Exists() && s.temporary == ""},
 		Hosts:    s.hosts, Zone: s.zone,
 		Prober: probe.New(probe.Config{Version: thisVersion().Version}),
+		Key:    key,
 	})
 	return s, nil
 }
 
+// openPins opens the fleet's pins. Where there is no state directory, as in a CI job, the
+// pins that the provider's marks vouch for live as long as the session.
+func (s *session) openPins() (*sshx.Pins, error) {
+	if s.dir.Exists() || s.spec.Provider == fleet.ProviderLocal {
+		return sshx.OpenPins(s.dir.KnownHosts())
+	}
+	dir, err := os.MkdirTemp("", "fleetctl-")
+	if err != nil {
+		return nil, fmt.Errorf("pinned host keys: %w", err)
+	}
+	s.temporary = dir
+	return sshx.OpenPins(filepath.Join(dir, "known_hosts"))
+}
+
+func (s *session) removeTemporary() error {
+	if s.temporary == "" {
+		return nil
+	}
+	return os.RemoveAll(s.temporary)
+}
+
+// keys are the public keys that every box lets in, and what the session logs in with.
+func (s *session) keys(own string) (public []string, auth sshx.Auth, err error) {
+	if own == "" {
+		if key, err := sshx.LoadKey(s.dir.SSHKey()); err == nil {
+			own = key.PublicKey
+		}
+	}
+	if own != "" || s.spec.Provider == fleet.ProviderLocal {
+		s.keyFiles, auth.KeyFile = []string{s.dir.SSHKey()}, s.dir.SSHKey()
+	}
+	if own != "" {
+		public = append(public, own+" fleetctl-"+s.spec.Name)
+	}
+	if s.spec.Provider == fleet.ProviderLocal {
+		return public, auth, nil
+	}
+	theirs, private, err := s.app.operatorKeys(s.spec)
+	if err != nil {
+		return nil, auth, err
+	}
+	s.keyFiles = append(s.keyFiles, private...)
+	auth.Signers, auth.AgentSocket = sshx.Signers(private), s.app.getenv("SSH_AUTH_SOCK")
+	return append(public, theirs...), auth, nil
+}
+
+// bootstrap makes what a new machine is told at its order.
+func (s *session) bootstrap(keys []string) (userData, hostKey string, err error) {
+	private, public, err := sshx.NewHostKey()
+	if err != nil {
+		return "", "", err
+	}
+	userData, err = host.UserData{
+		User: fleet.LoginUser, Keys: keys, HostKeyPEM: private, HostKeyPublic: public, SSHPort: s.spec.Ocean.SSHPort,
+	}.CloudConfig()
+	return userData, public, err
+}
+
 // ensureKey returns the fleet's public SSH key, making the pair on first use.
-func (s *session) ensureKey() (string, error) {
-	key, err := sshx.LoadKey(s.dir.SSHKey())
+func ensureKey(dir *statedir.Dir) (string, error) {
+	key, err := sshx.LoadKey(dir.SSHKey())
 	if errors.Is(err, fs.ErrNotExist) {
-		key, err = sshx.GenerateKey(s.dir.SSHKey())
+		key, err = sshx.GenerateKey(dir.SSHKey())
 	}
 	return key.PublicKey, err
 }
@@ -143,7 +222,7 @@ const strangersTimeout = 10 * time.Second
 // close ends the session, frees the lock, and after down removes the directory of all
 // fleets' state if no other fleet is in it.
 func (s *session) close() error {
-	err := s.ssh.Close()
+	err := errors.Join(s.ssh.Close(), s.removeTemporary())
 	if s.lock == nil {
 		return err
 	}

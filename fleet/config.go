@@ -44,7 +44,7 @@ limits:
 func RelayConfig(s Spec, m Machine) string {
 	l := s.Relay.Limits
 	return fmt.Sprintf(relayConfig, s.Name, m.Node,
-		s.Relay.Name, s.Relay.Tier, s.Relay.Network, path.Join("/", m.Root, StateDir),
+		s.Relay.Name, s.Relay.Tier, s.Relay.Network, path.Join("/", m.Root, cmp.Or(m.State, StateDir)),
 		flowList(listen(s, m)), flowList(Announce(s, m)), cmp.Or(m.Ports.API, apiPort),
 		l.Reservations, l.ReservationsIP, l.Circuits, l.CircuitsPerPeer,
 		l.CircuitDuration, l.CircuitData, l.Connections, l.Memory)

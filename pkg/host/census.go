@@ -33,7 +33,7 @@ func (h *Hosts) CarryCensus(ctx context.Context, from, to fleet.Machine) error {
 	if err := source.still(ctx); err != nil {
 		return err
 	}
-	census, err := source.census(ctx, CensusFile)
+	census, err := source.census(ctx, source.own(CensusFile))
 	if err != nil || len(census) == 0 {
 		return err
 	}
@@ -86,7 +86,7 @@ const censusTimeout = 5 * time.Minute
 func (b box) dropCensus(ctx context.Context, census []stats.CensusEntry, data []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, censusTimeout)
 	defer cancel()
-	pending, err := b.census(ctx, ImportFile)
+	pending, err := b.census(ctx, b.own(ImportFile))
 	if err != nil {
 		return err
 	}
@@ -94,11 +94,11 @@ func (b box) dropCensus(ctx context.Context, census []stats.CensusEntry, data []
 		if data, err = json.Marshal(stats.MergeEntries(pending, census)); err != nil {
 			return fmt.Errorf("write census: %w", err)
 		}
-		if same, err := b.same(ctx, ImportFile, textDigest(string(data))); err != nil || same {
+		if same, err := b.same(ctx, b.own(ImportFile), textDigest(string(data))); err != nil || same {
 			return err // an earlier run wrote it
 		}
 	}
-	if err := b.writeFile(ctx, ImportFile, data); err != nil {
+	if err := b.writeFile(ctx, b.own(ImportFile), data); err != nil {
 		return err
 	}
 	arrived, err := b.holds(ctx, textDigest(string(data)))
@@ -106,7 +106,7 @@ func (b box) dropCensus(ctx context.Context, census []stats.CensusEntry, data []
 		return fmt.Errorf("verify the copy: %w", err)
 	}
 	if !arrived {
-		return fmt.Errorf("verify the copy: %s does not hold what was written to %s", b.m.Node, ImportFile)
+		return fmt.Errorf("verify the copy: %s does not hold what was written to %s", b.m.Node, b.own(ImportFile))
 	}
 	return nil
 }
@@ -116,10 +116,10 @@ const maxImports = 50
 
 // holds reports whether an import with this digest waits on the box or was merged there.
 func (b box) holds(ctx context.Context, sum string) (bool, error) {
-	if same, err := b.same(ctx, ImportFile, sum); err != nil || same {
+	if same, err := b.same(ctx, b.own(ImportFile), sum); err != nil || same {
 		return same, err
 	}
-	out, err := b.exec(ctx, listState())
+	out, err := b.exec(ctx, listState(stateOf(b.m)))
 	if refused(err) {
 		return false, nil // no such directory: nothing was ever started there
 	}
@@ -132,7 +132,7 @@ func (b box) holds(ctx context.Context, sum string) (bool, error) {
 		if !strings.HasPrefix(name, path.Base(ImportFile)+".merged") || name != clean(name, 200) || strings.Contains(name, "/") {
 			continue
 		}
-		if same, err := b.same(ctx, path.Join(StateDir, name), sum); err != nil || same {
+		if same, err := b.same(ctx, path.Join(stateOf(b.m), name), sum); err != nil || same {
 			return same, err
 		}
 		if looked++; looked == maxImports {

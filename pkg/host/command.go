@@ -36,10 +36,10 @@ func digest(file string) sshx.Command {
 	return c
 }
 
-func readCurrent() sshx.Command       { return read("readlink", Current) }
-func listReleases() sshx.Command      { return read("ls", "-1t", Releases) }
-func listState() sshx.Command         { return read("ls", "-1t", StateDir) }
-func makeDir(dir string) sshx.Command { return write("mkdir", "-p", dir) }
+func readCurrent() sshx.Command         { return read("readlink", Current) }
+func listReleases() sshx.Command        { return read("ls", "-1t", Releases) }
+func listState(dir string) sshx.Command { return read("ls", "-1t", dir) }
+func makeDir(dir string) sshx.Command   { return write("mkdir", "-p", dir) }
 
 // linkRelease and switchRelease replace the link in one step: a reader sees the old
 // release or the new one, never none.

@@ -22,7 +22,7 @@ func TestCommands_AreTheFixedTableOfABox(t *testing.T) {
 	}
 	var b strings.Builder
 	for _, c := range []sshx.Command{
-		uname(), digest(ReleaseFile(sha)), readCurrent(), listReleases(), listState(), makeDir(ReleaseDir(sha)),
+		uname(), digest(ReleaseFile(sha)), readCurrent(), listReleases(), listState(StateDir), makeDir(ReleaseDir(sha)),
 		linkRelease(sha), switchRelease(), removeRelease(sha), showUnit(),
 		control("enable"), control("disable"), control("start"), control("stop"), control("restart"),
 		journal(20, false), journal(20, true), ping(a),

@@ -14,13 +14,17 @@ import (
 
 // work is what a box needs to become what it should be.
 type work struct {
-	Install bool // send the release and switch to it
-	Write   bool // the configuration
-	Start   bool // the service does not run
-	Restart bool // the service runs with something else than it should
+	Install bool     // send the release and switch to it
+	Write   bool     // the configuration
+	Unit    bool     // write the service's own file
+	Settle  []string // parts of the system to put right in place
+	Start   bool     // the service does not run
+	Restart bool     // the service runs with something else than it should
 }
 
-func (w work) none() bool { return w == work{} }
+func (w work) none() bool {
+	return !w.Install && !w.Write && !w.Unit && !w.Start && !w.Restart && len(w.Settle) == 0
+}
 
 // String is the work in the audit log's words.
 func (w work) String() string {
@@ -28,7 +32,8 @@ func (w work) String() string {
 	for _, step := range []struct {
 		do   bool
 		word string
-	}{{w.Install, "install"}, {w.Write, "write configuration"}, {w.Start, "start"}, {w.Restart, "restart"}} {
+	}{{w.Install, "install"}, {w.Write, "write configuration"}, {w.Unit, "write unit"},
+		{len(w.Settle) > 0, "settle " + strings.Join(w.Settle, " ")}, {w.Start, "start"}, {w.Restart, "restart"}} {
 		if step.do {
 			did = append(did, step.word)
 		}
@@ -78,6 +83,7 @@ func (h *Hosts) Configure(ctx context.Context, m fleet.Machine, config string, r
 	if err != nil {
 		return err
 	}
+	w = b.decideSystem(was, w)
 	if w.none() {
 		return b.gate(ctx, was.unit, r.SHA256)
 	}
@@ -98,6 +104,11 @@ func (r readings) running() string {
 // work does w in the order in which it can be cut off anywhere: what a later step
 // needs is there before it, and what is unfinished can be seen.
 func (b box) work(ctx context.Context, was readings, w work, config string, r fleet.Release) error {
+	if b.cfg.System != nil {
+		if err := b.makeReady(ctx, was, w); err != nil {
+			return err
+		}
+	}
 	if w.Install {
 		if err := b.send(ctx, r); err != nil {
 			return err
@@ -114,8 +125,15 @@ func (b box) work(ctx context.Context, was readings, w work, config string, r fl
 		}
 	}
 	if w.Write {
-		if err := b.writeFile(ctx, ConfigFile, []byte(config)); err != nil {
+		if err := b.writeMode(ctx, ConfigFile, []byte(config), b.configMode()); err != nil {
 			return err
+		}
+	}
+	if w.Unit {
+		for _, p := range b.cfg.System.service(b.m) {
+			if err := b.writeFile(ctx, p.Files[0].Path, []byte(p.Files[0].Text)); err != nil {
+				return err
+			}
 		}
 	}
 	if err := b.bringUp(ctx, w); err != nil {
@@ -145,11 +163,19 @@ func (b box) bringUp(ctx context.Context, w work) error {
 			return err
 		}
 	}
-	err := b.all(ctx, control("enable"))
+	if b.cfg.System != nil {
+		if err := b.all(ctx, managerOf(b.m).reload()...); err != nil {
+			return err
+		}
+		if err := b.takeOver(ctx, w); err != nil {
+			return err
+		}
+	}
+	err := b.control(ctx, "enable")
 	if err == nil && w.Restart {
-		err = b.all(ctx, control("restart"))
+		err = b.control(ctx, "restart")
 	} else if err == nil {
-		err = b.all(ctx, control("start"))
+		err = b.control(ctx, "start")
 	}
 	return b.withUnit(ctx, err)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/relayfleet/fleetctl/fleet"
 	"github.com/relayfleet/fleetctl/pkg/host"
 	"github.com/relayfleet/fleetctl/pkg/host/hosttest"
+	"github.com/relayfleet/fleetctl/pkg/sshx"
 )
 
 var errKilled = errors.New("fleetctl was killed")
@@ -146,13 +147,18 @@ func TestCarryCensus_CutOffAfterAnyWriteArrivesOnce(t *testing.T) {
 
 func put(t *testing.T, fake *hosttest.Fake, m fleet.Machine, path, text string) {
 	t.Helper()
+	if err := fake.WriteFile(t.Context(), target(t, m), path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func target(t *testing.T, m fleet.Machine) sshx.Target {
+	t.Helper()
 	at, err := host.Target(m)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := fake.WriteFile(t.Context(), at, path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	return at
 }
 
 func census(key string, count, first, last int64) string {

@@ -44,14 +44,14 @@ func (h *Hosts) Logs(ctx context.Context, m fleet.Machine, n int, follow bool, s
 		return err
 	}
 	var said head
-	code, err := b.run.Stream(ctx, b.at, journal(n, follow), &filter{to: stdout}, &said)
+	code, err := b.run.Stream(ctx, b.at, managerOf(m).journal(n, follow), &filter{to: stdout}, &said)
 	switch {
 	case follow && ctx.Err() != nil:
 		return nil
 	case err != nil:
 		return fmt.Errorf("read the journal: %w", err)
 	case code != 0:
-		return &exitError{command: "journalctl", code: code, said: joined(lines(string(said.buf), 3))}
+		return &exitError{command: named(managerOf(m).journal(n, follow)), code: code, said: joined(lines(string(said.buf), 3))}
 	}
 	return nil
 }

@@ -16,11 +16,8 @@ package host
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
-	"net"
-	"strconv"
 	"time"
 
 	"github.com/relayfleet/fleetctl/fleet"
@@ -42,6 +39,8 @@ type Config struct {
 	// System is what the boxes are beside their relays; nil means local boxes, of which
 	// nothing but the relay is read or written.
 	System *System
+	// Keys says which host keys boxes show. Nil means that no box has one to replace.
+	Keys HostKeys
 	// Plan returns the digest of the plan that is being carried out, for the audit log.
 	// Nil means none.
 	Plan func() string
@@ -72,24 +71,16 @@ func New(c Config) *Hosts {
 	return &Hosts{run: c.Runner, tunnel: c.Tunnel, log: c.Log, cfg: c}
 }
 
-// Target is where the SSH server of m answers.
-func Target(m fleet.Machine) (sshx.Target, error) {
-	if len(m.Addrs) == 0 {
-		return sshx.Target{}, errors.New("the provider lists no address of the machine")
-	}
-	port := m.Ports.SSH
-	if port == 0 {
-		port = 22
-	}
-	return sshx.Target{Name: m.Node, Addr: net.JoinHostPort(m.Addrs[0].String(), strconv.Itoa(port)), User: m.User}, nil
-}
-
 // box is one machine under work.
 type box struct {
 	*Hosts
 	m  fleet.Machine
 	at sshx.Target
 }
+
+// own is the path of a file of the relay's state directory, named by its path in the
+// default one.
+func (b box) own(file string) string { return own(b.m, file) }
 
 func (h *Hosts) box(m fleet.Machine) (box, error) {
 	at, err := Target(m)
@@ -104,6 +95,7 @@ type exitError struct {
 	command string
 	code    int
 	said    string
+	absent  bool // the box does not have the command
 }
 
 func (e *exitError) Error() string {
@@ -124,7 +116,7 @@ func (b box) exec(ctx context.Context, c sshx.Command) (string, error) {
 		if len(said) == 0 {
 			said = lines(string(res.Stdout), 3)
 		}
-		return "", &exitError{command: named(c), code: res.ExitCode, said: joined(said)}
+		return "", &exitError{command: named(c), code: res.ExitCode, said: joined(said), absent: absent(res)}
 	}
 	return string(res.Stdout), nil
 }

@@ -45,6 +45,10 @@ type readings struct {
 	warnings  []string
 
 	ready, version, reservations answer
+
+	system   systemReadings // zero where the box has none of its own
+	unitText string         // the service's own file …
+	hasUnit  bool           // … if there is one
 }
 
 // Inspect reads a box and changes nothing. A box whose SSH works and whose daemon does
@@ -58,7 +62,9 @@ func (h *Hosts) Inspect(ctx context.Context, m fleet.Machine) (fleet.Relay, erro
 	if err != nil {
 		return fleet.Relay{}, err
 	}
-	return r.judge(time.Now()), nil
+	out := r.judge(time.Now())
+	b.judgeSystem(r, &out)
+	return out, nil
 }
 
 // visit reads everything at once over the shared connection.
@@ -78,8 +84,8 @@ func (b box) visit(ctx context.Context) (readings, error) {
 		path  string
 		limit int64
 	}{
-		{&config, ConfigFile, configLimit}, {&peerID, PeerIDFile, smallLimit}, {&peers, PeersFile, peersLimit},
-		{&drain, DrainMark, smallLimit}, {&restarted, Restarted, smallLimit}, {&changing, Changing, smallLimit},
+		{&config, ConfigFile, configLimit}, {&peerID, b.own(PeerIDFile), smallLimit}, {&peers, b.own(PeersFile), peersLimit},
+		{&drain, b.own(DrainMark), smallLimit}, {&restarted, Restarted, smallLimit}, {&changing, Changing, smallLimit},
 	} {
 		g.Go(func() (err error) { *f.into, err = b.text(ctx, f.path, f.limit); return err })
 	}
@@ -88,8 +94,15 @@ func (b box) visit(ctx context.Context) (readings, error) {
 	} {
 		g.Go(func() error { *into = api.get(ctx, path); return nil })
 	}
+	if b.cfg.System != nil {
+		g.Go(func() (err error) { r.system, err = b.readSystem(ctx); return err })
+	}
 	if err := g.Wait(); err != nil {
 		return readings{}, err
+	}
+	for _, p := range b.cfg.System.service(b.m) {
+		has := r.system.files[p.Files[0].Path]
+		r.unitText, r.hasUnit = has.body, has.there
 	}
 	for _, t := range []text{config, peerID, peers, restarted} {
 		if t.warning != "" {
@@ -103,6 +116,17 @@ func (b box) visit(ctx context.Context) (readings, error) {
 	r.peers = parsePeers(peers.body)
 	r.setRestarted(restarted.body)
 	return r, nil
+}
+
+// noManager adds to a failure that a box without this service manager gives what the
+// operator can do about it.
+func noManager(err error) error {
+	var exit *exitError
+	if !errors.As(err, &exit) || !exit.absent && !strings.Contains(exit.said, "not been booted with systemd") {
+		return err
+	}
+	return fleet.WithHint(fmt.Errorf("no systemd on the box: %w", err),
+		"Set service: process for this host, or launchd on macOS.")
 }
 
 // text is a small file of a box.
@@ -125,11 +149,11 @@ func (b box) text(ctx context.Context, path string, limit int64) (text, error) {
 }
 
 func (b box) unit(ctx context.Context) (unit, error) {
-	out, err := b.exec(ctx, showUnit())
+	out, err := b.exec(ctx, managerOf(b.m).show())
 	if err != nil {
-		return unit{}, err
+		return unit{}, noManager(err)
 	}
-	return parseUnit(out)
+	return managerOf(b.m).parse(out)
 }
 
 // current is the SHA-256 of the release that the service starts, "" if there is none.

@@ -18,7 +18,8 @@ import (
 type mark struct {
 	PID       int       `json:"pid"`
 	Config    string    `json:"config_sha256"`
-	Restarted time.Time `json:"restarted,omitzero"` // by fleetctl, before this change
+	Unit      string    `json:"unit_sha256,omitempty"` // of the service's own file; "": there is none
+	Restarted time.Time `json:"restarted,omitzero"`    // by fleetctl, before this change
 }
 
 // of reports whether the process that runs is still the one that the mark speaks of.
@@ -28,6 +29,12 @@ func (k mark) of(u unit) bool { return k.PID != 0 && u.runs() && u.PID == k.PID 
 // configuration than the one that is there now.
 func (k mark) unfinished(u unit, config string) bool {
 	return k.of(u) && k.Config != textDigest(config)
+}
+
+// oldUnit reports whether the process that runs was started by another service file than
+// the one that is there now.
+func (k mark) oldUnit(u unit, text string) bool {
+	return k.of(u) && k.Unit != "" && k.Unit != textDigest(text)
 }
 
 func textDigest(text string) string {
@@ -48,6 +55,9 @@ func (b box) setMark(ctx context.Context, was readings) error {
 	k := was.mark
 	if !k.of(was.unit) {
 		k = mark{PID: was.unit.PID, Config: textDigest(was.config), Restarted: was.restarted}
+		if was.hasUnit {
+			k.Unit = textDigest(was.unitText)
+		}
 	}
 	data, err := json.Marshal(k)
 	if err != nil {
@@ -69,7 +79,11 @@ func (b box) file(ctx context.Context, path string, limit int64) ([]byte, bool, 
 }
 
 func (b box) writeFile(ctx context.Context, path string, data []byte) error {
-	if err := b.run.WriteFile(ctx, b.at, path, data, 0o644); err != nil {
+	return b.writeMode(ctx, path, data, 0o644)
+}
+
+func (b box) writeMode(ctx context.Context, path string, data []byte, mode fs.FileMode) error {
+	if err := b.run.WriteFile(ctx, b.at, path, data, mode); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	return nil

@@ -29,6 +29,11 @@ func (b box) send(ctx context.Context, r fleet.Release) error {
 	if err := b.all(ctx, makeDir(ReleaseDir(r.SHA256))); err != nil {
 		return err
 	}
+	if b.cfg.System != nil {
+		if err := b.room(ctx, r.Path, ReleaseDir(r.SHA256)); err != nil {
+			return err
+		}
+	}
 	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
 	if err := b.run.Upload(ctx, b.at, r.Path, ReleaseFile(r.SHA256), r.SHA256, 0o755); err != nil {

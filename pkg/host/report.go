@@ -39,7 +39,7 @@ func (h *Hosts) Report(ctx context.Context, m fleet.Machine) stats.Reading {
 	var wg sync.WaitGroup
 	wg.Go(func() { report = api.get(ctx, pathStats) })
 	wg.Go(func() { census = api.get(ctx, pathCensus) })
-	wg.Go(func() { peerID, peerErr = b.deadlineText(ctx, PeerIDFile) })
+	wg.Go(func() { peerID, peerErr = b.deadlineText(ctx, b.own(PeerIDFile)) })
 	wg.Go(func() { out.Registry, registryErr = b.registry(ctx) })
 	wg.Wait()
 
@@ -56,7 +56,7 @@ func (h *Hosts) Report(ctx context.Context, m fleet.Machine) stats.Reading {
 		registryErr = nil
 	}
 	if peerErr != nil {
-		out.Warnings = append(out.Warnings, PeerIDFile+": "+clean(peerErr.Error(), 300))
+		out.Warnings = append(out.Warnings, b.own(PeerIDFile)+": "+clean(peerErr.Error(), 300))
 	}
 	for _, err := range []error{reportErr, censusErr, registryErr} {
 		switch {
@@ -96,7 +96,7 @@ func (b box) deadlineText(ctx context.Context, path string) (text, error) {
 func (b box) registry(ctx context.Context) ([]stats.CensusEntry, error) {
 	ctx, cancel := context.WithTimeout(ctx, censusTimeout)
 	defer cancel()
-	data, there, err := b.file(ctx, CensusFile, stats.MaxRegistry)
+	data, there, err := b.file(ctx, b.own(CensusFile), stats.MaxRegistry)
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +105,7 @@ func (b box) registry(ctx context.Context) ([]stats.CensusEntry, error) {
 	}
 	entries, err := stats.ParseRegistry(bytes.NewReader(data), time.Now())
 	if err != nil {
-		return entries, fmt.Errorf("%s: %w", CensusFile, err)
+		return entries, fmt.Errorf("%s: %w", b.own(CensusFile), err)
 	}
 	return entries, nil
 }

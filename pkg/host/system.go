@@ -77,6 +77,15 @@ func (s *System) Parts(m fleet.Machine) []Part {
 	return parts
 }
 
+// service is the part that is the service's own file, none where there is no such file
+// and where s is nil.
+func (s *System) service(m fleet.Machine) []Part {
+	if s == nil {
+		return nil
+	}
+	return slices.DeleteFunc(s.Parts(m), func(p Part) bool { return p.Name != PartUnit })
+}
+
 // serviceOf is what runs the relay of m.
 func serviceOf(m fleet.Machine) string { return cmp.Or(m.Service, fleet.ServiceSystemd) }
 

@@ -117,7 +117,7 @@ func (b box) look(ctx context.Context, api api, restarts *int, end *NotServing) 
 func (b box) tail(ctx context.Context) []string {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), quick)
 	defer cancel()
-	out, err := b.exec(ctx, journal(tailLines, false))
+	out, err := b.exec(ctx, managerOf(b.m).journal(tailLines, false))
 	if err != nil {
 		return nil
 	}

@@ -25,7 +25,7 @@ func (h *Hosts) Introduce(ctx context.Context, m fleet.Machine, peers []string) 
 		}
 	}
 	wanted := slices.Compact(slices.Sorted(slices.Values(peers)))
-	has, err := b.text(ctx, PeersFile, peersLimit)
+	has, err := b.text(ctx, b.own(PeersFile), peersLimit)
 	if err != nil {
 		return err
 	}
@@ -36,7 +36,7 @@ func (h *Hosts) Introduce(ctx context.Context, m fleet.Machine, peers []string) 
 	for _, p := range wanted {
 		body.WriteString(p + "\n")
 	}
-	err = b.writeFile(ctx, PeersFile, []byte(body.String()))
+	err = b.writeFile(ctx, b.own(PeersFile), []byte(body.String()))
 	b.audit(ctx, fmt.Sprintf("introduce: %d peers", len(wanted)), err)
 	return err
 }
@@ -47,11 +47,11 @@ func (h *Hosts) Drain(ctx context.Context, m fleet.Machine) error {
 	if err != nil {
 		return err
 	}
-	has, err := b.text(ctx, DrainMark, smallLimit)
+	has, err := b.text(ctx, b.own(DrainMark), smallLimit)
 	if err != nil || has.there {
 		return err
 	}
-	err = b.writeFile(ctx, DrainMark, []byte(time.Now().UTC().Format(time.RFC3339)+"\n"))
+	err = b.writeFile(ctx, b.own(DrainMark), []byte(time.Now().UTC().Format(time.RFC3339)+"\n"))
 	b.audit(ctx, "drain", err)
 	return err
 }
@@ -70,8 +70,8 @@ func (h *Hosts) Stop(ctx context.Context, m fleet.Machine) error {
 
 func (b box) stop(ctx context.Context) error {
 	// Disabled first: a machine that reboots in between must not come back serving.
-	disabled := b.all(ctx, control("disable"))
-	if err := b.all(ctx, control("stop")); err != nil && !refused(err) {
+	disabled := b.control(ctx, "disable")
+	if err := b.control(ctx, "stop"); err != nil && !refused(err) {
 		return err
 	}
 	u, err := b.unit(ctx)

@@ -43,6 +43,7 @@ type FakeBox struct {
 	routes  map[string]http.HandlerFunc
 	replies map[string]reply
 	uname   string
+	sys     *fakeSystem // nil: a box without a system of its own
 }
 
 // reply is a scripted answer to a command.
@@ -128,9 +129,7 @@ func (b *FakeBox) command(argv []string) (out string, code int) {
 		b.links[last] = argv[2]
 		return "", 0
 	case "mv":
-		b.links[last] = b.links[argv[2]]
-		delete(b.links, argv[2])
-		return "", 0
+		return b.move(argv[2], last)
 	case "readlink":
 		if b.links[last] == "" {
 			return "", 1
@@ -143,11 +142,19 @@ func (b *FakeBox) command(argv []string) (out string, code int) {
 		return strings.Join(b.releases, "\n") + "\n", 0
 	case "rm":
 		b.remove(last)
+		if last == host.Base {
+			b.links, b.releases = make(map[string]string), nil
+		}
 		return "", 0
 	case "journalctl":
 		return strings.Join(b.journal, "\n") + "\n", 0
 	case "systemctl":
-		return b.systemctl(argv[1])
+		if last == host.Unit || b.sys == nil {
+			return b.systemctl(argv[1])
+		}
+	}
+	if b.sys != nil {
+		return b.systemCommand(argv)
 	}
 	return argv[0] + ": not found: this box answers a fixed table of commands\n", 127
 }
@@ -198,6 +205,9 @@ func (b *FakeBox) systemctl(verb string) (string, int) {
 		}
 		return fmt.Sprintf("ActiveState=%s\nSubState=running\nResult=%s\nNRestarts=0\nMainPID=%d\nExecMainStatus=1\n", b.state, result, b.pid), 0
 	case "enable", "disable":
+		if verb == "enable" && b.sys != nil && b.files[host.UnitFile] == nil {
+			return "Failed to enable unit: Unit file " + host.Unit + " does not exist.\n", 1
+		}
 		b.enabled = verb == "enable"
 	case "stop":
 		b.pid, b.state = 0, "inactive"
@@ -216,6 +226,10 @@ func (b *FakeBox) start() {
 	binary := b.files[b.resolve(host.Binary)]
 	config := string(b.files[host.ConfigFile])
 	b.started++
+	if b.sys != nil && !b.sys.fit(b) {
+		b.pid, b.state = 0, "failed"
+		return
+	}
 	if binary == nil || strings.Contains(string(binary), "broken") || strings.Contains(config, "broken") {
 		b.pid, b.state = 0, "failed"
 		b.journal = append(b.journal, "2026-11-21T04:00:00+0000 box relay[1]: \x1b[31mit is broken\x1b[0m")

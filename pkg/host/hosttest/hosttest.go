@@ -26,6 +26,9 @@ type Box struct {
 	// Config is the text of a configuration with which the relay starts; other values
 	// of reservations give other texts.
 	Config func(reservations int) string
+	// System and Keys are those of the host.Config; nil for a local box.
+	System *host.System
+	Keys   host.HostKeys
 	// Kill ends the relay's process with SIGKILL and returns when it is gone.
 	Kill func(t testing.TB)
 }
@@ -69,7 +72,7 @@ func newRig(t *testing.T, binary string, newBox func(testing.TB) Box) *rig {
 	r := &rig{Box: newBox(t), binary: binary, newBox: newBox, writes: new(atomic.Int64)}
 	r.hosts = host.New(host.Config{
 		Runner: &Counter{Runner: r.Runner, Writes: r.writes}, Tunnel: r.Tunnel,
-		HealthyDeadline: deadline, Actor: "hosttest", Command: "test",
+		System: r.System, Keys: r.Keys, HealthyDeadline: deadline, Actor: "hosttest", Command: "test",
 	})
 	return r
 }

@@ -37,7 +37,11 @@ func bringsUp(t *testing.T, r *rig) {
 	if got.Reservations != 0 {
 		t.Errorf("Reservations = %d, want 0", got.Reservations)
 	}
-	audit, err := r.Runner.ReadFile(t.Context(), r.target(t), host.AuditLog, 1<<20)
+	log := host.AuditLog
+	if r.System != nil {
+		log = host.SystemAudit
+	}
+	audit, err := r.Runner.ReadFile(t.Context(), r.target(t), log, 1<<20)
 	if err != nil || !strings.Contains(string(audit), "hosttest") {
 		t.Errorf("audit log = %q, %v; want a line of hosttest", audit, err)
 	}

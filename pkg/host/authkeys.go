@@ -1,0 +1,210 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+
+	"github.com/relayfleet/fleetctl/fleet"
+	"github.com/relayfleet/fleetctl/pkg/sshx"
+)
+
+// keysLimit bounds one authorized_keys, in bytes.
+const keysLimit = 256 << 10
+
+// account is a user of a box.
+type account struct{ name, gid, home string }
+
+// parseAccount reads a line of passwd.
+func parseAccount(line string) (account, error) {
+	f := strings.Split(strings.TrimSpace(line), ":")
+	if len(f) != 7 || !strings.HasPrefix(f[5], "/") || f[3] == "" || clean(f[5], 300) != f[5] {
+		return account{}, fmt.Errorf("getent passwd: the box says %q", clean(line, 200))
+	}
+	return account{name: f[0], gid: f[3], home: path.Clean(f[5])}, nil
+}
+
+// keysFile is where sshd looks for the keys that let the user in.
+func (a account) keysFile() string { return path.Join(a.home, ".ssh/authorized_keys") }
+
+// readKeys reads who may log in as the box's user.
+func (b box) readKeys(ctx context.Context) (account, text, error) {
+	out, err := b.exec(ctx, readAccount(b.at.User))
+	if err != nil {
+		return account{}, text{}, fmt.Errorf("user %s: %w", b.at.User, err)
+	}
+	a, err := parseAccount(out)
+	if err != nil {
+		return account{}, text{}, err
+	}
+	keys, err := b.text(ctx, a.keysFile(), keysLimit)
+	return a, keys, err
+}
+
+// keyOf finds the key in a line of authorized_keys, behind its options; "" if it holds none.
+func keyOf(line string) string {
+	words := unquotedWords(line)
+	for i := range min(len(words)-1, 2) {
+		switch w := words[i]; {
+		case strings.HasPrefix(w, "#"):
+			return ""
+		case strings.HasPrefix(w, "ssh-"), strings.HasPrefix(w, "ecdsa-sha2-"), strings.HasPrefix(w, "sk-"):
+			return words[i+1]
+		}
+	}
+	return ""
+}
+
+// unquotedWords splits a line at white space outside double quotes.
+func unquotedWords(line string) []string {
+	quoted, escaped := false, false
+	return strings.FieldsFunc(line, func(r rune) bool {
+		switch {
+		case escaped:
+			escaped = false
+		case r == '\\' && quoted:
+			escaped = true
+		case r == '"':
+			quoted = !quoted
+		default:
+			return !quoted && (r == ' ' || r == '\t' || r == '\r' || r == '\n')
+		}
+		return false
+	})
+}
+
+// missingKeys lists the wanted lines whose key is not in an authorized_keys.
+func missingKeys(has string, wanted []string) []string {
+	there := make(map[string]bool)
+	for line := range strings.Lines(has) {
+		there[keyOf(line)] = true
+	}
+	var missing []string
+	for _, w := range wanted {
+		if k := keyOf(w); k != "" && !there[k] {
+			there[k] = true
+			missing = append(missing, w)
+		}
+	}
+	return missing
+}
+
+// withKeys adds lines at the end of an authorized_keys; all else stays as it is.
+func withKeys(has string, add []string) string {
+	if has != "" && !strings.HasSuffix(has, "\n") {
+		has += "\n"
+	}
+	for _, line := range add {
+		has += commentedKey(line) + "\n"
+	}
+	return has
+}
+
+// withoutKey drops the lines of one key. Left is how many keys remain.
+func withoutKey(has, key string) (rest string, dropped, left int) {
+	var b strings.Builder
+	for line := range strings.Lines(has) {
+		switch k := keyOf(line); k {
+		case key:
+			dropped++
+			continue
+		case "":
+		default:
+			left++
+		}
+		b.WriteString(line)
+	}
+	return b.String(), dropped, left
+}
+
+// writeKeys replaces the authorized_keys of a user in one step: sshd finds the old one
+// or the new one, and either belongs to the user.
+func (b box) writeKeys(ctx context.Context, a account, body string) error {
+	file, next := a.keysFile(), a.keysFile()+".fleetctl-next"
+	if err := b.all(ctx, makeOwned(path.Dir(file), a.name, a.gid, "0700")); err != nil {
+		return err
+	}
+	if err := b.run.WriteFile(ctx, b.at, next, []byte(body), 0o600); err != nil {
+		return fmt.Errorf("write %s: %w", next, err)
+	}
+	return b.all(ctx, chown(a.name+":"+a.gid, next), managerOf(b.m).rename(next, file))
+}
+
+var (
+	// ErrLastKey means that nobody could log in any more.
+	ErrLastKey = errors.New("it is the last key that lets anybody in")
+	// ErrOwnKey means that the key is the one that fleetctl itself logs in with.
+	ErrOwnKey = errors.New("it is the key that fleetctl logs in with")
+)
+
+// Keys lists the lines of m's authorized_keys that hold a key, as they stand there:
+// whoever prints them cleans them.
+func (h *Hosts) Keys(ctx context.Context, m fleet.Machine) ([]string, error) {
+	_, _, keys, err := h.keys(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	list := []string{}
+	for line := range strings.Lines(keys) {
+		if keyOf(line) != "" {
+			list = append(list, strings.TrimSpace(line))
+		}
+	}
+	return list, nil
+}
+
+func (h *Hosts) keys(ctx context.Context, m fleet.Machine) (box, account, string, error) {
+	b, err := h.box(m)
+	if err != nil {
+		return box{}, account{}, "", err
+	}
+	a, keys, err := b.readKeys(ctx)
+	if err == nil && keys.warning != "" {
+		err = errors.New(keys.warning)
+	}
+	return b, a, keys.body, err
+}
+
+// AddKey lets a key in; one that is there is left alone.
+func (h *Hosts) AddKey(ctx context.Context, m fleet.Machine, key string) error {
+	print, err := sshx.Fingerprint(key)
+	if err != nil {
+		return fmt.Errorf("add SSH key: %w", err)
+	}
+	b, a, has, err := h.keys(ctx, m)
+	if err != nil || len(missingKeys(has, []string{key})) == 0 {
+		return err
+	}
+	err = b.writeKeys(ctx, a, withKeys(has, []string{key}))
+	b.audit(ctx, "add SSH key "+print, err)
+	return err
+}
+
+// RemoveKey takes a key out; one that is not there is left alone. The key that fleetctl
+// logs in with, given as mine, is ErrOwnKey, and the last one ErrLastKey. Comments,
+// options and the order of the others stay.
+func (h *Hosts) RemoveKey(ctx context.Context, m fleet.Machine, key, mine string) error {
+	print, err := sshx.Fingerprint(key)
+	if err != nil {
+		return fmt.Errorf("remove SSH key: %w", err)
+	}
+	if keyOf(key) == keyOf(mine) {
+		return fmt.Errorf("remove SSH key %s: %w", print, ErrOwnKey)
+	}
+	b, a, has, err := h.keys(ctx, m)
+	if err != nil {
+		return err
+	}
+	rest, dropped, left := withoutKey(has, keyOf(key))
+	switch {
+	case dropped == 0:
+		return nil
+	case left == 0:
+		return fmt.Errorf("remove SSH key %s from %s: %w", print, m.Node, ErrLastKey)
+	}
+	err = b.writeKeys(ctx, a, rest)
+	b.audit(ctx, "remove SSH key "+print, err)
+	return err
+}

@@ -1,0 +1,127 @@
+package host
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/relayfleet/fleetctl/fleet"
+	"github.com/relayfleet/fleetctl/pkg/sshx"
+)
+
+// takeOver ends the relay of others on a box whose state directory was theirs, and gives
+// that directory to the relay's user: the key keeps its bytes and loses its readers. It
+// comes just before ours starts. Without another state directory there is nobody to take
+// over from.
+func (b box) takeOver(ctx context.Context, w work) error {
+	if b.m.State == "" || !w.Start && !w.Unit {
+		return nil
+	}
+	if err := b.endOthers(ctx); err != nil {
+		return err
+	}
+	if w.Restart { // ours runs already, under another unit: what it writes at its end is given, too
+		if err := b.control(ctx, "stop"); err != nil {
+			return err
+		}
+	}
+	return b.ownState(ctx)
+}
+
+// endOthers stops and disables the service that owns the API's port, if it is not ours.
+func (b box) endOthers(ctx context.Context) error {
+	out, err := b.exec(ctx, listeners())
+	if err != nil {
+		return err
+	}
+	pid := listenerPID(out)
+	if pid == "" {
+		return nil
+	}
+	cgroup, err := b.text(ctx, "/proc/"+pid+"/cgroup", smallLimit)
+	if err != nil {
+		return err
+	}
+	name := serviceInCgroup(cgroup.body)
+	switch name {
+	case Unit:
+		return nil
+	case "":
+		return fleet.WithHint(fmt.Errorf("take over %s: process %s answers at %s and belongs to no service of systemd's", b.m.Node, pid, API),
+			"Stop it on the box, see that nothing starts it again, and run the same command again.")
+	}
+	err = b.all(ctx, controlOther("disable", name), controlOther("stop", name))
+	b.audit(ctx, "take over: stop and disable "+name, err)
+	return err
+}
+
+// ownState gives the state directory to the relay's user. A directory that does not look
+// like a relay's is left as it is.
+func (b box) ownState(ctx context.Context) error {
+	if serviceOf(b.m) != fleet.ServiceSystemd {
+		return nil
+	}
+	dir := stateOf(b.m)
+	out, err := b.exec(ctx, listState(dir))
+	if err != nil {
+		return err
+	}
+	names := strings.Fields(out)
+	if len(names) == 0 {
+		return nil
+	}
+	if !slices.Contains(names, "node.key") {
+		return fmt.Errorf("take over %s: %s holds files and no node.key: it is no relay's state directory", b.m.Node, dir)
+	}
+	return b.all(ctx, giveTree(dir), chmod("0700", dir), chmod("0600", dir+"/node.key"))
+}
+
+func listeners() sshx.Command { return read("ss", "-H", "-l", "-t", "-n", "-p", "sport = :9847") }
+
+func controlOther(verb, name string) sshx.Command {
+	c := write("systemctl", verb, name)
+	c.Timeout = service
+	return c
+}
+
+// giveTree follows no link: what one in the directory points to stays whose it is.
+func giveTree(dir string) sshx.Command { return write("chown", "-R", "-h", User+":"+User, dir) }
+
+func chmod(mode, file string) sshx.Command { return write("chmod", mode, file) }
+
+var ssProcess = regexp.MustCompile(`[(,]pid=([0-9]{1,10}),`)
+
+// listenerPID finds the process in the answer of ss, "" if there is none.
+func listenerPID(answer string) string {
+	m := ssProcess.FindStringSubmatch(strings.ReplaceAll(answer, "((", "("))
+	if m == nil {
+		return ""
+	}
+	return m[1]
+}
+
+var serviceName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9:_.@\\-]{0,200}\.service$`)
+
+// serviceInCgroup finds the system's service that a process belongs to, "" if there is none.
+func serviceInCgroup(text string) string {
+	for line := range strings.Lines(text) {
+		_, path, ok := strings.Cut(strings.TrimSpace(line), "::")
+		if !ok {
+			continue
+		}
+		rest, ok := strings.CutPrefix(path, "/system.slice/")
+		if !ok {
+			continue
+		}
+		// A template's instances stand in a slice of their own.
+		parts := strings.Split(rest, "/")
+		for _, p := range parts {
+			if serviceName.MatchString(p) {
+				return p
+			}
+		}
+	}
+	return ""
+}

@@ -1,0 +1,67 @@
+package host
+
+import (
+	"context"
+	"path"
+
+	"github.com/relayfleet/fleetctl/fleet"
+)
+
+// Uninstall stops the relay and takes it off the box: service, releases, configuration.
+// Its state directory stays, and so does what fences the box. On a local box, which goes
+// as a whole, it only stops.
+func (h *Hosts) Uninstall(ctx context.Context, m fleet.Machine) error {
+	b, err := h.box(m)
+	if err != nil {
+		return err
+	}
+	if h.cfg.System == nil {
+		return h.Stop(ctx, m)
+	}
+	there, err := b.installed(ctx)
+	if err != nil || !there {
+		return err
+	}
+	err = b.uninstall(ctx)
+	b.audit(ctx, "uninstall", err)
+	return err
+}
+
+// installed reports whether anything of the relay is left to take away.
+func (b box) installed(ctx context.Context) (bool, error) {
+	u, err := b.unit(ctx)
+	if err != nil || u.runs() {
+		return true, err
+	}
+	current, err := b.current(ctx)
+	if err != nil || current != "" {
+		return true, err
+	}
+	files := []string{ConfigFile}
+	for _, p := range b.cfg.System.service(b.m) {
+		files = append(files, p.Files[0].Path)
+	}
+	for _, file := range files {
+		if has, err := b.text(ctx, file, configLimit); err != nil || has.there {
+			return true, err
+		}
+	}
+	return false, nil
+}
+
+// uninstall takes the releases last: while they are there, a run that was cut off is
+// seen to be unfinished.
+func (b box) uninstall(ctx context.Context) error {
+	if err := b.stop(ctx); err != nil {
+		return err
+	}
+	for _, p := range b.cfg.System.service(b.m) {
+		if err := b.run.Remove(ctx, b.at, p.Files[0].Path); err != nil {
+			return err
+		}
+		if err := b.all(ctx, managerOf(b.m).reload()...); err != nil {
+			return err
+		}
+	}
+	return b.all(ctx, removeTree(path.Dir(ConfigFile)), removeTree(Base))
+}

@@ -30,7 +30,10 @@ func SyncDir(dir string) error {
 // Detach starts a command in a session of its own and lets go of it: it outlives this
 // process, and nothing but [Reap] waits for it.
 func Detach(cmd *exec.Cmd) (pid int, err error) {
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Setsid = true
 	if err := cmd.Start(); err != nil {
 		return 0, err
 	}

@@ -19,12 +19,13 @@ type Call struct {
 	Jail   *os.Root
 	Unit   *Unit
 	Args   map[string]string // what stands for the words in capitals
+	Stdin  io.Reader
 	Stdout io.Writer
 	Stderr io.Writer
 }
 
-// Command is one row of a table. Words of Argv in capitals stand for arguments, and two
-// apostrophes for an empty word.
+// Command is one row of a table. Words of Argv in capitals stand for arguments, one with
+// dots behind it for all that are left, and two apostrophes for an empty word.
 type Command struct {
 	Argv string
 	Run  func(ctx context.Context, c Call) int
@@ -51,10 +52,19 @@ func (t Table) Run(ctx context.Context, argv []string, c Call) int {
 
 // match compares argv with a row of the table.
 func match(pattern, argv []string) (map[string]string, bool) {
+	args := make(map[string]string)
+	if last := len(pattern) - 1; strings.HasSuffix(pattern[last], "...") && len(argv) > last {
+		for _, arg := range argv[last:] {
+			if !acceptable("", arg) {
+				return nil, false
+			}
+		}
+		args[strings.TrimSuffix(pattern[last], "...")] = strings.Join(argv[last:], " ")
+		pattern, argv = pattern[:last], argv[:last]
+	}
 	if len(pattern) != len(argv) {
 		return nil, false
 	}
-	args := make(map[string]string)
 	for i, want := range pattern {
 		if want == strings.ToUpper(want) && want != strings.ToLower(want) && !strings.HasPrefix(want, "-") {
 			if !acceptable(want, argv[i]) {

@@ -30,6 +30,9 @@ type Program struct {
 	Path string
 	Args []string // without the name of the program
 	Env  []string
+	// Ready reports whether the process said that it has started; nil: it need not say so.
+	Ready   func() bool
+	Timeout time.Duration // for it to become ready
 }
 
 // Unit is relay.service of one box. Its fields are set before the first call of a
@@ -43,8 +46,10 @@ type Unit struct {
 	Config string
 	// Program says what to start, or why nothing can be started.
 	Program func() (Program, error)
-	Grace   time.Duration // from SIGTERM to SIGKILL
-	Log     *slog.Logger
+	// Bound kills the relay when this process ends (Linux); otherwise it goes on.
+	Bound bool
+	Grace time.Duration // from SIGTERM to SIGKILL
+	Log   *slog.Logger
 
 	op sync.Mutex // held through a start, a stop, a restart
 	mu sync.Mutex // guards the rest
@@ -54,6 +59,7 @@ type Unit struct {
 	due    time.Time   // of the next start by the policy, zero if none is due
 	starts []time.Time // that count for the policy's limit
 	off    bool        // the box has no power
+	late   string      // why the process was killed: "timeout", "watchdog"; "" if it was not
 }
 
 // Load reads what was left by the process that kept the box before, and adopts its relay.
@@ -193,6 +199,9 @@ func (u *Unit) spawn(p Program, n int) error {
 	cmd.Env = p.Env
 	cmd.Stdout, cmd.Stderr = log, log
 	u.set(func(st *UnitState) { st.Active, st.Proc, st.Restarts = Activating, Proc{}, n })
+	if u.Bound {
+		bind(cmd)
+	}
 	pid, err := Detach(cmd)
 	if err != nil {
 		u.set(func(st *UnitState) { st.Active, st.Result, st.Status = Failed, "exit-code", 203 })
@@ -204,8 +213,36 @@ func (u *Unit) spawn(p Program, n int) error {
 	if err != nil {
 		id = Proc{PID: pid} // it ended at once, and Poll will see that
 	}
-	u.set(func(st *UnitState) { st.Active, st.Proc, st.Result, st.Status = Active, id, "success", 0 })
+	u.set(func(st *UnitState) {
+		st.Proc, st.Result, st.Status = id, "success", 0
+		if p.Ready == nil {
+			st.Active = Active
+		}
+	})
 	u.Journal.Note("started, process %d", pid)
+	if p.Ready == nil {
+		return nil
+	}
+	return u.ready(p)
+}
+
+// ready waits until the process says that it has started.
+func (u *Unit) ready(p Program) error {
+	deadline := time.Now().Add(p.Timeout)
+	for !p.Ready() {
+		if u.Poll().Proc.PID == 0 {
+			return fmt.Errorf("box %s: the process ended before it was ready", u.Box)
+		}
+		if !time.Now().Before(deadline) {
+			return errors.Join(fmt.Errorf("box %s: the process is not ready after %s", u.Box, p.Timeout), u.expire("timeout"))
+		}
+		<-time.After(5 * time.Millisecond)
+	}
+	u.set(func(st *UnitState) {
+		if st.Proc.PID != 0 {
+			st.Active = Active
+		}
+	})
 	return nil
 }
 

@@ -26,7 +26,7 @@ func (p Policy) again(result string) bool {
 	case "on-failure":
 		return result != "success"
 	case "on-abnormal":
-		return result == "signal" || result == "timeout"
+		return result == "signal" || result == "timeout" || result == "watchdog"
 	case "on-abort":
 		return result == "signal"
 	}
@@ -126,7 +126,29 @@ func (u *Unit) isDue(now time.Time) bool {
 	return !u.due.IsZero() && !now.Before(u.due)
 }
 
-// Cut takes the power away: the process is gone at once, and nothing starts until [Unit.Boot].
+// Bark ends a process that the watchdog has not heard of for too long.
+func (u *Unit) Bark() error { return u.expire("watchdog") }
+
+// expire kills the process because it is too late with something.
+func (u *Unit) expire(result string) error {
+	u.mu.Lock()
+	pid := u.st.Proc.PID
+	if pid != 0 {
+		u.late = result
+	}
+	u.mu.Unlock()
+	if pid == 0 {
+		return nil
+	}
+	u.Journal.Note("process %d is too late (%s): killed", pid, result)
+	_ = kill(pid)
+	if !u.gone(10 * time.Second) {
+		return fmt.Errorf("box %s: process %d does not end", u.Box, pid)
+	}
+	return nil
+}
+
+// Cut takes the power away: the process is gone at once, and nothing starts until [Unit.Power].
 func (u *Unit) Cut() error {
 	u.mu.Lock()
 	u.off, u.due = true, time.Time{}
@@ -147,12 +169,16 @@ func (u *Unit) Cut() error {
 	return nil
 }
 
-// Boot gives the power back, and starts the service if it is enabled. A service that
-// cannot be started is in the journal, as on a machine.
-func (u *Unit) Boot() {
+// Power gives the power back. Nothing starts by that.
+func (u *Unit) Power() {
 	u.mu.Lock()
+	defer u.mu.Unlock()
 	u.off, u.starts = false, nil
-	u.mu.Unlock()
+}
+
+// Boot starts the service if it is enabled, as a machine does that was switched on. One
+// that cannot be started is in the journal, as there.
+func (u *Unit) Boot() {
 	if !u.Poll().Enabled {
 		return
 	}

@@ -12,7 +12,7 @@ type UnitState struct {
 	Enabled  bool   `json:"enabled"`
 	Active   string `json:"active"`
 	Proc     Proc   `json:"proc"`               // while there is a process
-	Result   string `json:"result"`             // of the last process: "success", "exit-code", "signal", "timeout", "unknown"
+	Result   string `json:"result"`             // of the last process: "success", "exit-code", "signal", "timeout", "watchdog", "unknown"
 	Status   int    `json:"status"`             // its exit status or signal
 	Restarts int    `json:"restarts,omitempty"` // by the policy, since the last start by hand
 }
@@ -54,6 +54,9 @@ func (u *Unit) ended(end Exit, known bool) {
 		u.st.Active, u.st.Result, u.st.Status = Failed, "exit-code", end.Code
 	default:
 		u.st.Active, u.st.Result, u.st.Status = Inactive, "success", 0
+	}
+	if u.late != "" {
+		u.st.Active, u.st.Result, u.late = Failed, u.late, ""
 	}
 	u.Journal.Note("process %d ended, result %s, status %d", pid, u.st.Result, u.st.Status)
 	if !wanted && !u.off && u.policy.again(u.st.Result) {

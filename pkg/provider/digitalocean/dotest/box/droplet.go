@@ -50,6 +50,8 @@ type droplet struct {
 
 func (d *droplet) root() string { return boxsim.Root(d.dir) }
 
+func (d *droplet) disk() disk { return disk{d.jail} }
+
 // install makes the disk and does what cloud-init does at the first boot.
 func (d *droplet) install(n *network, m dotest.Machine) error {
 	if err := os.MkdirAll(d.root(), 0o700); err != nil {
@@ -87,6 +89,7 @@ func (d *droplet) on() error {
 	listener := d.spare
 	d.spare = nil
 	if listener == nil {
+		d.port = sshd.port
 		if listener, err = listen(d.addr, d.port); err != nil {
 			return fmt.Errorf("sshd: %w", err)
 		}
@@ -102,6 +105,7 @@ func (d *droplet) on() error {
 		Log: d.log,
 	}
 	d.units.reload(d.jail, d.unit, d.restart)
+	d.unit.Power()
 	ctx, cancel := context.WithCancel(context.Background())
 	d.stop = cancel
 	server, notify := d.server, d.notify
@@ -174,7 +178,7 @@ func (d *droplet) raze() error {
 
 // keys are those that may log in now.
 func (d *droplet) keys() ([]ssh.PublicKey, error) {
-	text, err := d.jail.ReadFile(boxsim.Name(home(d.user) + "/.ssh/authorized_keys"))
+	text, err := d.jail.ReadFile(authorizedKeys(d.user))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
 	}

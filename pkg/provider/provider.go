@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/relayfleet/fleetctl/fleet"
+	"github.com/relayfleet/fleetctl/pkg/provider/digitalocean"
 	"github.com/relayfleet/fleetctl/pkg/provider/hosts"
 	"github.com/relayfleet/fleetctl/pkg/provider/local"
 	"github.com/relayfleet/fleetctl/pkg/sshx"
@@ -27,10 +28,13 @@ type Config struct {
 	// Bootstrap makes what a new machine is given at its order: the text that sets it up at
 	// first boot, with a host key in it, and that key's public half, authorized_keys form.
 	Bootstrap func(keys []string) (userData, hostKey string, err error)
+	Waits     digitalocean.Waits // at DigitalOcean; zero fields are the usual times
 }
 
 // Kinds lists the providers that Open accepts.
-func Kinds() []string { return []string{"local", "hosts"} }
+func Kinds() []string {
+	return []string{fleet.ProviderLocal, fleet.ProviderDigitalOcean, fleet.ProviderHosts}
+}
 
 // Open returns the provider of a spec. It reads and changes nothing yet.
 func Open(s fleet.Spec, c Config) (fleet.Provider, error) {
@@ -47,6 +51,15 @@ func Open(s fleet.Spec, c Config) (fleet.Provider, error) {
 	switch s.Provider {
 	case fleet.ProviderLocal:
 		return here, nil
+	case fleet.ProviderDigitalOcean:
+		ocean, err := digitalocean.New(digitalocean.Config{
+			Spec: s, Token: digitalocean.TokenFrom(s.Ocean.Token, c.Env, c.Path), BaseURL: c.Env("DIGITALOCEAN_API_URL"),
+			Bootstrap: c.Bootstrap, Keys: c.Keys, Log: c.Log, Waits: c.Waits,
+		})
+		if err != nil {
+			return nil, err
+		}
+		return withZone(ocean, here, s), nil
 	case fleet.ProviderHosts:
 		given, err := hosts.New(hosts.Config{Fleet: s.Name, ID: s.ID, Hosts: s.Hosts, Runner: c.Runner, Path: c.Path})
 		if err != nil {

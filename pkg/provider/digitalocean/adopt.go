@@ -16,72 +16,68 @@ import (
 	"github.com/relayfleet/fleetctl/pkg/sshx"
 )
 
-// Select says which droplets of the account are meant. All of what is set has to hold;
-// nothing set selects nothing.
-type Select struct {
-	Tag  string   // that they have
-	Name string   // a pattern of [path.Match] for their name
-	IDs  []string // theirs
-}
-
-// Candidates lists droplets that no fleet has, sorted by ID, as the machines that they
-// would be: adopted ones without a node. It changes nothing. An ID that is not on the
-// account, or belongs to a fleet, is an error.
-func (p *Provider) Candidates(ctx context.Context, s Select) ([]fleet.Machine, error) {
-	found, err := p.candidates(ctx, s)
+// Candidates lists droplets of the account, as the machines that they are or would be.
+// An ID that is not on the account is an error.
+func (p *Provider) Candidates(ctx context.Context, c fleet.Candidates) ([]fleet.Machine, error) {
+	found, err := p.candidates(ctx, c)
 	if err != nil {
-		return nil, fmt.Errorf("look for droplets to adopt: %w", err)
+		return nil, fmt.Errorf("candidates: %w", err)
 	}
 	return found, nil
 }
 
-func (p *Provider) candidates(ctx context.Context, s Select) ([]fleet.Machine, error) {
-	if s.Tag == "" && s.Name == "" && len(s.IDs) == 0 {
-		return nil, errors.New("a tag, a name or IDs are needed")
-	}
-	if _, err := path.Match(s.Name, ""); err != nil {
-		return nil, fmt.Errorf("name %q: %w", s.Name, err)
+func (p *Provider) candidates(ctx context.Context, c fleet.Candidates) ([]fleet.Machine, error) {
+	if _, err := path.Match(c.Name, ""); err != nil {
+		return nil, fmt.Errorf("name %q: %w", c.Name, err)
 	}
 	all, err := p.droplets(ctx)
 	if err != nil {
 		return nil, err
 	}
-	for _, id := range s.IDs {
-		i := slices.IndexFunc(all, func(d godo.Droplet) bool { return strconv.Itoa(d.ID) == id })
-		if i < 0 {
+	for _, id := range c.IDs {
+		if !slices.ContainsFunc(all, func(d godo.Droplet) bool { return strconv.Itoa(d.ID) == id }) {
 			return nil, fmt.Errorf("droplet %s: %w", clean(id), fleet.ErrNoMachine)
-		}
-		if names := valuesOf(all[i].Tags, tagFleet); len(names) > 0 {
-			return nil, fmt.Errorf("droplet %s belongs to the fleet %s", id, clean(strings.Join(names, ", ")))
 		}
 	}
 	out := []fleet.Machine{}
 	for _, d := range all {
-		named, _ := path.Match(s.Name, d.Name) // the pattern was checked
-		switch {
-		case len(valuesOf(d.Tags, tagFleet)) > 0,
-			s.Tag != "" && !hasTag(d.Tags, s.Tag),
-			s.Name != "" && !named,
-			len(s.IDs) > 0 && !slices.Contains(s.IDs, strconv.Itoa(d.ID)):
+		named, _ := path.Match(c.Name, d.Name) // the pattern is well formed
+		if c.Tag != "" && !hasTag(d.Tags, c.Tag) || c.Name != "" && !named ||
+			len(c.IDs) > 0 && !slices.Contains(c.IDs, strconv.Itoa(d.ID)) {
 			continue
 		}
-		m := p.machine(d)
-		m.Fleet, m.Node, m.Unmarked, m.Adopted, m.Drift = "", "", false, true, nil
-		out = append(out, m)
+		out = append(out, p.candidate(d))
 	}
 	slices.SortFunc(out, func(a, b fleet.Machine) int { return strings.Compare(a.ID, b.ID) })
 	return out, nil
 }
 
+// candidate is a droplet as somebody who looks for one to adopt sees it.
+func (p *Provider) candidate(d godo.Droplet) fleet.Machine {
+	m := p.machine(d)
+	whose, err := p.whose(d)
+	switch {
+	case err != nil:
+		m.Problem = err.Error()
+	case whose == others:
+		m.Problem = "it belongs to the fleet " + clean(strings.Join(valuesOf(d.Tags, tagFleet), ", "))
+	case whose == ours:
+		return m
+	}
+	m.Fleet, m.Node, m.Unmarked, m.Drift = "", "", false, nil
+	if whose != nobodys {
+		m.Fleet = clean(strings.Join(valuesOf(d.Tags, tagFleet), ", "))
+	}
+	return m
+}
+
 // Adopt makes a droplet that others made a machine of the fleet, one that is watched and
-// published and never changed. hostKey is its SSH host key in authorized_keys form; one
-// that is not Ed25519 does not fit into a tag and is left to the pins of whoever adopts.
-// State is the relay's state directory, directly below /var/lib; "" is the usual one of
-// older tooling. Nothing is done on the box. Doing it again is no error; a droplet of
-// another fleet is one.
-func (p *Provider) Adopt(ctx context.Context, id, node, hostKey, state string) error {
-	if err := p.adopt(ctx, id, node, hostKey, state); err != nil {
-		return fmt.Errorf("adopt droplet %s as %s: %w", clean(id), clean(node), err)
+// published and never changed. A host key that is not Ed25519 does not fit into a tag and
+// is left to the pins of whoever adopts. The state directory is directly below /var/lib;
+// "" is the usual one of older tooling. Nothing is done on the box.
+func (p *Provider) Adopt(ctx context.Context, a fleet.Adoption) error {
+	if err := p.adopt(ctx, a.ID, a.Node, a.HostKey, a.State); err != nil {
+		return fmt.Errorf("adopt droplet %s as %s: %w", clean(a.ID), clean(a.Node), err)
 	}
 	return nil
 }
@@ -114,9 +110,9 @@ func (p *Provider) adopt(ctx context.Context, id, node, hostKey, state string) e
 	case err != nil:
 		return err
 	case whose == others:
-		return fmt.Errorf("it belongs to the fleet %s", clean(strings.Join(valuesOf(d.Tags, tagFleet), ", ")))
+		return notOurs(d)
 	case whose == ours && len(valuesOf(d.Tags, tagAdopted)) == 0:
-		return errors.New("it is a machine of this fleet already")
+		return nil // it keeps its marks
 	}
 	for _, other := range valuesOf(d.Tags, tagSlot) {
 		if other != node {
@@ -155,7 +151,7 @@ func (p *Provider) release(ctx context.Context, id string) error {
 	case err != nil:
 		return err
 	case whose == others:
-		return fmt.Errorf("it belongs to the fleet %s", clean(strings.Join(valuesOf(d.Tags, tagFleet), ", ")))
+		return notOurs(d)
 	case whose == nobodys:
 		return nil
 	case p.nodeOf(d) != "":
@@ -182,6 +178,10 @@ func (p *Provider) release(ctx context.Context, id string) error {
 		}
 	}
 	return nil
+}
+
+func notOurs(d godo.Droplet) error {
+	return fmt.Errorf("%w: droplet %d belongs to the fleet %s", fleet.ErrOtherFleet, d.ID, clean(strings.Join(valuesOf(d.Tags, tagFleet), ", ")))
 }
 
 // droplet reads a droplet and says whose it is.

@@ -88,7 +88,12 @@ func (p *Provider) order(n fleet.NewMachine) (*godo.DropletCreateRequest, error)
 	if err != nil {
 		return nil, err
 	}
-	userData, hostKey, err := p.cfg.Bootstrap(n)
+	var lines []string
+	var ids []godo.DropletCreateSSHKey
+	for _, k := range keys {
+		lines, ids = append(lines, k.line), append(ids, godo.DropletCreateSSHKey{ID: k.id})
+	}
+	userData, hostKey, err := p.cfg.Bootstrap(lines)
 	if err != nil {
 		return nil, fmt.Errorf("what it boots with: %w", err)
 	}
@@ -110,7 +115,7 @@ func (p *Provider) order(n fleet.NewMachine) (*godo.DropletCreateRequest, error)
 	}
 	return &godo.DropletCreateRequest{
 		Name: p.dropletName(n), Region: n.Region, Size: p.spec.Ocean.Size, Image: godo.DropletCreateImage{Slug: p.spec.Ocean.Image},
-		SSHKeys: keys, IPv6: true, Monitoring: true, UserData: userData, Tags: tags,
+		SSHKeys: ids, IPv6: true, Monitoring: true, UserData: userData, Tags: tags,
 	}, nil
 }
 

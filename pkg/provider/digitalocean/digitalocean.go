@@ -25,9 +25,10 @@ type Config struct {
 	Token Token
 	// BaseURL is where the API is; "" is DigitalOcean. Only loopback may be without TLS.
 	BaseURL string
-	// Bootstrap makes what a new machine boots with: its user_data, and in authorized_keys
-	// form the public half of the host key in it. It is called once for each order.
-	Bootstrap func(fleet.NewMachine) (userData, hostKey string, err error)
+	// Bootstrap makes what a new machine boots with: user_data that lets keys in, and in
+	// authorized_keys form the public half of the host key in it. It is called once for
+	// each order.
+	Bootstrap func(keys []string) (userData, hostKey string, err error)
 	// Keys are public SSH keys, in authorized_keys form, that new machines know beside the
 	// operator's and those that the spec names by fingerprint.
 	Keys []string
@@ -42,6 +43,7 @@ type Config struct {
 
 // Waits are intervals and deadlines. Tests shorten them.
 type Waits struct {
+	Every   time.Duration // between two requests, after the first 20; 250 ms
 	Call    time.Duration // for the answer to one request; 30 s
 	Backoff time.Duration // the first pause after an answer that failed; 500 ms
 	Hold    time.Duration // the longest that a used-up rate is waited for; 1 min
@@ -57,7 +59,7 @@ func (w Waits) withDefaults() Waits {
 		wait  *time.Duration
 		usual time.Duration
 	}{
-		{&w.Call, 30 * time.Second}, {&w.Backoff, 500 * time.Millisecond}, {&w.Hold, time.Minute},
+		{&w.Every, 250 * time.Millisecond}, {&w.Call, 30 * time.Second}, {&w.Backoff, 500 * time.Millisecond}, {&w.Hold, time.Minute},
 		{&w.Poll, 5 * time.Second}, {&w.Ready, 10 * time.Minute}, {&w.Gone, 10 * time.Minute},
 		{&w.Marks, 30 * time.Second}, {&w.Doubt, time.Minute},
 	} {
@@ -84,12 +86,15 @@ type Provider struct {
 	orders  keyed // by operation
 
 	mu    sync.Mutex
-	canon map[string]string // tags as the account writes them, by their lower case
-	keys  map[string]int    // IDs of account keys, by MD5 fingerprint
-	sold  *catalogue        // what can be bought
+	canon map[string]string     // tags as the account writes them, by their lower case
+	keys  map[string]accountKey // by fingerprint
+	sold  *catalogue            // what can be bought
 }
 
-var _ fleet.Provider = (*Provider)(nil)
+var (
+	_ fleet.Provider = (*Provider)(nil)
+	_ fleet.Adopter  = (*Provider)(nil)
+)
 
 // New returns a provider. Nothing is read, not even the token, before it is used.
 func New(cfg Config) (*Provider, error) {
@@ -106,7 +111,7 @@ func New(cfg Config) (*Provider, error) {
 	}
 	p := &Provider{
 		spec: cfg.Spec, cfg: cfg, log: cfg.Log,
-		canon: make(map[string]string), keys: make(map[string]int),
+		canon: make(map[string]string), keys: make(map[string]accountKey),
 	}
 	p.trans = newTransport(cfg, base)
 	client := &http.Client{
@@ -149,6 +154,9 @@ func (p *Provider) firewallName() string { return "fleetctl-" + p.spec.Name }
 
 // pause waits for d, or until ctx ends.
 func pause(ctx context.Context, d time.Duration) error {
+	if err := ctx.Err(); err != nil || d <= 0 {
+		return err
+	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

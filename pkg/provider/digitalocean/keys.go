@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/relayfleet/fleetctl/fleet"
+	"github.com/relayfleet/fleetctl/pkg/sshx"
 )
 
 // EnsureKey registers public SSH keys on the account, as fleetctl-<fleet>: the given one
@@ -40,19 +42,19 @@ func (p *Provider) ensureKey(ctx context.Context, line string) error {
 		return fleet.WithHint(errors.New("not a public key in the form of authorized_keys"), "give the file that ends in .pub")
 	}
 	fingerprint := ssh.FingerprintLegacyMD5(public)
-	if _, known := p.keyID(fingerprint); known {
+	if _, known := p.key(fingerprint); known {
 		return nil
 	}
 	if there, err := p.findKey(ctx, fingerprint); err != nil || there {
 		return err
 	}
-	plain := strings.TrimSpace(string(ssh.MarshalAuthorizedKey(public))) // without the comment, which may hold anything
+	plain := sshx.AuthorizedKey(public) // without the comment, which may hold anything
 	err = p.again(ctx, func(ctx context.Context) error {
 		made, _, err := do(ctx, p, func(ctx context.Context) (*godo.Key, *godo.Response, error) {
 			return p.api.Keys.Create(ctx, &godo.KeyCreateRequest{Name: p.firewallName(), PublicKey: plain})
 		})
 		if err == nil && made != nil && made.ID != 0 {
-			p.knowKey(fingerprint, made.ID)
+			p.knowKey(fingerprint, accountKey{made.ID, plain})
 			return nil
 		}
 		if there, lookErr := p.findKey(ctx, fingerprint); lookErr == nil && there {
@@ -83,7 +85,11 @@ func (p *Provider) findKey(ctx context.Context, fingerprint string) (bool, error
 	case k == nil || k.ID == 0:
 		return false, errors.New("the API's answer names no key")
 	}
-	p.knowKey(fingerprint, k.ID)
+	public, err := publicKey(*k)
+	if err != nil || ssh.FingerprintLegacyMD5(public) != fingerprint {
+		return false, fmt.Errorf("key %s: the account holds another key under this fingerprint", fingerprint)
+	}
+	p.knowKey(fingerprint, accountKey{k.ID, sshx.AuthorizedKey(public)})
 	return true, nil
 }
 
@@ -93,20 +99,20 @@ func (p *Provider) namedKeys(ctx context.Context) error {
 	var sums []string // SHA256 fingerprints, by which the account cannot be asked
 	for _, name := range p.spec.Ocean.SSHKeys {
 		md5, isMD5 := md5Fingerprint(name)
-		_, known := p.keyID(name)
+		_, known := p.key(name)
 		switch {
 		case strings.HasPrefix(name, "SHA256:") && !known:
 			sums = append(sums, name)
-		case isMD5 && !known:
+		case isMD5:
+			if _, known := p.key(md5); known {
+				continue
+			}
 			there, err := p.findKey(ctx, md5)
 			if err != nil {
 				return err
 			}
 			if !there {
 				return unknownKey(name)
-			}
-			if id, ok := p.keyID(md5); ok {
-				p.knowKey(name, id)
 			}
 		}
 	}
@@ -119,15 +125,24 @@ func (p *Provider) namedKeys(ctx context.Context) error {
 	}
 	for _, sum := range sums {
 		i := slices.IndexFunc(all, func(k godo.Key) bool {
-			public, _, _, _, err := ssh.ParseAuthorizedKey([]byte(k.PublicKey))
+			public, err := publicKey(k)
 			return err == nil && ssh.FingerprintSHA256(public) == sum
 		})
 		if i < 0 {
 			return unknownKey(sum)
 		}
-		p.knowKey(sum, all[i].ID)
+		public, err := publicKey(all[i])
+		if err != nil {
+			return err
+		}
+		p.knowKey(sum, accountKey{all[i].ID, sshx.AuthorizedKey(public)})
 	}
 	return nil
+}
+
+func publicKey(k godo.Key) (ssh.PublicKey, error) {
+	public, _, _, _, err := ssh.ParseAuthorizedKey([]byte(k.PublicKey))
+	return public, err
 }
 
 func unknownKey(name string) error {
@@ -161,17 +176,23 @@ func (p *Provider) ourKeys(ctx context.Context) ([]godo.Key, error) {
 	return slices.DeleteFunc(all, func(k godo.Key) bool { return k.Name != p.firewallName() }), err
 }
 
-func (p *Provider) keyID(fingerprint string) (int, bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	id, ok := p.keys[fingerprint]
-	return id, ok
+// accountKey is a key of the account: its ID, and itself in authorized_keys form.
+type accountKey struct {
+	id   int
+	line string
 }
 
-func (p *Provider) knowKey(fingerprint string, id int) {
+func (p *Provider) key(fingerprint string) (accountKey, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.keys[fingerprint] = id
+	k, ok := p.keys[fingerprint]
+	return k, ok
+}
+
+func (p *Provider) knowKey(fingerprint string, k accountKey) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.keys[fingerprint] = k
 }
 
 // forgetKeys makes EnsureKey ask the account again.
@@ -181,21 +202,13 @@ func (p *Provider) forgetKeys() {
 	clear(p.keys)
 }
 
-// orderKeys are the keys for a new droplet, by ID.
-func (p *Provider) orderKeys() ([]godo.DropletCreateSSHKey, error) {
+// orderKeys are the keys for a new droplet, each once, by ID.
+func (p *Provider) orderKeys() ([]accountKey, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var ids []int
-	for _, id := range p.keys {
-		ids = append(ids, id)
-	}
-	if len(ids) == 0 {
+	keys := slices.SortedFunc(maps.Values(p.keys), func(a, b accountKey) int { return a.id - b.id })
+	if len(keys) == 0 {
 		return nil, errors.New("no SSH key is registered: a droplet without one could not be reached")
 	}
-	slices.Sort(ids)
-	var out []godo.DropletCreateSSHKey
-	for _, id := range slices.Compact(ids) {
-		out = append(out, godo.DropletCreateSSHKey{ID: id})
-	}
-	return out, nil
+	return slices.CompactFunc(keys, func(a, b accountKey) bool { return a.id == b.id }), nil
 }

@@ -12,9 +12,8 @@ import (
 	"github.com/relayfleet/fleetctl/fleet"
 )
 
-// What runs on a droplet that we made, and on one that others made.
+// What is known of a droplet that others made, and of the names of ours.
 const (
-	ourUser      = "fleetctl"
 	theirUser    = "root"
 	theirState   = "/var/lib/bitterbot" // of a fleet that older tooling made
 	opLength     = 8                    // characters of an operation in a name
@@ -55,7 +54,7 @@ func (p *Provider) machine(d godo.Droplet) fleet.Machine {
 	m := fleet.Machine{
 		ID: strconv.Itoa(d.ID), Name: clean(d.Name), Fleet: p.spec.Name, Region: clean(regionOf(d)),
 		Status: statusOf(d), Addrs: addressesOf(d), Ports: fleet.Ports{SSH: p.spec.Ocean.SSHPort},
-		HostKey: hostKeys(d.Tags), User: ourUser, Sudo: true, Labels: labels(d.Tags),
+		HostKey: hostKeys(d.Tags), User: fleet.LoginUser, Sudo: true, Labels: labels(d.Tags),
 		Adopted: len(valuesOf(d.Tags, tagAdopted)) > 0,
 	}
 	if at, err := time.Parse(time.RFC3339, d.Created); err == nil {
@@ -93,7 +92,7 @@ func (p *Provider) machine(d godo.Droplet) fleet.Machine {
 func (p *Provider) unmarked(d godo.Droplet, node string) fleet.Machine {
 	m := p.machine(d)
 	m.Node, m.Unmarked, m.Drift = node, true, nil
-	m.User, m.Sudo, m.State = ourUser, true, ""
+	m.User, m.Sudo, m.State = fleet.LoginUser, true, ""
 	return m
 }
 

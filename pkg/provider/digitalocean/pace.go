@@ -14,17 +14,17 @@ import (
 	"github.com/relayfleet/fleetctl/fleet"
 )
 
-// The pace of all requests of a provider. The API allows 250 a minute and 5,000 an hour.
+// The API allows 250 requests a minute and 5,000 an hour.
 const (
-	perSecond = 4
-	burst     = 20
-	reserve   = 50 // of the hourly budget, so many parts of it: 1 in 50 is left alone
+	burst   = 20 // requests that need not wait, after a while of silence
+	reserve = 50 // one part in so many of the hourly budget is left alone
 )
 
 // pace holds requests back: for the rate, for what the API asks for, and for the end of
 // the hourly budget.
 type pace struct {
 	limiter *rate.Limiter
+	every   time.Duration
 	longest time.Duration // what is waited for at most; beyond it is an error
 	log     *slog.Logger
 
@@ -35,8 +35,8 @@ type pace struct {
 	reset  time.Time // when the budget grows again
 }
 
-func newPace(longest time.Duration, log *slog.Logger) *pace {
-	return &pace{limiter: rate.NewLimiter(perSecond, burst), longest: longest, log: log}
+func newPace(w Waits, log *slog.Logger) *pace {
+	return &pace{limiter: rate.NewLimiter(rate.Every(w.Every), burst), every: w.Every, longest: w.Hold, log: log}
 }
 
 // wait returns when a request may be sent. What cannot be waited for is [fleet.ErrQuota].
@@ -60,10 +60,10 @@ func (g *pace) wait(ctx context.Context) error {
 	d := turn.Delay()
 	if deadline, bounded := ctx.Deadline(); bounded && time.Until(deadline) < d {
 		turn.Cancel()
-		return fmt.Errorf("wait for its turn, %d requests a second: %w", perSecond, context.DeadlineExceeded)
+		return fmt.Errorf("wait for its turn, one request every %s: %w", g.every, context.DeadlineExceeded)
 	}
 	if d > 2*time.Second {
-		g.log.InfoContext(ctx, "waiting for the API", slog.String("why", fmt.Sprintf("%d requests a second", perSecond)), slog.Duration("for", d.Round(time.Millisecond)))
+		g.log.InfoContext(ctx, "waiting for the API", slog.String("why", "one request every "+g.every.String()), slog.Duration("for", d.Round(time.Millisecond)))
 	}
 	if err := pause(ctx, d); err != nil {
 		turn.Cancel()
@@ -85,8 +85,7 @@ func (g *pace) held(now time.Time) (time.Time, string) {
 	return time.Time{}, ""
 }
 
-// heard learns from an answer. For one that refuses it reports how long to be silent
-// before the request may be sent again; 0 is not at all.
+// heard learns from an answer how much is left, and until when to be silent.
 func (g *pace) heard(status int, h http.Header, now time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -110,7 +109,7 @@ func (g *pace) heard(status int, h http.Header, now time.Time) {
 	}
 }
 
-// number is a header that counts, of at most nine digits but for a Unix time.
+// number is a header that counts.
 func number(h http.Header, name string) (int, bool) {
 	n, err := strconv.Atoi(h.Get(name))
 	return n, err == nil && n >= 0 && n < 1<<40

@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"time"
 	"unicode"
@@ -33,25 +32,18 @@ func tokenVariables() []string {
 }
 
 // TokenFrom is the token of a spec: an environment variable, a file that nobody else may
-// read, or what a program prints. White space around it is cut off. A file is below
-// dir unless it begins with / or ~/, and the program runs there. Whatever is missing is [fleet.ErrAuth].
-func TokenFrom(s fleet.SecretSpec, env func(string) string, dir string) Token {
+// read, or what a program prints. White space around it is cut off. path makes the file's
+// name absolute. Whatever is missing is [fleet.ErrAuth].
+func TokenFrom(s fleet.SecretSpec, env, path func(string) string) Token {
 	return func(ctx context.Context) (string, string, error) {
 		read, source := readEnv(env, tokenVariables()), strings.Join(tokenVariables(), " or ")
 		switch {
 		case s.Env != "":
 			read, source = readEnv(env, []string{s.Env}), s.Env
 		case s.File != "":
-			path := s.File
-			if below, ok := strings.CutPrefix(path, "~/"); ok {
-				path = filepath.Join(env("HOME"), below)
-			}
-			if !filepath.IsAbs(path) {
-				path = filepath.Join(dir, path)
-			}
-			read, source = readFile(path), "file "+path
+			read, source = readFile(path(s.File)), "file "+path(s.File)
 		case len(s.Command) > 0:
-			read, source = readCommand(s.Command, dir), "command "+s.Command[0]
+			read, source = readCommand(s.Command), "command "+s.Command[0]
 		}
 		value, exact, err := read(ctx)
 		if exact != "" {
@@ -103,13 +95,13 @@ func readFile(path string) reader {
 	}
 }
 
-func readCommand(argv []string, dir string) reader {
+func readCommand(argv []string) reader {
 	return func(ctx context.Context) (string, string, error) {
 		ctx, cancel := context.WithTimeout(ctx, tokenTimeout)
 		defer cancel()
 		var out, problem bounded
 		cmd := exec.CommandContext(ctx, argv[0], argv[1:]...) //nolint:gosec // the operator's command
-		cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &out, &problem
+		cmd.Stdout, cmd.Stderr = &out, &problem
 		cmd.WaitDelay = time.Second // a child of it may hold the pipes
 		err := cmd.Run()
 		switch {

@@ -50,7 +50,7 @@ type transport struct {
 func newTransport(cfg Config, base *url.URL) *transport {
 	t := &transport{
 		base: cfg.Transport, host: base.Host, token: cfg.Token, log: cfg.Log,
-		pace: newPace(cfg.Waits.Hold, cfg.Log), call: cfg.Waits.Call, backoff: cfg.Waits.Backoff,
+		pace: newPace(cfg.Waits, cfg.Log), call: cfg.Waits.Call, backoff: cfg.Waits.Backoff,
 	}
 	if t.base == nil {
 		t.base = &http.Transport{
@@ -98,6 +98,9 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	ctx := r.Context()
 	if r.URL.Host != t.host {
 		return nil, &unsent{fmt.Errorf("the API's host is %s: nothing is sent to %s", t.host, r.URL.Host)}
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, &unsent{err}
 	}
 	token, err := t.secret(ctx)
 	if err != nil {

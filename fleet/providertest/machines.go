@@ -68,7 +68,7 @@ func createAtOnce(t *testing.T, f *fixture) {
 
 func createMany(t *testing.T, f *fixture) {
 	must(t, "EnsureKey", f.p.EnsureKey(f.ctx, f.Key))
-	nodes := []string{"ams1-1", "blr1-1", "fra1-1", "nyc1-1"}
+	nodes := []string{"ams3-1", "blr1-1", "fra1-1", "nyc1-1"}
 	got := make([]fleet.Machine, len(nodes))
 	var g errgroup.Group
 	for i, node := range nodes {
@@ -101,7 +101,7 @@ func createMany(t *testing.T, f *fixture) {
 }
 
 func sortedList(t *testing.T, f *fixture) {
-	for _, node := range []string{"sgp1-1", "ams1-1", "nyc1-1"} {
+	for _, node := range []string{"sgp1-1", "ams3-1", "nyc1-1"} {
 		f.create(t, order(node))
 	}
 	if got := ids(f.list(t)); !slices.IsSorted(got) || len(got) != 3 {

@@ -109,7 +109,7 @@ func (a *app) connect(spec fleet.Spec, dir *statedir.Dir, key string, command []
 	s.hosts = host.New(host.Config{
 		Runner: runner, Tunnel: s.ssh, Log: log, HealthyDeadline: spec.Rollout.HealthyDeadline,
 		Actor: holder.User + "@" + holder.Host, Command: "fleetctl " + command[0],
-		System: host.SystemOf(spec, keys),
+		System: host.SystemOf(spec, keys), Keys: s.ssh,
 		Plan:   func() string { d, _ := s.digest.Load().(string); return d },
 	})
 	s.machinesOf, err = provider.Open(spec, provider.Config{

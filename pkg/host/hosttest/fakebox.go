@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/relayfleet/fleetctl/fleet/fleettest"
 	"github.com/relayfleet/fleetctl/pkg/host"
 )
 
@@ -37,6 +38,7 @@ type FakeBox struct {
 	state    string // ActiveState
 	journal  []string
 	peer     string
+	number   int // of the box in its data centre, from 0
 	held     int
 
 	down    error // what every call gets instead of an answer
@@ -44,6 +46,22 @@ type FakeBox struct {
 	replies map[string]reply
 	uname   string
 	sys     *fakeSystem // nil: a box without a system of its own
+}
+
+// peerOf is the peer ID of the n-th box.
+func peerOf(n int) string {
+	if n < len(fakePeers) {
+		return fakePeers[n]
+	}
+	return fleettest.PeerID(fmt.Sprintf("box %d", n))
+}
+
+// Serves reports whether the relay of the box runs and grants reservations.
+func (b *FakeBox) Serves() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	_, draining := b.files[host.DrainMark]
+	return b.pid != 0 && b.down == nil && !draining
 }
 
 // reply is a scripted answer to a command.
@@ -55,7 +73,7 @@ type reply struct {
 func newFakeBox(n int) *FakeBox {
 	return &FakeBox{
 		files: make(map[string][]byte), links: make(map[string]string), state: "inactive",
-		peer: fakePeers[n%len(fakePeers)], routes: make(map[string]http.HandlerFunc),
+		number: n, peer: peerOf(n), routes: make(map[string]http.HandlerFunc),
 		replies: make(map[string]reply), uname: "Linux x86_64",
 	}
 }

@@ -33,7 +33,7 @@ type fakeSystem struct {
 	runs     string // the unit that the process was started with
 	shown    string // by sshd to a new connection
 	showed   string // on the connection that is open, "" if there is none
-	made     int    // host keys
+	made     int    // host keys, counted from one that no other box has
 	effects  []string
 	others   map[string]bool // services of others that run
 	listener string          // the service of others that answers at the API's port
@@ -48,6 +48,7 @@ func (b *FakeBox) Debian() *FakeBox {
 				"root": "root:x:0:0:root:/root:/bin/bash", "fleetctl": "fleetctl:x:1000:1000::/home/fleetctl:/bin/bash",
 			},
 			packages: []string{"nftables", "unattended-upgrades"}, mirror: true, shown: InjectedHostKey(), others: make(map[string]bool),
+			made: b.number << 16,
 		}
 		b.files["/etc/ssh/ssh_host_ed25519_key"] = []byte("private")
 		b.files["/etc/ssh/ssh_host_ed25519_key.pub"] = []byte(InjectedHostKey() + "\n")
@@ -55,6 +56,14 @@ func (b *FakeBox) Debian() *FakeBox {
 		b.files["/proc/swaps"] = []byte("Filename\tType\tSize\tUsed\tPriority\n")
 	})
 	return b
+}
+
+// Injected sets the host key that came with the box's order, authorized_keys form.
+func (b *FakeBox) Injected(hostKey string) {
+	b.set(func() {
+		b.sys.shown = hostKey
+		b.files["/etc/ssh/ssh_host_ed25519_key.pub"] = []byte(hostKey + "\n")
+	})
 }
 
 // Packages sets what is installed on the box, and whether more can be had.

@@ -33,6 +33,7 @@ func (d *droplet) systemd() []boxsim.Command {
 		{Argv: "systemctl restart UNIT", Run: d.verb("restart", d.running((*boxsim.Unit).Restart))},
 		{Argv: "systemctl reload UNIT", Run: d.verb("reload", d.reload)},
 		{Argv: "systemctl reload-or-restart UNIT", Run: d.verb("reload", d.reload)},
+		{Argv: "ss -H -l -t -n -p FILTER", Run: d.listeners},
 	}
 }
 
@@ -97,4 +98,17 @@ func (d *droplet) reload(name string, u service) error {
 		return nil
 	}
 	return errNoReload
+}
+
+// listeners says who listens on the port of the API: the relay, if it runs.
+func (d *droplet) listeners(_ context.Context, c boxsim.Call) int {
+	pid := d.unit.Poll().Proc.PID
+	if c.Args["FILTER"] != fmt.Sprintf("sport = :%d", apiPort) || pid == 0 {
+		return 0
+	}
+	if err := d.disk().write(fmt.Sprintf("proc/%d/cgroup", pid), "0::/system.slice/"+relayUnit+"\n", 0o444); err != nil {
+		return c.Said("ss", "", err)
+	}
+	_, _ = fmt.Fprintf(c.Stdout, "LISTEN 0 4096 127.0.0.1:%d 0.0.0.0:* users:((\"relay\",pid=%d,fd=3))\n", apiPort, pid)
+	return 0
 }

@@ -22,6 +22,7 @@ func (d *droplet) system() []boxsim.Command {
 		{Argv: "/usr/sbin/useradd --system --user-group --no-create-home --home-dir HOME --shell SHELL USER", Run: d.useradd},
 		{Argv: "install -d -o USER -g GROUP -m MODE PATH", Run: boxsim.File("install", "PATH", d.makeDir)},
 		{Argv: "chown OWNER PATH", Run: boxsim.File("chown", "PATH", d.chown)},
+		{Argv: "chown -R -h OWNER PATH", Run: boxsim.File("chown", "PATH", d.chown)},
 		{Argv: "chmod MODE PATH", Run: boxsim.File("chmod", "PATH", d.chmod)},
 		{Argv: "rm -rf -- PATH", Run: boxsim.File("rm", "PATH", d.remove)},
 		{Argv: "rm -f -- PATH", Run: boxsim.File("rm", "PATH", d.remove)},

@@ -32,6 +32,8 @@ func newRoot(a *app) *cobra.Command {
 		newUp(a),
 		newDown(a),
 		newReplaceRegion(a),
+		newAdopt(a),
+		newRelease(a),
 		newStatus(a),
 		newVerify(a),
 		newDNSAddr(a),

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/digitalocean/godo"
+	"github.com/oklog/ulid/v2"
 
 	"github.com/relayfleet/fleetctl/fleet"
 )
@@ -60,8 +61,11 @@ func (p *Provider) machine(d godo.Droplet) fleet.Machine {
 	if at, err := time.Parse(time.RFC3339, d.Created); err == nil {
 		m.Created = at.UTC()
 	}
-	if ops := valuesOf(d.Tags, tagOp); len(ops) > 0 {
-		m.Op = strings.ToUpper(ops[0])
+	ops := valuesOf(d.Tags, tagOp)
+	if len(ops) > 0 {
+		if _, err := ulid.ParseStrict(ops[0]); err == nil {
+			m.Op = strings.ToUpper(ops[0])
+		}
 	}
 	for _, phase := range phases() {
 		if slices.Contains(valuesOf(d.Tags, tagPhase), string(phase)) {
@@ -69,17 +73,17 @@ func (p *Provider) machine(d godo.Droplet) fleet.Machine {
 		}
 	}
 	m.Node = p.nodeOf(d)
-	if slots := valuesOf(d.Tags, tagSlot); len(slots) > 0 {
+	if slots := valuesOf(d.Tags, tagSlot); len(slots) > 0 && validTag(slots[0]) {
 		m.Node = slots[0]
 	}
 	if m.Node == "" {
 		// Nothing says what it is, although somebody gave it our tag: it is left alone.
 		m.Node, m.Unmarked = m.Name, true
 	}
-	if m.Op == "" { // ordered by others
+	if len(ops) == 0 { // ordered by others
 		m.User, m.Sudo, m.State = theirUser, false, theirState
 	}
-	if dirs := valuesOf(d.Tags, tagState); len(dirs) > 0 {
+	if dirs := valuesOf(d.Tags, tagState); len(dirs) > 0 && stateName.MatchString(dirs[0]) {
 		m.State = stateRoot + dirs[0]
 	}
 	if !m.Adopted && !m.Unmarked && m.Status != fleet.StatusPending {

@@ -289,4 +289,9 @@ func waits() Waits {
 	}
 }
 
+func contextOf(t *testing.T) (context.Context, context.CancelFunc) {
+	t.Helper()
+	return context.WithCancel(t.Context())
+}
+
 func sorted(s []string) []string { return slices.Sorted(slices.Values(s)) }

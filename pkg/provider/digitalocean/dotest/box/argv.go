@@ -26,8 +26,8 @@ func (d *droplet) systemd() []boxsim.Command {
 			d.units.reload(d.jail, d.unit, d.restart)
 			return 0
 		}},
-		{Argv: "systemctl enable UNIT", Run: d.verb("enable", func(name string, u service) error { return d.enable(name, true) })},
-		{Argv: "systemctl disable UNIT", Run: d.verb("disable", func(name string, u service) error { return d.enable(name, false) })},
+		{Argv: "systemctl enable UNIT", Run: d.verb("enable", func(name string, _ service) error { return d.enable(name, true) })},
+		{Argv: "systemctl disable UNIT", Run: d.verb("disable", func(name string, _ service) error { return d.enable(name, false) })},
 		{Argv: "systemctl start UNIT", Run: d.verb("start", d.running((*boxsim.Unit).Start))},
 		{Argv: "systemctl stop UNIT", Run: d.verb("stop", d.running((*boxsim.Unit).Stop))},
 		{Argv: "systemctl restart UNIT", Run: d.verb("restart", d.running((*boxsim.Unit).Restart))},
@@ -85,7 +85,7 @@ func (d *droplet) running(verb func(*boxsim.Unit) error) func(string, service) e
 }
 
 // errNoReload is systemd's answer where a unit has no ExecReload.
-var errNoReload = errors.New("Job type reload is not applicable for unit") //nolint:staticcheck,revive // systemd's own words
+var errNoReload = errors.New("job type reload is not applicable")
 
 // reload makes a service read its files again.
 func (d *droplet) reload(name string, u service) error {

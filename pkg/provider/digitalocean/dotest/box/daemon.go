@@ -24,7 +24,7 @@ func (d *droplet) program() (boxsim.Program, error) {
 	argv := strings.Fields(s.exec)
 	switch {
 	case !loaded:
-		return boxsim.Program{}, errors.New("Unit relay.service not found.") //nolint:staticcheck // systemd's own words
+		return boxsim.Program{}, errors.New("unit relay.service not found")
 	case len(argv) == 0 || boxsim.Name(argv[0]) != boxsim.RelayPath:
 		return boxsim.Program{}, fmt.Errorf("ExecStart=%s: this machine runs nothing but /%s", s.exec, boxsim.RelayPath)
 	}
@@ -55,9 +55,9 @@ func (d *droplet) program() (boxsim.Program, error) {
 	}
 	p := boxsim.Program{
 		Path: filepath.Join(d.root(), boxsim.RelayPath), Args: args,
-		Env: append(boxsim.Environment(d.dir), s.env...),
+		Env: boxsim.Environment(d.dir),
 	}
-	if !s.notify {
+	if s.kind != "notify" {
 		return p, nil
 	}
 	d.notify.begin()

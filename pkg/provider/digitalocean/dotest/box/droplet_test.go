@@ -206,7 +206,7 @@ func TestBoot_ThatFailsLeavesNothing(t *testing.T) {
 		t.Errorf("Boot with a context that ended: got %v", err)
 	}
 	order.UserData = "#cloud-config\nwrite_files: [{path: /etc/ssh/sshd_config.d/x.conf, content: \"Prot 2222\\n\"}]\n"
-	if _, err := s.Boot(t.Context(), order); err == nil || !strings.Contains(err.Error(), "Bad configuration option: Prot") {
+	if _, err := s.Boot(t.Context(), order); err == nil || !strings.Contains(err.Error(), "bad configuration option: Prot") {
 		t.Errorf("Boot with a bad sshd configuration: got %v", err)
 	}
 	if left, err := os.ReadDir(s.dir); err != nil && !errors.Is(err, os.ErrNotExist) || len(left) > 0 {
@@ -214,19 +214,16 @@ func TestBoot_ThatFailsLeavesNothing(t *testing.T) {
 	}
 }
 
-func TestBoot_PortThatNeedsRootSaysWhatToDo(t *testing.T) {
+func TestBoot_BadSSHConfigurationIsRefused(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	order, _ := s.order(t)
-	d := &network{}
-	taken, l, err := d.join(sshPort)
-	must(t, "join", err)
-	defer func() { _ = errors.Join(l.Close(), d.close()) }()
-	if _, err := listen(taken, sshPort); err == nil {
-		t.Error("an address in use was given away again")
+	order.UserData = strings.Replace(order.UserData, "Port 2222", "Include /etc/ssh/sshd_config", 1)
+	if _, err := s.Boot(t.Context(), order); err == nil || !strings.Contains(err.Error(), "too many recursive") {
+		t.Errorf("Boot with a configuration that includes itself: got %v", err)
 	}
-	order.UserData = strings.Replace(order.UserData, "Port 2222", "Port 0", 1)
-	if _, err := s.Boot(t.Context(), order); err == nil || !strings.Contains(err.Error(), "Badly formatted port") {
+	order.UserData = strings.Replace(order.UserData, "Include /etc/ssh/sshd_config", "Port 0", 1)
+	if _, err := s.Boot(t.Context(), order); err == nil || !strings.Contains(err.Error(), "badly formatted port") {
 		t.Errorf("Boot with port 0: got %v", err)
 	}
 }
@@ -246,6 +243,12 @@ func TestNetwork_AddressesAreGivenAwayOnce(t *testing.T) {
 			}
 			seen = append(seen, addr)
 		}
+	}
+	addr, l, err := a.join(sshPort)
+	must(t, "join", err)
+	defer func() { must(t, "close", l.Close()) }()
+	if _, err := listen(addr, sshPort); err == nil {
+		t.Error("an address in use was given away again")
 	}
 	if a.x == b.x {
 		t.Errorf("two networks: got 127.%d.0.0 for both", a.x)

@@ -191,7 +191,7 @@ func TestParseService_FleetctlsUnitHasNothingThatIsIgnored(t *testing.T) {
 	if len(got.ignored) > 0 {
 		t.Errorf("ignored: got %q, want nothing", got.ignored)
 	}
-	if !got.notify || got.policy.Restart != "always" || got.policy.Interval != 0 || got.policy.Delay == 0 || got.watchdog == 0 {
+	if got.kind != "notify" || got.policy.Restart != "always" || got.policy.Interval != 0 || got.policy.Delay == 0 || got.watchdog == 0 {
 		t.Errorf("unit: got %+v, want a notifying service that is always restarted, without a limit", got)
 	}
 	if !strings.HasPrefix(got.exec, "/opt/relay/current/relay run --config /etc/relay/relay.yaml") {

@@ -32,11 +32,16 @@ Subsystem sftp /usr/lib/openssh/sftp-server
 
 // sshd is what an SSH server reads when it starts or is reloaded.
 type sshd struct {
-	port int
-	keys []ssh.Signer
+	port  int
+	files []string // of the host keys
+	keys  []ssh.Signer
+	depth int // of Include
 }
 
-// sshdWords are the keywords that a configuration may have. Here Port and HostKey have an effect.
+// maxIncludes is how deep sshd follows Include.
+const maxIncludes = 16
+
+// sshdWords are the keywords that a configuration may have. Here Port, HostKey and Include have an effect.
 func sshdWords() []string {
 	return []string{
 		"acceptenv", "allowgroups", "allowtcpforwarding", "allowusers", "authenticationmethods", "authorizedkeysfile",
@@ -52,61 +57,17 @@ func sshdWords() []string {
 // sshd would refuse.
 func readSSHD(jail *os.Root) (sshd, error) {
 	s := sshd{}
-	var keys []string
-	var read func(file string) error
-	read = func(file string) error {
-		text, err := jail.ReadFile(file)
-		if err != nil {
-			return fmt.Errorf("/%s: %w", file, boxsim.Cause(err))
-		}
-		n := 0
-		for line := range strings.Lines(string(text)) {
-			n++
-			words := strings.Fields(line)
-			if len(words) == 0 || strings.HasPrefix(words[0], "#") {
-				continue
-			}
-			key := strings.ToLower(words[0])
-			switch {
-			case !slices.Contains(sshdWords(), key):
-				return fmt.Errorf("/%s line %d: Bad configuration option: %s", file, n, boxsim.Printable(words[0]))
-			case len(words) == 1:
-				return fmt.Errorf("/%s line %d: missing argument", file, n)
-			case key == "hostkey":
-				keys = append(keys, words[1])
-			case key == "port":
-				port, err := strconv.ParseUint(words[1], 10, 16)
-				if err != nil || port == 0 {
-					return fmt.Errorf("/%s line %d: Badly formatted port number.", file, n)
-				}
-				if s.port == 0 { // a machine listens on one
-					s.port = int(port)
-				}
-			case key == "include":
-				found, err := fs.Glob(jail.FS(), boxsim.Name(words[1]))
-				if err != nil {
-					return fmt.Errorf("/%s line %d: %w", file, n, err)
-				}
-				for _, f := range found {
-					if err := read(f); err != nil {
-						return err
-					}
-				}
-			}
-		}
-		return nil
-	}
-	if err := read(sshdConfig); err != nil {
+	if err := s.read(jail, sshdConfig); err != nil {
 		return sshd{}, err
 	}
 	if s.port == 0 {
 		s.port = 22
 	}
-	if len(keys) == 0 {
-		keys = []string{"/" + bootHostKey}
+	if len(s.files) == 0 {
+		s.files = []string{"/" + bootHostKey}
 	}
-	for _, k := range keys {
-		signer, err := readKey(jail, k)
+	for _, file := range s.files {
+		signer, err := readKey(jail, file)
 		if err != nil {
 			return sshd{}, err
 		}
@@ -115,15 +76,67 @@ func readSSHD(jail *os.Root) (sshd, error) {
 	return s, nil
 }
 
+// read reads one file of the configuration, and those that it includes.
+func (s *sshd) read(jail *os.Root, file string) error {
+	if s.depth++; s.depth > maxIncludes {
+		return errors.New("too many recursive configuration includes")
+	}
+	defer func() { s.depth-- }()
+	text, err := jail.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("/%s: %w", file, boxsim.Cause(err))
+	}
+	n := 0
+	for line := range strings.Lines(string(text)) {
+		n++
+		words := strings.Fields(line)
+		if len(words) == 0 || strings.HasPrefix(words[0], "#") {
+			continue
+		}
+		if err := s.set(jail, words); err != nil {
+			return fmt.Errorf("/%s line %d: %w", file, n, err)
+		}
+	}
+	return nil
+}
+
+// set reads one line.
+func (s *sshd) set(jail *os.Root, words []string) error {
+	key := strings.ToLower(words[0])
+	switch {
+	case !slices.Contains(sshdWords(), key):
+		return fmt.Errorf("bad configuration option: %s", boxsim.Printable(words[0]))
+	case len(words) == 1:
+		return errors.New("missing argument")
+	case key == "hostkey":
+		s.files = append(s.files, words[1])
+	case key == "port":
+		port, err := strconv.ParseUint(words[1], 10, 16)
+		if err != nil || port == 0 {
+			return errors.New("badly formatted port number")
+		}
+		if s.port == 0 { // a machine listens on one
+			s.port = int(port)
+		}
+	case key == "include":
+		found, err := fs.Glob(jail.FS(), boxsim.Name(words[1]))
+		for _, f := range found {
+			err = errors.Join(err, s.read(jail, f))
+		}
+		return err
+	}
+	return nil
+}
+
 // readKey reads a private key that nobody else may read.
 func readKey(jail *os.Root, file string) (ssh.Signer, error) {
 	name := boxsim.Name(file)
 	info, err := jail.Stat(name)
 	if err != nil {
-		return nil, fmt.Errorf("Unable to load host key: %s: %w", file, boxsim.Cause(err)) //nolint:staticcheck // sshd's own words
+		return nil, fmt.Errorf("unable to load host key: %s: %w", file, boxsim.Cause(err))
 	}
 	if info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("Permissions 0%o for '%s' are too open.", info.Mode().Perm(), file) //nolint:staticcheck,revive // sshd's own words
+		return nil, fmt.Errorf("permissions 0%o for %s are too open", info.Mode().Perm(), file)
 	}
 	text, err := jail.ReadFile(name)
 	if err != nil {
@@ -131,7 +144,7 @@ func readKey(jail *os.Root, file string) (ssh.Signer, error) {
 	}
 	signer, err := ssh.ParsePrivateKey(text)
 	if err != nil {
-		return nil, fmt.Errorf("Unable to load host key: %s", file) //nolint:staticcheck // sshd's own words; the error may hold the key
+		return nil, fmt.Errorf("unable to load host key: %s", file) // the error may hold the key
 	}
 	return signer, nil
 }

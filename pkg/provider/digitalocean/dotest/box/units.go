@@ -3,7 +3,6 @@ package box
 import (
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path"
 	"strconv"
@@ -35,13 +34,12 @@ type service struct {
 	exec      string
 	reload    string
 	policy    boxsim.Policy
-	notify    bool
+	kind      string        // Type: "notify" says when it is ready
 	start     time.Duration // TimeoutStartSec
 	watchdog  time.Duration // 0: none
 	user      string
 	state     string // StateDirectory
 	stateMode fs.FileMode
-	env       []string
 	ignored   []string // settings that systemd would ignore, too
 }
 
@@ -121,37 +119,27 @@ func parseService(text string) service {
 
 // settings are those that mean something here.
 func settings() map[string]func(*service, string) error {
-	all := map[string]func(*service, string) error{
+	return map[string]func(*service, string) error{
 		"[Unit]StartLimitIntervalSec": span(func(s *service) *time.Duration { return &s.policy.Interval }),
 		"[Unit]StartLimitBurst": func(s *service, v string) (err error) {
 			s.policy.Burst, err = strconv.Atoi(v)
 			return err
 		},
+		"[Service]Type":            word(func(s *service) *string { return &s.kind }),
+		"[Service]ExecStart":       word(func(s *service) *string { return &s.exec }),
+		"[Service]ExecReload":      word(func(s *service) *string { return &s.reload }),
+		"[Service]Restart":         word(func(s *service) *string { return &s.policy.Restart }),
 		"[Service]RestartSec":      span(func(s *service) *time.Duration { return &s.policy.Delay }),
 		"[Service]TimeoutStartSec": span(func(s *service) *time.Duration { return &s.start }),
 		"[Service]WatchdogSec":     span(func(s *service) *time.Duration { return &s.watchdog }),
-		"[Service]Type": func(s *service, v string) error {
-			s.notify = v == "notify"
-			return nil
-		},
+		"[Service]User":            word(func(s *service) *string { return &s.user }),
+		"[Service]StateDirectory":  word(func(s *service) *string { return &s.state }),
 		"[Service]StateDirectoryMode": func(s *service, v string) error {
 			mode, err := strconv.ParseUint(v, 8, 12)
 			s.stateMode = fs.FileMode(mode) // #nosec G115 -- twelve bits
 			return err
 		},
-		"[Service]Environment": func(s *service, v string) error {
-			s.env = append(s.env, strings.Trim(v, `"`))
-			return nil
-		},
 	}
-	maps.Copy(all, map[string]func(*service, string) error{
-		"[Service]ExecStart":      word(func(s *service) *string { return &s.exec }),
-		"[Service]ExecReload":     word(func(s *service) *string { return &s.reload }),
-		"[Service]Restart":        word(func(s *service) *string { return &s.policy.Restart }),
-		"[Service]User":           word(func(s *service) *string { return &s.user }),
-		"[Service]StateDirectory": word(func(s *service) *string { return &s.state }),
-	})
-	return all
 }
 
 func word(of func(*service) *string) func(*service, string) error {

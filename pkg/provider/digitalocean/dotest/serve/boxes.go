@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -8,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/relayfleet/fleetctl/pkg/provider/digitalocean/dotest"
+	"github.com/relayfleet/fleetctl/pkg/provider/digitalocean/dotest/box"
 )
 
 // kind is something that can stand behind the droplets.
@@ -22,6 +24,7 @@ func kinds() []kind {
 	return []kind{
 		{"none", func(settings, string, *slog.Logger) (dotest.Boxes, error) { return nil, nil }},
 		{"exec", openExec},
+		{"local", func(_ settings, dir string, log *slog.Logger) (dotest.Boxes, error) { return box.New(dir, log), nil }},
 	}
 }
 
@@ -40,8 +43,9 @@ func openExec(s settings, dir string, _ *slog.Logger) (dotest.Boxes, error) {
 	return dotest.Exec{Argv: []string{s.exec}, Dir: dir}, nil
 }
 
-// open makes the boxes that the command line names, and says how to remove their files.
-func open(s settings, log *slog.Logger) (boxes dotest.Boxes, remove func() error, err error) {
+// open makes the boxes that the command line names, and says how to close them and to
+// remove their files when none is left.
+func open(s settings, log *slog.Logger) (boxes dotest.Boxes, remove func(context.Context) error, err error) {
 	for _, k := range kinds() {
 		if k.name != s.boxes {
 			continue
@@ -54,7 +58,13 @@ func open(s settings, log *slog.Logger) (boxes dotest.Boxes, remove func() error
 		if err != nil {
 			return nil, nil, errors.Join(err, remove())
 		}
-		return boxes, remove, nil
+		return boxes, func(ctx context.Context) error {
+			var err error
+			if c, ok := boxes.(interface{ Close(context.Context) error }); ok {
+				err = c.Close(ctx)
+			}
+			return errors.Join(err, remove())
+		}, nil
 	}
 	return nil, nil, fmt.Errorf("-boxes %s: want %s", s.boxes, strings.Join(kindNames(), " or "))
 }

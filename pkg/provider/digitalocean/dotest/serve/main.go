@@ -5,6 +5,9 @@
 //
 // It listens on loopback only, prints one line when it is ready, and ends on SIGINT or
 // SIGTERM having destroyed its boxes. Nothing is kept from one run to the next.
+//
+// With -boxes local every droplet is a machine in this process, on a loopback address of
+// its own: see package box (Linux).
 package main
 
 import (

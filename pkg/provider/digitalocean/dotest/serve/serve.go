@@ -92,7 +92,7 @@ func serve(ctx context.Context, s settings, stdout io.Writer, log *slog.Logger) 
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, remove()) }()
+	defer func() { err = errors.Join(err, remove(context.WithoutCancel(ctx))) }()
 	cfg := dotest.Config{Boxes: boxes, Log: log, Boot: dotest.Lag{Wait: s.boot}, Delete: dotest.Lag{Wait: s.delete}}
 	if s.noRates {
 		cfg.Limits = dotest.NoLimits()

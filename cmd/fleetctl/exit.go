@@ -56,6 +56,14 @@ func silently(code int) error {
 	return &coded{code: code, silent: true, error: fmt.Errorf("exit %d", code)}
 }
 
+// silenced keeps the code of an error that the result on stdout has told already.
+func silenced(err error) error {
+	if err == nil {
+		return nil
+	}
+	return silently(exitCode(err))
+}
+
 // nodeError says which node an error is about, for the JSON form. Its text is err's.
 type nodeError struct {
 	node string

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"filippo.io/age"
@@ -82,12 +81,9 @@ func ageRecipient(line string) (age.Recipient, error) {
 	return r, nil
 }
 
-// readBounded reads a file that the operator named; "~/" is the home directory.
+// readBounded reads a file that the operator named.
 func (a *app) readBounded(file string, most int64) ([]byte, error) {
-	if rest, ok := strings.CutPrefix(file, "~/"); ok {
-		file = filepath.Join(a.getenv("HOME"), rest)
-	}
-	file = a.abs(file)
+	file = a.expand(file)
 	info, err := os.Stat(file)
 	switch {
 	case err != nil:

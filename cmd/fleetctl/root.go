@@ -41,6 +41,8 @@ func newRoot(a *app) *cobra.Command {
 		newLogs(a),
 		newSSH(a),
 		newExec(a),
+		newHosts(a),
+		newCost(a),
 		newDoctor(a),
 		newVersion(a),
 		newCompletion(a),

@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -42,6 +44,10 @@ NODE' works, and so do scp, sftp, rsync and ansible.`,
 			}
 			defer func() { err = errors.Join(err, s.close()) }()
 			if printConfig {
+				if s.temporary != "" {
+					err := errors.New("ssh: this computer keeps no host keys of the fleet that a configuration could name")
+					return fleet.WithHint(err, "run 'fleetctl up' once, or write a file of your own with 'fleetctl hosts known-hosts'")
+				}
 				machines, err := s.selected(cmd.Context(), selection{})
 				if err != nil {
 					return err
@@ -87,7 +93,7 @@ func (v sshConfigView) Text(w io.Writer, _ render.Options) error {
 // sshConfig is the configuration of the system's ssh for some boxes, by their nodes. The
 // second machine of a node goes by its ID.
 func (s *session) sshConfig(machines []fleet.Machine) (string, error) {
-	pins, err := sshx.OpenPins(s.dir.KnownHosts())
+	pins, err := sshx.OpenPins(s.pinFile())
 	if err != nil {
 		return "", err
 	}
@@ -104,15 +110,23 @@ func (s *session) sshConfig(machines []fleet.Machine) (string, error) {
 		named[m.Node] = true
 		boxes = append(boxes, at)
 	}
-	var keys []string
-	if _, err := os.Stat(s.dir.SSHKey()); err == nil {
-		keys = append(keys, s.dir.SSHKey())
-	}
+	keys := slices.DeleteFunc(slices.Clone(s.keyFiles), func(file string) bool {
+		_, err := os.Stat(file)
+		return err != nil
+	})
 	hosts, err := pins.SystemHosts(boxes, keys...)
 	if err != nil {
 		return "", err
 	}
 	return sshx.SystemConfig(hosts)
+}
+
+// pinFile is the file with the host keys that the session trusts.
+func (s *session) pinFile() string {
+	if s.temporary != "" {
+		return filepath.Join(s.temporary, "known_hosts")
+	}
+	return s.dir.KnownHosts()
 }
 
 // runSSH hands the terminal to ssh with this configuration, and ends with its exit code.

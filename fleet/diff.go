@@ -134,7 +134,7 @@ func (p *planner) orderFields(s Slot) []Field {
 	fields := []Field{{Name: "region", To: s.Region}}
 	if p.spec.Provider == ProviderDigitalOcean {
 		o := p.spec.Ocean
-		fields = append(fields, Field{Name: "size", To: o.Size}, Field{Name: "image", To: o.Image})
+		fields = append(fields, Field{Name: "size", To: o.Size}, Field{Name: "image", To: o.Image}, Field{Name: "with", To: "IPv6 monitoring"})
 		if len(o.Tags) > 0 {
 			fields = append(fields, Field{Name: "tags", To: strings.Join(o.Tags, " ")})
 		}

@@ -152,7 +152,19 @@ func commandLine(cmd *cobra.Command, args []string) []string {
 // observe reads the whole fleet and says so.
 func (s *session) observe(ctx context.Context) (fleet.State, error) {
 	s.app.say("reading fleet %s …", s.spec.Name)
-	return fleet.Observe(ctx, s.b, s.spec)
+	st, err := fleet.Observe(ctx, s.b, s.spec)
+	return st, errors.Join(err, barred(st))
+}
+
+// barred is why no command can go on: the provider does not let us in, or has a fleet of
+// somebody else under our name. Any other failed reading is a part of the state.
+func barred(st fleet.State) error {
+	for _, why := range []error{fleet.ErrAuth, fleet.ErrOtherFleet, fleet.ErrQuota} {
+		if errors.Is(st.Machines.Err, why) {
+			return st.Machines.Err
+		}
+	}
+	return nil
 }
 
 // priced plans, asks the provider what the plan's purchases cost, and cuts them to the

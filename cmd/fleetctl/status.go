@@ -29,7 +29,7 @@ func newStatus(a *app) *cobra.Command {
 				return err
 			}
 			v := s.status(cmd.Context(), st)
-			return errors.Join(a.show(v), v.problem())
+			return errors.Join(a.show(v), v.problem(), silenced(barred(st)))
 		},
 	}
 }

@@ -107,8 +107,14 @@ const written = "# Written by fleetctl. What is changed here is overwritten.\n"
 // firewall is the second fence, behind the provider's. It is a table of its own, loaded
 // by a unit of its own: the rules of others stay as they are.
 func (s *System) firewall(m fleet.Machine) Part {
-	tcp := ports(cmp.Or(m.Ports.SSH, 22), bound(m.Bind.TCP, m.Ports.TCP, s.relay.Port), bound(m.Bind.WS, m.Ports.WS, s.relay.WSPort))
-	udp := ports(bound(m.Bind.QUIC, m.Ports.QUIC, s.relay.QUICPort))
+	relay := s.relay
+	relay.Port, relay.WSPort = bound(m.Bind.TCP, m.Ports.TCP, relay.Port), bound(m.Bind.WS, m.Ports.WS, relay.WSPort)
+	relay.QUICPort = bound(m.Bind.QUIC, m.Ports.QUIC, relay.QUICPort)
+	open := make(map[string][]int)
+	for _, o := range fleet.Openings(fleet.Spec{Relay: relay}, m.Ports.SSH) {
+		open[o.Protocol] = append(open[o.Protocol], o.Port)
+	}
+	tcp, udp := ports(open["tcp"]...), ports(open["udp"]...)
 	says := "tcp " + tcp
 	if udp != "" {
 		says += ", udp " + udp

@@ -98,8 +98,8 @@ func TestFirewall_OpensTheServedPortsAndNoOther(t *testing.T) {
 	m.Ports = fleet.Ports{SSH: 2222, TCP: 9100}
 	spec.Relay.QUICPort, spec.Relay.WSPort = 0, 0
 	text := SystemOf(spec, nil).firewall(m).Files[0].Text
-	if !strings.Contains(text, "tcp dport { 2222, 9100 } accept") || strings.Contains(text, "udp dport {") || strings.Contains(text, "9847") {
-		t.Errorf("rules:\n%s\nwant tcp 2222 and 9100, no udp, no API", text)
+	if !strings.Contains(text, "tcp dport { 443, 2222, 9100 } accept") || strings.Contains(text, "udp dport {") || strings.Contains(text, "9847") {
+		t.Errorf("rules:\n%s\nwant tcp 443, 2222 and 9100, no udp, no API", text)
 	}
 }
 

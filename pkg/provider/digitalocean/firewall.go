@@ -107,21 +107,11 @@ func (p *Provider) wanted(have *godo.Firewall) *godo.FirewallRequest {
 	if tag := tagFleet + p.spec.Name; !hasTag(f.Tags, tag) {
 		f.Tags = append(f.Tags, p.known(tag))
 	}
-	in := func(protocol string, port int) {
+	for _, o := range fleet.Openings(p.spec, p.spec.Ocean.SSHPort) {
 		f.InboundRules = append(f.InboundRules, godo.InboundRule{
-			Protocol: protocol, PortRange: strconv.Itoa(port), Sources: &godo.Sources{Addresses: everywhere},
+			Protocol: o.Protocol, PortRange: strconv.Itoa(o.Port), Sources: &godo.Sources{Addresses: everywhere},
 		})
 	}
-	in("tcp", p.spec.Ocean.SSHPort)
-	for _, port := range []int{p.spec.Relay.Port, p.spec.Relay.WSPort} {
-		if port != 0 && port != p.spec.Ocean.SSHPort {
-			in("tcp", port)
-		}
-	}
-	if p.spec.Relay.QUICPort != 0 {
-		in("udp", p.spec.Relay.QUICPort)
-	}
-	in("icmp", 0)
 	for _, protocol := range []string{"tcp", "udp", "icmp"} {
 		f.OutboundRules = append(f.OutboundRules, godo.OutboundRule{
 			Protocol: protocol, PortRange: "0", Destinations: &godo.Destinations{Addresses: everywhere},
@@ -130,7 +120,7 @@ func (p *Provider) wanted(have *godo.Firewall) *godo.FirewallRequest {
 	return f
 }
 
-// Drift says how the firewall differs from the spec. A fleet without droplets has none.
+// Drift says how the firewall differs from the spec; one that is missing lacks every rule.
 func (p *Provider) Drift(ctx context.Context) ([]fleet.Drift, error) {
 	drift, err := p.drift(ctx)
 	if err != nil {
@@ -147,18 +137,10 @@ func (p *Provider) drift(ctx context.Context) ([]fleet.Drift, error) {
 	if err != nil {
 		return nil, err
 	}
-	found := []fleet.Drift{{Name: "firewall", From: "none", To: p.firewallName(), Fix: fleet.FixInPlace}}
-	if have != nil {
-		found = p.differences(have)
+	if have == nil {
+		have = &godo.Firewall{Tags: []string{tagFleet + p.spec.Name}} // so that its rules are what it lacks
 	}
-	if len(found) == 0 {
-		return found, nil
-	}
-	listed, err := p.tagged(ctx)
-	if err != nil || len(listed) == 0 {
-		return []fleet.Drift{}, err
-	}
-	return found, nil
+	return p.differences(have), nil
 }
 
 // differences says what a firewall has and lacks.

@@ -1,0 +1,5 @@
+//go:build !race
+
+package digitalocean_test
+
+const crashStride = 1

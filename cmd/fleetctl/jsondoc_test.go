@@ -34,6 +34,7 @@ func TestJSON_EveryFieldIsNamedInTheDocumentation(t *testing.T) {
 		"doctor":             fieldsOf(reflect.TypeFor[doctorView](), ""),
 		"adopt":              fieldsOf(reflect.TypeFor[adoptView](), ""),
 		"adopt --take-over":  fieldsOf(reflect.TypeFor[takeOverView](), ""),
+		"import":             fieldsOf(reflect.TypeFor[importView](), ""),
 		"release":            fieldsOf(reflect.TypeFor[releaseView](), ""),
 		"version":            fieldsOf(reflect.TypeFor[versionView](), ""),
 		"init":               fieldsOf(reflect.TypeFor[initView](), ""),

@@ -34,6 +34,7 @@ func newRoot(a *app) *cobra.Command {
 		newReplaceRegion(a),
 		newAdopt(a),
 		newRelease(a),
+		newImport(a),
 		newStatus(a),
 		newVerify(a),
 		newDNSAddr(a),

@@ -80,7 +80,7 @@ func crashOnce(t *testing.T, c crashCommand, n int, after bool, found *crashTall
 		w.meet()
 	}
 	if c.floor {
-		w.watch = func() { found.below += w.belowFloor(t) }
+		w.watch = func(what string) { found.below += w.belowFloor(t, what) }
 	}
 	w.kill.arm(n, after)
 	_, err := c.run(t.Context(), w)

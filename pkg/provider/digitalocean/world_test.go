@@ -47,7 +47,7 @@ type world struct {
 	kill  *killer
 	token string
 	rel   fleet.Release
-	watch func() // called at every effect
+	watch func(what string) // called after every effect, one at a time
 
 	met []string // peers that some relay has counted
 }
@@ -175,7 +175,7 @@ func (w *world) serves(value string) bool {
 }
 
 // belowFloor is 1 if fewer published relays serve than the floor allows.
-func (w *world) belowFloor(t *testing.T) int {
+func (w *world) belowFloor(t *testing.T, what string) int {
 	serving := 0
 	for _, r := range w.ours(t) {
 		if w.serves(r) {
@@ -185,7 +185,7 @@ func (w *world) belowFloor(t *testing.T) int {
 	if serving >= w.spec.DNS.MinRelays {
 		return 0
 	}
-	t.Errorf("at %s: %d published relays serve, the floor is %d", w.kill.what, serving, w.spec.DNS.MinRelays)
+	t.Errorf("after %s: %d published relays serve, the floor is %d", what, serving, w.spec.DNS.MinRelays)
 	return 1
 }
 
@@ -339,8 +339,10 @@ func (k *killer) effect(what string, do func() error) error {
 	}
 	k.mu.Unlock()
 	err := do()
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	if k.w.watch != nil {
-		k.w.watch()
+		k.w.watch(what)
 	}
 	return err
 }

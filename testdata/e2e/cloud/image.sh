@@ -50,6 +50,17 @@ settle() {
     for unit in cloud-init-local cloud-init cloud-config cloud-final ssh; do
         systemctl --root="$root" --quiet enable "$unit.service"
     done
+    # A container has the clock of its machine, and Debian starts no time service in it; one
+    # that runs without the right to set the clock is what a droplet looks like.
+    mkdir -p "$root/etc/systemd/system/systemd-timesyncd.service.d"
+    cat >"$root/etc/systemd/system/systemd-timesyncd.service.d/e2e.conf" <<'UNIT'
+[Unit]
+ConditionVirtualization=
+ConditionCapability=
+[Service]
+AmbientCapabilities=
+CapabilityBoundingSet=
+UNIT
     # The seed replaces DigitalOcean's metadata service, which cloud-init does not ask from
     # a container; addresses come from outside, as with DigitalOcean's network data.
     cat >"$root/etc/cloud/cloud.cfg.d/90-e2e.cfg" <<'CFG'

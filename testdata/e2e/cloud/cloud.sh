@@ -1,0 +1,108 @@
+# shellcheck shell=bash
+# The cloud of the story: the network, the simulated API with real Debian systems behind its
+# droplets, and what asks them. Sourced, with these set.
+: "${repo:?}" "${work:?}" "${programs:?}" "${bin:?}"
+
+token=e2e-made-up-token
+
+core() { nsenter --net="/run/netns/$BOXES_RUN-core" -- "$@"; }
+boxes() { "$repo/testdata/e2e/cloud/boxes.sh" "$@"; }
+fleetctl() { core "$bin/fleetctl" "$@" </dev/null; }
+box() { boxes exec "$@"; } # box ID COMMAND...
+
+# quietly COMMAND... shows what it said only if it failed.
+quietly() { "$@" >"$work/said" 2>&1 || { cat "$work/said" >&2; return 1; }; }
+
+# within SECONDS COMMAND... waits until the command succeeds.
+within() {
+    local until=$((SECONDS + $1))
+    shift
+    until "$@"; do
+        [ "$SECONDS" -lt "$until" ] || { echo "not within time: $*" >&2; return 1; }
+        sleep 0.2
+    done
+}
+
+# expect CODE COMMAND...: it has to end with that code. What it said is in $work/said.
+expect() {
+    local want=$1 got=0
+    shift
+    "$@" >"$work/said" 2>&1 || got=$?
+    [ "$got" = "$want" ] || { cat "$work/said" >&2; echo "$* ended with $got, want $want" >&2; return 1; }
+}
+
+# never COMMAND... is what must not succeed; what it says is why.
+never() {
+    if "$@" >&2; then return 1; fi
+}
+
+same() { # same WHAT GOT WANT
+    [ "$2" = "$3" ] || { printf '%s: got %s, want %s\n' "$1" "$2" "$3" >&2; return 1; }
+}
+
+# cloud_up opens the network and starts the API in it.
+cloud_up() {
+    local plug=$work/plug
+    boxes open
+    # What a droplet does is done by boxes.sh, with the run's own settings.
+    {
+        echo '#!/bin/sh'
+        printf "export BOXES_RUN='%s' BOXES_DIR='%s' BOXES_IMAGE='%s'\n" "$BOXES_RUN" "$BOXES_DIR" "$BOXES_IMAGE"
+        # shellcheck disable=SC2016 # of the script that is written
+        printf 'exec "%s" "$@"\n' "$repo/testdata/e2e/cloud/boxes.sh"
+    } >"$plug"
+    chmod 0700 "$plug"
+    mkdir "$work/dotest"
+    core "$programs/dotest" -token "$token" -boxes exec -exec "$plug" -dir "$work/dotest" \
+        >"$work/dotest.out" 2>"$work/dotest.log" &
+    echo $! >"$work/dotest.pid"
+    within 20 grep -q '^listening on ' "$work/dotest.out"
+}
+
+# cloud_down ends the API, which destroys its droplets, and then whatever is left.
+cloud_down() {
+    local pid code=0
+    if pid=$(cat "$work/dotest.pid" 2>/dev/null); then
+        kill -TERM "$pid" 2>/dev/null || true
+        within 40 gone "$pid" || kill -KILL "$pid"
+        rm -f "$work/dotest.pid"
+    fi
+    boxes close || code=1
+    return $code
+}
+
+gone() { [ -z "$(began "$1")" ]; }
+
+# api METHOD PATH [BODY]
+api() {
+    core curl --silent --show-error --fail-with-body --max-time 20 --request "$1" \
+        --header "Authorization: Bearer $token" --header 'Content-Type: application/json' \
+        ${3:+--data "$3"} "$DIGITALOCEAN_API_URL/v2/$2"
+}
+
+# Of status.json, which look writes: a field of a node's relay.
+look() { fleetctl status -o json >"$work/status.json" 2>"$work/status.err" || true; }
+of() { jq -er --arg node "$1" ".relays[] | select(.node == \$node) | .$2" "$work/status.json"; }
+nodes() { jq -r '.relays[].node' "$work/status.json"; }
+host_of() { of "$1" ssh | sed 's/^.*@//; s/:[0-9]*$//; s/[][]//g'; }
+host6_of() { of "$1" 'addresses[]' | sed -n 's#^/ip6/\([^/]*\)/tcp/9100$#\1#p'; }
+
+# address NODE TRANSPORT: what a client dials, with the peer ID.
+address() { echo "$(of "$1" 'addresses[]' | grep -F -- "$2" | head -n 1)/p2p/$(of "$1" peer_id)"; }
+answers() { core "$bin/relay" ping --timeout 3s "$1" >/dev/null 2>&1; }
+
+all_verified() {
+    look
+    jq -e '(.relays | length) == 3 and all(.relays[]; .published and .verified) and (.orphans | length) == 0' \
+        "$work/status.json" >/dev/null || { jq . "$work/status.json" >&2; cat "$work/status.err" >&2; return 1; }
+}
+
+# Of a box: a property of its relay's service.
+unit() { box "$1" systemctl show relay.service --property "$2" --value; }
+
+# port HOST PORT: open, refused, or filtered: nothing came back.
+port() {
+    local code=0
+    core timeout 2 bash -c "</dev/tcp/$1/$2" 2>/dev/null || code=$?
+    case $code in 0) echo open ;; 124) echo filtered ;; *) echo refused ;; esac
+}

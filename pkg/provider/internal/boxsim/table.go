@@ -54,12 +54,13 @@ func (t Table) Run(ctx context.Context, argv []string, c Call) int {
 func match(pattern, argv []string) (map[string]string, bool) {
 	args := make(map[string]string)
 	if last := len(pattern) - 1; strings.HasSuffix(pattern[last], "...") && len(argv) > last {
+		name := strings.TrimSuffix(pattern[last], "...")
 		for _, arg := range argv[last:] {
-			if !acceptable("", arg) {
+			if !acceptable(name, arg) {
 				return nil, false
 			}
 		}
-		args[strings.TrimSuffix(pattern[last], "...")] = strings.Join(argv[last:], " ")
+		args[name] = strings.Join(argv[last:], " ")
 		pattern, argv = pattern[:last], argv[:last]
 	}
 	if len(pattern) != len(argv) {
@@ -87,6 +88,8 @@ func acceptable(kind, arg string) bool {
 		return len(arg) > 0 && len(arg) < 8 && strings.Trim(arg, "0123456789") == ""
 	case "MODE":
 		return len(arg) == 4 && strings.Trim(arg, "01234567") == ""
+	case "WORDS": // the command sorts them out
+		return arg != "" && len(arg) < 4096 && !strings.ContainsRune(arg, 0)
 	case "MULTIADDR":
 		_, err := multiaddr.NewMultiaddr(arg)
 		return err == nil

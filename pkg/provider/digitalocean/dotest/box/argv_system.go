@@ -14,8 +14,6 @@ import (
 
 // system are the commands about users, files with owners, packages, time and swap.
 func (d *droplet) system() []boxsim.Command {
-	const apt = "env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=120" +
-		" -o Acquire::Retries=1 -o Acquire::http::Timeout=15 -o Acquire::https::Timeout=15 "
 	return []boxsim.Command{
 		{Argv: "true", Run: done},
 		{Argv: "getent passwd USER", Run: d.getent},
@@ -29,10 +27,7 @@ func (d *droplet) system() []boxsim.Command {
 		{Argv: "ls -1 PATH", Run: boxsim.File("ls", "PATH", d.list)},
 		{Argv: "tail -n N PATH", Run: boxsim.File("tail", "PATH", d.tail)},
 		{Argv: "dpkg-query -W -f FORMAT PACKAGES...", Run: d.dpkgQuery},
-		{Argv: apt + "update", Run: done},
-		{Argv: apt + "install --no-install-recommends PACKAGES...", Run: boxsim.File("apt-get", "PACKAGES", func(c boxsim.Call) error {
-			return d.disk().install(strings.Fields(c.Args["PACKAGES"]))
-		})},
+		{Argv: "env DEBIAN_FRONTEND=noninteractive apt-get WORDS...", Run: d.aptGet},
 		{Argv: "timedatectl show -p CanNTP -p NTP -p NTPSynchronized", Run: says("CanNTP=yes\nNTP=yes\nNTPSynchronized=yes\n")},
 		{Argv: "timedatectl set-ntp true", Run: done},
 		{Argv: "/usr/sbin/swapoff -a", Run: boxsim.File("swapoff", "", func(boxsim.Call) error {
@@ -144,6 +139,31 @@ func (d *droplet) tail(c boxsim.Call) error {
 	lines := slices.Collect(strings.Lines(string(text)))
 	_, _ = fmt.Fprint(c.Stdout, strings.Join(lines[max(0, len(lines)-n):], ""))
 	return nil
+}
+
+// aptGet updates at once, and installs what is asked for: every package is known.
+func (d *droplet) aptGet(_ context.Context, c boxsim.Call) int {
+	var words []string
+	all := strings.Fields(c.Args["WORDS"])
+	for i := 0; i < len(all); i++ {
+		switch {
+		case all[i] == "-o":
+			i++ // and its value
+		case !strings.HasPrefix(all[i], "-"):
+			words = append(words, all[i])
+		}
+	}
+	switch {
+	case len(words) == 1 && words[0] == "update":
+		return 0
+	case len(words) > 1 && words[0] == "install":
+		if err := d.disk().install(words[1:]); err != nil {
+			return c.Said("apt-get", "install", err)
+		}
+		return 0
+	}
+	_, _ = fmt.Fprintf(c.Stderr, "E: Invalid operation %s\n", boxsim.Printable(strings.Join(words, " ")))
+	return 100
 }
 
 // dpkgQuery says what is installed. One that is not known is an error, after the others.

@@ -140,13 +140,6 @@ func spec() fleet.Spec {
 
 func (s *site) system() *host.System { return host.SystemOf(spec(), []string{s.key}) }
 
-func (s *site) hosts() *host.Hosts {
-	return host.New(host.Config{
-		Runner: s.client, Tunnel: s.client, Keys: s.client, System: s.system(),
-		HealthyDeadline: 30 * time.Second, Actor: "box", Command: "test",
-	})
-}
-
 func must(t testing.TB, what string, err error) {
 	t.Helper()
 	if err != nil {

@@ -1,6 +1,7 @@
 package box
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -77,7 +78,7 @@ func serveFake(file string) error {
 		return err
 	}
 	go func() {
-		_ = http.Serve(api, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "ready") })) //nolint:gosec // of a test
+		_ = http.Serve(api, http.HandlerFunc(answer)) //nolint:gosec // of a test
 	}()
 	fmt.Println("Local peer ID: fake")
 	if cfg.Tier == "mute" {
@@ -94,6 +95,24 @@ func serveFake(file string) error {
 				return nil
 			}
 		}
+	}
+}
+
+// answer is the daemon's API, as far as a box is judged by it.
+func answer(w http.ResponseWriter, r *http.Request) {
+	switch r.URL.Path {
+	case "/readyz":
+		fmt.Fprint(w, `{"ready": true, "reason": ""}`)
+	case "/api/version":
+		data, err := os.ReadFile("/proc/self/exe")
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+		}
+		fmt.Fprintf(w, `{"version": "v1.2.3", "sha256": "%x"}`, sha256.Sum256(data))
+	case "/api/reservations":
+		fmt.Fprint(w, `{"active": 0}`)
+	default:
+		http.NotFound(w, r)
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/rsa"
 	"errors"
 	"fmt"
 	"io"
@@ -287,6 +289,22 @@ func waits() Waits {
 		Every: time.Microsecond, Poll: 5 * time.Millisecond, Backoff: time.Millisecond,
 		Doubt: 160 * time.Millisecond, Marks: 20 * time.Millisecond,
 	}
+}
+
+// httpRequest keeps the signatures of hooks short.
+type httpRequest = *http.Request
+
+// rsaHostKey makes a key that is not Ed25519.
+func rsaHostKey() (ssh.Signer, string, error) {
+	private, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		return nil, "", err
+	}
+	signer, err := ssh.NewSignerFromKey(private)
+	if err != nil {
+		return nil, "", err
+	}
+	return signer, sshx.AuthorizedKey(signer.PublicKey()), nil
 }
 
 func contextOf(t *testing.T) (context.Context, context.CancelFunc) {

@@ -28,7 +28,7 @@ type UserData struct {
 // CloudConfigKeys are the top-level keys that a user data of ours may hold: cloud-init
 // accepts, and passes over, any it does not know.
 func CloudConfigKeys() []string {
-	return []string{"disable_root", "ssh_deletekeys", "ssh_keys", "ssh_pwauth", "users", "write_files"}
+	return []string{"disable_root", "manage_etc_hosts", "ssh_deletekeys", "ssh_keys", "ssh_pwauth", "users", "write_files"}
 }
 
 type cloudConfig struct {
@@ -37,6 +37,7 @@ type cloudConfig struct {
 	DeleteKeys bool              `yaml:"ssh_deletekeys"`
 	Password   bool              `yaml:"ssh_pwauth"`
 	NoRoot     bool              `yaml:"disable_root"`
+	Hosts      string            `yaml:"manage_etc_hosts"`
 	Files      []cloudFile       `yaml:"write_files,omitempty"`
 }
 
@@ -72,6 +73,7 @@ func (u UserData) CloudConfig() (string, error) {
 			"ed25519_public":  plainKey(u.HostKeyPublic),
 		},
 		DeleteKeys: true, Password: false, NoRoot: true,
+		Hosts: "localhost", // Debian's sudo looks the machine's own name up: 5 s a command where nothing answers
 	}
 	if u.SSHPort != 0 && u.SSHPort != 22 {
 		c.Files = []cloudFile{{Path: portDropIn, Permissions: "0644", Content: fmt.Sprintf("Port %d\n", u.SSHPort)}}

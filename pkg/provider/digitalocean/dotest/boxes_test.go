@@ -24,6 +24,7 @@ type shelf struct {
 	did   []string
 	fail  map[string]error // by what is done
 	ready chan struct{}    // nil: boots return at once
+	slow  chan struct{}    // nil: boots that are cancelled return at once
 }
 
 func (b *shelf) note(what string, id int) error {
@@ -47,6 +48,9 @@ func (b *shelf) Boot(ctx context.Context, m dotest.Machine) ([]netip.Addr, error
 		select {
 		case <-b.ready:
 		case <-ctx.Done():
+			if b.slow != nil {
+				<-b.slow
+			}
 			return nil, ctx.Err()
 		}
 	}
@@ -125,14 +129,23 @@ func TestBoxes_DropletWhoseBoxDoesNotBootIsGone(t *testing.T) {
 	}
 }
 
-func TestBoxes_DeleteEndsABootUnderWay(t *testing.T) {
-	b := &shelf{ready: make(chan struct{})}
+func TestBoxes_DeleteEndsABootUnderWayAndDestroysAfterIt(t *testing.T) {
+	b := &shelf{ready: make(chan struct{}), slow: make(chan struct{})}
 	s := serve(t, dotest.Config{Boxes: b, Limits: dotest.NoLimits()})
 	g := s.client(t, dotest.DefaultToken)
 	made := create(t, g, order("a"))
 	if _, err := g.Droplets.Delete(t.Context(), made.ID); err != nil {
 		t.Fatal(err)
 	}
+	for range 20 {
+		if _, _, err := g.Droplets.Get(t.Context(), made.ID); err != nil {
+			t.Errorf("while the boot has not ended: %v", err)
+		}
+	}
+	if got := b.done(); len(got) != 1 {
+		t.Errorf("got %q while the boot has not ended, want nothing after it", got)
+	}
+	close(b.slow)
 	eventually(t, g, made.ID, "gone")
 }
 

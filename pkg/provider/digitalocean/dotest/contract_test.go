@@ -153,6 +153,8 @@ func TestRequest_ThatIsNotAsDescribedIsRefusedAndRecorded(t *testing.T) {
 			s := serve(t, dotest.Config{})
 			if r := s.send(t, dotest.DefaultToken, c.method, c.path, c.body); r.status != c.status || r.body["id"] == nil || r.body["message"] == nil {
 				t.Errorf("got %d %s, want %d with id and message", r.status, r.raw, c.status)
+			} else if id := r.header.Get("X-Request-Id"); id == "" || r.body["request_id"] != id {
+				t.Errorf("got request_id %v, header %q; want the same", r.body["request_id"], id)
 			}
 			s.wantViolation(t, c.says)
 			for _, v := range s.Violations() {

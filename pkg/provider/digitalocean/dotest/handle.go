@@ -40,27 +40,28 @@ func (c *Cloud) Droplets(token string) []Droplet {
 // the cloud. With addrs there is no box behind it; without, Config.Boxes boots one before
 // AddDroplet returns, or the droplet has addresses of its own.
 func (c *Cloud) AddDroplet(ctx context.Context, token string, m Machine, addrs ...netip.Addr) (id int, err error) {
-	d, err := c.enter(token, m, addrs)
-	if err != nil || c.cfg.Boxes == nil || d.bare {
+	t, d, err := c.enter(token, m, addrs)
+	if err != nil || d.booted {
 		return d.ID, err
 	}
 	found, err := c.cfg.Boxes.Boot(ctx, d.machine())
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	d.addrs, d.booted, d.lost = found, err == nil, err != nil
+	c.settle(t, c.cfg.Now())
 	if err != nil {
 		return 0, fmt.Errorf("add droplet %s: %w", m.Name, err)
 	}
 	return d.ID, nil
 }
 
-// enter writes a droplet down.
-func (c *Cloud) enter(token string, m Machine, addrs []netip.Addr) (*droplet, error) {
+// enter writes a droplet down; it is booted unless a box has to be first.
+func (c *Cloud) enter(token string, m Machine, addrs []netip.Addr) (*team, *droplet, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	t := c.teams[token]
 	if t == nil {
-		return &droplet{}, fmt.Errorf("add droplet %s: no account has the token", m.Name)
+		return nil, &droplet{}, fmt.Errorf("add droplet %s: no account has the token", m.Name)
 	}
 	for _, d := range []struct {
 		field *string
@@ -86,7 +87,7 @@ func (c *Cloud) enter(token string, m Machine, addrs []netip.Addr) (*droplet, er
 	}
 	t.droplets = append(t.droplets, d)
 	c.settle(t, now)
-	return d, nil
+	return t, d, nil
 }
 
 // SwitchOff pulls the plug of a droplet behind the API's back: no one asked for it, and

@@ -1,7 +1,9 @@
 package dotest_test
 
 import (
+	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -150,6 +152,10 @@ func TestHandle_DropletsThatOthersMade(t *testing.T) {
 	id, err := s.AddDroplet(t.Context(), dotest.DefaultToken, dotest.Machine{Name: "old-fra1", Region: "fra1", Tags: []string{"relay"}})
 	if err != nil {
 		t.Fatal(err)
+	}
+	other, err := s.AddDroplet(t.Context(), dotest.DefaultToken, dotest.Machine{Name: "dark"}, netip.MustParseAddr("127.0.0.7"))
+	if err := errors.Join(err, s.SwitchOff(t.Context(), other)); err != nil {
+		t.Errorf("switching off a droplet that was just added: %v", err)
 	}
 	found, _, err := g.Droplets.ListByTag(t.Context(), "relay", &godo.ListOptions{})
 	if err != nil || len(found) != 1 || found[0].ID != id || found[0].Status != "active" || found[0].Region.Slug != "fra1" {

@@ -35,7 +35,9 @@ func serve(t *testing.T, cfg dotest.Config) *served {
 	server := httptest.NewServer(s.Handler())
 	s.url = server.URL
 	t.Cleanup(func() {
-		if err := s.Close(context.WithoutCancel(t.Context())); err != nil {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 10*time.Second)
+		defer cancel()
+		if err := s.Close(ctx); err != nil {
 			t.Errorf("closing the cloud: %v", err)
 		}
 		server.CloseClientConnections()

@@ -42,7 +42,7 @@ func (p *Provider) ensureKey(ctx context.Context, line string) error {
 		return fleet.WithHint(errors.New("not a public key in the form of authorized_keys"), "give the file that ends in .pub")
 	}
 	fingerprint := ssh.FingerprintLegacyMD5(public)
-	if _, known := p.key(fingerprint); known {
+	if p.knows(fingerprint) {
 		return nil
 	}
 	if there, err := p.findKey(ctx, fingerprint); err != nil || there {
@@ -99,14 +99,10 @@ func (p *Provider) namedKeys(ctx context.Context) error {
 	var sums []string // SHA256 fingerprints, by which the account cannot be asked
 	for _, name := range p.spec.Ocean.SSHKeys {
 		md5, isMD5 := md5Fingerprint(name)
-		_, known := p.key(name)
 		switch {
-		case strings.HasPrefix(name, "SHA256:") && !known:
+		case strings.HasPrefix(name, "SHA256:") && !p.knows(name):
 			sums = append(sums, name)
-		case isMD5:
-			if _, known := p.key(md5); known {
-				continue
-			}
+		case isMD5 && !p.knows(md5):
 			there, err := p.findKey(ctx, md5)
 			if err != nil {
 				return err
@@ -182,11 +178,12 @@ type accountKey struct {
 	line string
 }
 
-func (p *Provider) key(fingerprint string) (accountKey, bool) {
+// knows reports whether a key was found on the account, or put there.
+func (p *Provider) knows(fingerprint string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	k, ok := p.keys[fingerprint]
-	return k, ok
+	_, ok := p.keys[fingerprint]
+	return ok
 }
 
 func (p *Provider) knowKey(fingerprint string, k accountKey) {

@@ -199,9 +199,8 @@ func (p *Provider) own(ctx context.Context, id string) (godo.Droplet, error) {
 	if err != nil {
 		return godo.Droplet{}, err
 	}
-	i := slices.IndexFunc(listed, func(d godo.Droplet) bool { return d.ID == n })
-	d := godo.Droplet{}
-	if i >= 0 {
+	var d godo.Droplet
+	if i := slices.IndexFunc(listed, func(d godo.Droplet) bool { return d.ID == n }); i >= 0 {
 		d = listed[i]
 	} else if d, err = p.get(ctx, n); err != nil {
 		return d, err

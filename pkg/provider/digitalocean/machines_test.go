@@ -33,14 +33,6 @@ func ourTags(node string, n int) []string {
 	}
 }
 
-func nodesOf(ms []fleet.Machine) []string {
-	out := []string{}
-	for _, m := range ms {
-		out = append(out, m.Node)
-	}
-	return out
-}
-
 func TestMachines_ReadsAllPagesAndNothingOfOthers(t *testing.T) {
 	bubble(t, dotest.Config{Accounts: []dotest.Account{{Token: dotest.DefaultToken, DropletLimit: 1000}}}, func(t *testing.T, r *rig) {
 		for i := range 450 {

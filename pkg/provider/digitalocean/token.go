@@ -80,7 +80,7 @@ func readFile(path string) reader {
 		if err != nil {
 			return "", "", errors.Unwrap(err)
 		}
-		defer f.Close()
+		defer func() { _ = f.Close() }() // it was only read
 		info, err := f.Stat()
 		switch {
 		case err != nil:

@@ -22,11 +22,11 @@ import (
 // nothing. A box without a register has met nobody. A damaged one is an error, and
 // nothing is written.
 func (h *Hosts) CarryCensus(ctx context.Context, from, to fleet.Machine) error {
-	source, err := h.box(from)
+	source, err := h.ours(from)
 	if err != nil {
 		return err
 	}
-	target, err := h.box(to)
+	target, err := h.ours(to)
 	if err != nil {
 		return err
 	}

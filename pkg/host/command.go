@@ -72,8 +72,10 @@ func daemonReload() sshx.Command {
 func checkSSHD() sshx.Command  { return write("/usr/sbin/sshd", "-t") }
 func reloadSSHD() sshx.Command { return write("systemctl", "reload", "ssh.service") }
 
-func journal(lines int, follow bool) sshx.Command {
-	argv := []string{"journalctl", "-u", Unit, "-n", strconv.Itoa(lines), "--no-pager", "-o", "short-iso"}
+func journal(lines int, follow bool) sshx.Command { return journalOf(Unit, lines, follow) }
+
+func journalOf(unit string, lines int, follow bool) sshx.Command {
+	argv := []string{"journalctl", "-u", unit, "-n", strconv.Itoa(lines), "--no-pager", "-o", "short-iso"}
 	if follow {
 		argv = append(argv, "-f")
 	}

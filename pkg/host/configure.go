@@ -71,7 +71,7 @@ func decide(was readings, running, config string, r fleet.Release) (work, error)
 // the binary that is wanted. On a box that is so already it writes nothing. A run that
 // was cut off anywhere is finished by the next one.
 func (h *Hosts) Configure(ctx context.Context, m fleet.Machine, config string, r fleet.Release) error {
-	b, err := h.box(m)
+	b, err := h.ours(m)
 	if err != nil {
 		return err
 	}

@@ -43,15 +43,23 @@ func (h *Hosts) Logs(ctx context.Context, m fleet.Machine, n int, follow bool, s
 	if err != nil {
 		return err
 	}
+	if m.Adopted && serviceOf(m) == fleet.ServiceSystemd {
+		return b.othersLogs(ctx, n, follow, stdout)
+	}
+	return b.logs(ctx, managerOf(m).journal(n, follow), follow, stdout)
+}
+
+// logs copies what a command that prints a journal says.
+func (b box) logs(ctx context.Context, c sshx.Command, follow bool, stdout io.Writer) error {
 	var said head
-	code, err := b.run.Stream(ctx, b.at, managerOf(m).journal(n, follow), &filter{to: stdout}, &said)
+	code, err := b.run.Stream(ctx, b.at, c, &filter{to: stdout}, &said)
 	switch {
 	case follow && ctx.Err() != nil:
 		return nil
 	case err != nil:
 		return fmt.Errorf("read the journal: %w", err)
 	case code != 0:
-		return &exitError{command: named(managerOf(m).journal(n, follow)), code: code, said: joined(lines(string(said.buf), 3))}
+		return &exitError{command: named(c), code: code, said: joined(lines(string(said.buf), 3))}
 	}
 	return nil
 }

@@ -16,6 +16,7 @@ package host
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -81,6 +82,18 @@ type box struct {
 // own is the path of a file of the relay's state directory, named by its path in the
 // default one.
 func (b box) own(file string) string { return own(b.m, file) }
+
+// ErrAdopted means that a machine was made by others and not taken over: nothing is
+// changed on it.
+var ErrAdopted = errors.New("adopted and not taken over: nothing is changed on it")
+
+// ours is the box of a machine that may be changed.
+func (h *Hosts) ours(m fleet.Machine) (box, error) {
+	if m.Adopted {
+		return box{}, fleet.WithHint(fmt.Errorf("%s: %w", m.Node, ErrAdopted), "Take it over first: fleetctl adopt --take-over "+m.Node+".")
+	}
+	return h.box(m)
+}
 
 func (h *Hosts) box(m fleet.Machine) (box, error) {
 	at, err := Target(m)

@@ -58,6 +58,9 @@ func (h *Hosts) Inspect(ctx context.Context, m fleet.Machine) (fleet.Relay, erro
 	if err != nil {
 		return fleet.Relay{}, err
 	}
+	if m.Adopted {
+		return b.adopted(ctx)
+	}
 	r, err := b.visit(ctx)
 	if err != nil {
 		return fleet.Relay{}, err

@@ -15,9 +15,12 @@ import (
 // Settle puts right what of the box's system can be put right while its relay serves.
 // One part that cannot be does not keep the others from it.
 func (h *Hosts) Settle(ctx context.Context, m fleet.Machine) error {
-	b, err := h.box(m)
-	if err != nil || h.cfg.System == nil {
-		return errors.Join(err, ctx.Err())
+	b, err := h.ours(m)
+	if err != nil {
+		return err
+	}
+	if h.cfg.System == nil {
+		return ctx.Err()
 	}
 	r, err := b.readSystem(ctx)
 	if err != nil {

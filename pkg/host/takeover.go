@@ -32,23 +32,13 @@ func (b box) takeOver(ctx context.Context, w work) error {
 
 // endOthers stops and disables the service that owns the API's port, if it is not ours.
 func (b box) endOthers(ctx context.Context) error {
-	out, err := b.exec(ctx, listeners())
-	if err != nil {
+	pid, name, err := b.listener(ctx)
+	switch {
+	case err != nil:
 		return err
-	}
-	pid := listenerPID(out)
-	if pid == "" {
+	case pid == "", name == Unit:
 		return nil
-	}
-	cgroup, err := b.text(ctx, "/proc/"+pid+"/cgroup", smallLimit)
-	if err != nil {
-		return err
-	}
-	name := serviceInCgroup(cgroup.body)
-	switch name {
-	case Unit:
-		return nil
-	case "":
+	case name == "":
 		return fleet.WithHint(fmt.Errorf("take over %s: process %s answers at %s and belongs to no service of systemd's", b.m.Node, pid, API),
 			"Stop it on the box, see that nothing starts it again, and run the same command again.")
 	}

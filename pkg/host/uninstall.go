@@ -11,7 +11,7 @@ import (
 // Its state directory stays, and so does what fences the box. On a local box, which goes
 // as a whole, it only stops.
 func (h *Hosts) Uninstall(ctx context.Context, m fleet.Machine) error {
-	b, err := h.box(m)
+	b, err := h.ours(m)
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,7 @@ import (
 // Introduce writes the addresses of the fleet's other relays, sorted; the daemon reads
 // them again by itself. It writes nothing where the box has the same ones.
 func (h *Hosts) Introduce(ctx context.Context, m fleet.Machine, peers []string) error {
-	b, err := h.box(m)
+	b, err := h.ours(m)
 	if err != nil {
 		return err
 	}
@@ -43,7 +43,7 @@ func (h *Hosts) Introduce(ctx context.Context, m fleet.Machine, peers []string) 
 
 // Drain sets the drain mark. A box that has it is left alone.
 func (h *Hosts) Drain(ctx context.Context, m fleet.Machine) error {
-	b, err := h.box(m)
+	b, err := h.ours(m)
 	if err != nil {
 		return err
 	}
@@ -59,7 +59,7 @@ func (h *Hosts) Drain(ctx context.Context, m fleet.Machine) error {
 // Stop stops and disables the service. A box on which nothing was ever installed is
 // stopped.
 func (h *Hosts) Stop(ctx context.Context, m fleet.Machine) error {
-	b, err := h.box(m)
+	b, err := h.ours(m)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,185 @@
+package host_test
+
+import (
+	"bytes"
+	"context"
+	"debug/elf"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/multiformats/go-multiaddr"
+
+	"github.com/relayfleet/fleetctl/fleet"
+	"github.com/relayfleet/fleetctl/pkg/host"
+	"github.com/relayfleet/fleetctl/pkg/host/hosttest"
+)
+
+// old is a box on which others run a relay, and it answers as old relays do.
+func old(t *testing.T) (*hosttest.Fake, *hosttest.FakeBox, fleet.Machine, *host.Hosts) {
+	t.Helper()
+	fake, box, m, h := debian(t)
+	m.State, m.Adopted = "/var/lib/bitterbot", true
+	box.Others("bitterbot-relay.service")
+	box.PutFile("/var/lib/bitterbot/node.key", bytes.Repeat([]byte{7}, 32))
+	box.Route("/api/stats", says(200, `{"peer_id":"`+otherPeer+`"}`))
+	box.Route("/api/version", says(404, "no"))
+	box.Route("/api/reservations", says(404, "no"))
+	box.Route("/readyz", says(404, "no"))
+	return fake, box, m, h
+}
+
+func TestInspect_AnAdoptedBoxIsReadByWhatOldRelaysHave(t *testing.T) {
+	_, box, m, h := old(t)
+	before := box.Files()
+	got, err := h.Inspect(t.Context(), m)
+	if err != nil || !got.Installed || !got.Active || !got.Ready || got.PeerID != otherPeer || got.Reservations != -1 || len(got.Warnings) != 0 || len(got.Drift) != 0 {
+		t.Errorf("Inspect = %+v, %v; want it active and ready, its peer ID, reservations unknown, nothing to put right", got, err)
+	}
+	if after := box.Files(); !slices.Equal(before, after) || len(box.Effects()) != 0 {
+		t.Errorf("Inspect left %q and did %q, want nothing changed", after, box.Effects())
+	}
+}
+
+func TestInspect_AnAdoptedBoxWhoseRelayIsDeadSaysWhoItWas(t *testing.T) {
+	id, err := multiaddr.NewComponent("p2p", otherPeer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	public := id.RawValue()[6:] // behind the multihash's and the protobuf's heads
+	for _, c := range []struct {
+		name, file string
+		body       []byte
+		want, warn string
+	}{
+		{"its peer ID", "peer-id.txt", []byte(otherPeer + "\n"), otherPeer, ""},
+		{"its public key", "node.pub", public, otherPeer, ""},
+		{"half a public key", "node.pub", public[:16], "", "16 bytes"},
+		{"nonsense", "peer-id.txt", []byte("\x1b[2J"), "", "is no peer ID"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, box, m, h := debian(t)
+			m.State, m.Adopted = "/var/lib/bitterbot", true
+			box.PutFile("/var/lib/bitterbot/"+c.file, c.body)
+			got, err := h.Inspect(t.Context(), m)
+			if err != nil || got.Active || got.Ready || !got.Installed || !strings.Contains(got.Reason, "nothing answers") {
+				t.Errorf("Inspect = %+v, %v; want a reading: not active, and why", got, err)
+			}
+			if got.PeerID != c.want {
+				t.Errorf("PeerID = %q, want %q", got.PeerID, c.want)
+			}
+			if said := strings.Join(got.Warnings, "\n"); !strings.Contains(said, c.warn) {
+				t.Errorf("warnings = %q, want %q", said, c.warn)
+			}
+		})
+	}
+}
+
+func TestAdopted_NothingIsChangedBeforeItIsTakenOver(t *testing.T) {
+	_, box, m, h := old(t)
+	before := box.Files()
+	for name, do := range map[string]func() error{
+		"Configure":   func() error { return h.Configure(t.Context(), m, config(64), fleet.Release{}) },
+		"Settle":      func() error { return h.Settle(t.Context(), m) },
+		"Introduce":   func() error { return h.Introduce(t.Context(), m, []string{"/ip4/192.0.2.7/tcp/1"}) },
+		"Drain":       func() error { return h.Drain(t.Context(), m) },
+		"Stop":        func() error { return h.Stop(t.Context(), m) },
+		"Uninstall":   func() error { return h.Uninstall(t.Context(), m) },
+		"CarryCensus": func() error { return h.CarryCensus(t.Context(), m, bought(23)) },
+	} {
+		if err := do(); !errors.Is(err, host.ErrAdopted) || fleet.Hint(err) == "" {
+			t.Errorf("%s of an adopted machine = %v, want ErrAdopted with a hint", name, err)
+		}
+	}
+	trust := func(context.Context, string) error { return errors.New("asked to trust a key") }
+	if err := h.Rekey(t.Context(), m, trust); err != nil {
+		t.Errorf("Rekey of an adopted machine = %v, want it left alone", err)
+	}
+	if _, err := h.Exec(t.Context(), m, []string{"uname", "-s", "-m"}); err != nil {
+		t.Errorf("Exec: %v", err)
+	}
+	if !slices.Equal(before, box.Files()) || len(box.Effects()) != 0 {
+		t.Errorf("the box holds %q and did %q, want nothing changed", box.Files(), box.Effects())
+	}
+}
+
+func TestLogs_OfAnAdoptedBoxAreThoseOfTheServiceThatAnswers(t *testing.T) {
+	_, box, m, h := old(t)
+	box.Reply("journalctl -u bitterbot-relay.service -n 5 ", "old words\n", 0)
+	var out bytes.Buffer
+	if err := h.Logs(t.Context(), m, 5, false, &out); err != nil || out.String() != "old words\n" {
+		t.Errorf("Logs = %q, %v; want those of bitterbot-relay.service", out.String(), err)
+	}
+}
+
+// A take-over that is cut off after any write is finished by the next run: the old relay
+// never comes back beside ours, and its key stays.
+func TestTakeOver_TheOldRelayEndsBeforeOursStartsAndItsKeyStays(t *testing.T) {
+	rel := hosttest.Release(t, elfFile(t, elf.EM_X86_64), 1)
+	for n := int64(0); ; n++ {
+		fake, box, m, h := old(t)
+		for _, path := range []string{"/api/stats", "/api/version", "/api/reservations", "/readyz"} {
+			box.Route(path, nil)
+		}
+		m.Adopted = false
+		m.HostKey = box.ShownHostKey()
+		killed := systemHosts(fake, func(at int64) error {
+			if at > n {
+				return errKilled
+			}
+			return nil
+		})
+		done := killed.Configure(t.Context(), m, config(64), rel) == nil
+		if err := h.Configure(t.Context(), m, config(64), rel); err != nil {
+			t.Fatalf("after %d writes the next run: %v", n, err)
+		}
+		effects := box.Effects()
+		for _, want := range []string{
+			"systemctl disable bitterbot-relay.service", "systemctl stop bitterbot-relay.service",
+			"chown -R -h relay:relay /var/lib/bitterbot", "chmod 0700 /var/lib/bitterbot", "chmod 0600 /var/lib/bitterbot/node.key",
+		} {
+			if !slices.Contains(effects, want) {
+				t.Errorf("after %d writes and the next run %q was not run; what was: %q", n, want, effects)
+			}
+		}
+		if key, _ := box.File("/var/lib/bitterbot/node.key"); key != strings.Repeat("\x07", 32) {
+			t.Errorf("node.key = %q, want its bytes kept", key)
+		}
+		if box.Started() != 1 || !strings.Contains(box.RunsUnit(), "ReadWritePaths=/var/lib/bitterbot") {
+			t.Errorf("started %d times under %q, want once, with the old state directory", box.Started(), box.RunsUnit())
+		}
+		if done {
+			return
+		}
+	}
+}
+
+func TestTakeOver_WhatIsNotARelaysIsLeft(t *testing.T) {
+	rel := hosttest.Release(t, elfFile(t, elf.EM_X86_64), 1)
+	for name, c := range map[string]struct {
+		prepare func(*hosttest.FakeBox)
+		want    string
+	}{
+		"a process without a service": {func(b *hosttest.FakeBox) {
+			b.PutFile("/proc/77/cgroup", []byte("0::/user.slice/user-0.slice/session-3.scope\n"))
+		}, "process 77 answers"},
+		"a directory without a key": {func(b *hosttest.FakeBox) {
+			b.PutFile("/var/lib/bitterbot/node.key", nil)
+			b.PutFile("/var/lib/bitterbot/photos", []byte("x"))
+		}, "no relay's state directory"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, box, m, h := old(t)
+			m.Adopted = false
+			c.prepare(box)
+			err := h.Configure(t.Context(), m, config(64), rel)
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("Configure = %v, want an error that says %q", err, c.want)
+			}
+			if slices.ContainsFunc(box.Effects(), func(e string) bool { return strings.HasPrefix(e, "chown -R") }) || box.Started() != 0 {
+				t.Errorf("did %q, started %d times; want neither", box.Effects(), box.Started())
+			}
+		})
+	}
+}

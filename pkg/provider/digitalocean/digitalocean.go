@@ -87,6 +87,7 @@ type Provider struct {
 
 	mu    sync.Mutex
 	canon map[string]string     // tags as the account writes them, by their lower case
+	seen  map[int]sighting      // droplets of ours, by ID
 	keys  map[string]accountKey // by fingerprint
 	sold  *catalogue            // what can be bought
 }
@@ -111,7 +112,8 @@ func New(cfg Config) (*Provider, error) {
 	}
 	p := &Provider{
 		spec: cfg.Spec, cfg: cfg, log: cfg.Log,
-		canon: make(map[string]string), keys: make(map[string]accountKey),
+		walls: shared[[]godo.Firewall]{fresh: 2 * time.Second},
+		canon: make(map[string]string), seen: make(map[int]sighting), keys: make(map[string]accountKey),
 	}
 	p.trans = newTransport(cfg, base)
 	client := &http.Client{

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/digitalocean/godo"
 
@@ -112,12 +113,53 @@ func (p *Provider) listTagged(ctx context.Context) ([]godo.Droplet, error) {
 
 func dropletID(d godo.Droplet) int { return d.ID }
 
-// note learns how the account writes the tags of droplets.
+// note learns how the account writes the tags of droplets, and which ones ours have.
 func (p *Provider) note(all []godo.Droplet, err error) ([]godo.Droplet, error) {
 	for _, d := range all {
 		p.learn(d.Tags...)
+		p.sight(d)
 	}
 	return all, err
+}
+
+// sighting is a droplet of ours as it was read, with what we did to its tags since.
+type sighting struct {
+	droplet godo.Droplet
+	at      time.Time
+}
+
+// remembered is how long a sighting counts.
+const remembered = time.Minute
+
+// sight remembers a droplet of ours.
+func (p *Provider) sight(d godo.Droplet) {
+	whose, err := p.whose(d)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err != nil || whose != ours {
+		delete(p.seen, d.ID)
+		return
+	}
+	p.seen[d.ID] = sighting{d, time.Now()}
+}
+
+// recall is a droplet of ours that was read a moment ago.
+func (p *Provider) recall(id string) (godo.Droplet, bool) {
+	n, err := strconv.Atoi(id)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s, ok := p.seen[n]
+	return s.droplet, ok && err == nil && time.Since(s.at) < remembered
+}
+
+// retold notes what was done to the tags of a droplet.
+func (p *Provider) retold(id int, tags []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if s, ok := p.seen[id]; ok {
+		s.droplet.Tags = tags
+		p.seen[id] = s
+	}
 }
 
 // errChanged is of a list that was never the same on all its pages.
@@ -183,6 +225,7 @@ func (p *Provider) get(ctx context.Context, id int) (godo.Droplet, error) {
 		return godo.Droplet{}, errors.New("the API's answer is of another droplet")
 	}
 	p.learn(d.Tags...)
+	p.sight(*d)
 	return *d, nil
 }
 

@@ -15,17 +15,26 @@ type flight[T any] struct {
 	err   error
 }
 
-// shared makes one reading for all who ask while it is under way. Whoever asks after a
-// write of ours gets a reading that began after it.
+// shared makes one reading for all who ask while it is under way, or for a while after.
+// Whoever asks after a write of ours gets a reading that began after it.
 type shared[T any] struct {
-	mu  sync.Mutex
-	now *flight[T]
+	fresh time.Duration // that a reading without error counts after it was made; 0 is not at all
+
+	mu   sync.Mutex
+	now  *flight[T]
+	last *flight[T]
+	at   time.Time // when the last one was over
 }
 
 // get reads, or waits for a reading that is under way.
 func (s *shared[T]) get(ctx context.Context, writes func() uint64, read func(context.Context) (T, error)) (T, error) {
 	for {
 		s.mu.Lock()
+		last := s.last
+		if last != nil && last.after == writes() && time.Since(s.at) < s.fresh && ctx.Err() == nil {
+			s.mu.Unlock()
+			return last.value, nil
+		}
 		f := s.now
 		if f == nil || f.after != writes() {
 			f = &flight[T]{done: make(chan struct{}), after: writes()}
@@ -35,6 +44,9 @@ func (s *shared[T]) get(ctx context.Context, writes func() uint64, read func(con
 			s.mu.Lock()
 			if s.now == f {
 				s.now = nil
+			}
+			if f.err == nil {
+				s.last, s.at = f, time.Now()
 			}
 			s.mu.Unlock()
 			close(f.done)

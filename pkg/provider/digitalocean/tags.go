@@ -219,6 +219,9 @@ func (p *Provider) attach(ctx context.Context, id int, tag string) error {
 			break
 		}
 	}
+	if is(err, http.StatusNotFound) { // the tag is there: it is the droplet that is not
+		err = fmt.Errorf("%w: %w", fleet.ErrNoMachine, err)
+	}
 	if err != nil {
 		return fmt.Errorf("put tag %s on droplet %d: %w", tag, id, err)
 	}

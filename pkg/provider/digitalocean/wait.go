@@ -19,14 +19,24 @@ const absences = 2
 // glance looks at a droplet, in the one list that all waits of a provider share. One that
 // is not in it, because its tags are late or because it is gone, is read by itself.
 func (p *Provider) glance(ctx context.Context, id int) (godo.Droplet, error) {
-	listed, err := p.polling.next(ctx, p.cfg.Waits.Poll, p.listTagged)
-	if err != nil {
-		return godo.Droplet{}, err
-	}
-	if i := slices.IndexFunc(listed, func(d godo.Droplet) bool { return d.ID == id }); i >= 0 {
-		return listed[i], nil
+	d, listed, err := p.poll(ctx, id)
+	if err != nil || listed {
+		return d, err
 	}
 	return p.get(ctx, id)
+}
+
+// poll looks for a droplet in the next list.
+func (p *Provider) poll(ctx context.Context, id int) (d godo.Droplet, listed bool, err error) {
+	all, err := p.polling.next(ctx, p.cfg.Waits.Poll, p.listTagged)
+	if err != nil {
+		return d, false, err
+	}
+	i := slices.IndexFunc(all, func(d godo.Droplet) bool { return d.ID == id })
+	if i < 0 {
+		return d, false, nil
+	}
+	return all[i], true, nil
 }
 
 // untilReady waits until a droplet is active, has an address and shows its tags.
@@ -37,9 +47,17 @@ func (p *Provider) untilReady(ctx context.Context, n fleet.NewMachine, id int, t
 	var last godo.Droplet
 	absent := 0
 	waiting := waitActive
+	look := func() (godo.Droplet, bool, error) { return p.poll(deadline, id) } // at first its tags may be late
 	for {
 		n.Waiting(waiting)
-		d, err := p.glance(deadline, id)
+		d, listed, err := look()
+		if err == nil && !listed {
+			look = func() (godo.Droplet, bool, error) {
+				d, err := p.glance(deadline, id)
+				return d, true, err
+			}
+			continue
+		}
 		switch {
 		case errors.Is(err, fleet.ErrNoMachine):
 			if absent++; absent == absences {

@@ -23,6 +23,10 @@ build: ## bin/fleetctl and bin/relay, static
 demo: build ## a fleet of three relays on this machine: up, proven, broken, healed, gone
 	@bash testdata/demo/demo.sh
 
+.PHONY: demo-cloud
+demo-cloud: build ## the same on droplets of a simulated DigitalOcean, with its price (Linux)
+	@bash testdata/demo/cloud.sh
+
 .PHONY: test
 test: build ## every test: race, shuffled, no network, no root, no skips
 	@go run ./testdata/tools/testsum ./... ./testdata/tools/...
@@ -58,4 +62,4 @@ clean: ## remove what make made, except tools and a demo that may still run
 
 .PHONY: help
 help: ## this list
-	@sed -nE 's/^([a-z0-9]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 16
+	@sed -nE 's/^([a-z0-9-]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 19

@@ -10,6 +10,7 @@ import (
 
 	"github.com/relayfleet/fleetctl/dnsaddr"
 	"github.com/relayfleet/fleetctl/fleet"
+	"github.com/relayfleet/fleetctl/pkg/provider/diagnosis"
 	"github.com/relayfleet/fleetctl/pkg/render"
 )
 
@@ -50,6 +51,8 @@ type finding struct {
 // doctorView is everything that doctor looked at.
 type doctorView struct {
 	Findings []finding `json:"findings"`
+
+	barred error `json:"-"` // why nothing could be read, with an exit code of its own
 }
 
 func (v *doctorView) add(check string, err error, detail, fix string) {
@@ -70,26 +73,22 @@ func (s *session) examine(ctx context.Context) (doctorView, error) {
 	release, err := s.release()
 	v.add("relay binary", err, release.Path+" "+release.Version, "run 'make build'")
 	s.examineDir(&v)
+	if d, ok := s.machinesOf.(diagnosis.Doctor); ok {
+		for _, f := range d.Diagnose(ctx) {
+			v.add(f.Check, f.Err, f.Detail, f.Fix)
+		}
+	}
 	st, err := fleet.Observe(ctx, s.b, s.spec)
 	if err != nil {
 		return v, err
 	}
-	v.add("provider", st.Machines.Err, fmt.Sprintf("%s lists %d machines", s.spec.Provider, len(st.Machines.Value)), "check the provider's credentials")
+	v.barred = barred(st)
+	v.add("provider", st.Machines.Err, fmt.Sprintf("%s lists %s", s.spec.Provider, machinesCount(len(st.Machines.Value))), "check the provider's credentials")
+	s.examineAccount(ctx, st, &v)
+	examineDrift(st, &v)
+	s.examineClocks(ctx, st.Machines.Value, &v)
 	s.examineZone(ctx, st, &v)
-	status := s.status(ctx, st)
-	for _, r := range status.Relays {
-		var problem error
-		if !r.Verified {
-			problem = fmt.Errorf("%s: %s %s", r.Node, r.State, r.Reason)
-		}
-		v.add("relay "+r.Node, problem, r.State, "run 'fleetctl up', and 'fleetctl logs "+r.Node+"' to see why")
-		for _, w := range r.Warnings {
-			v.add("relay "+r.Node, errors.New(w), "", "look at it with 'fleetctl logs "+r.Node+"'")
-		}
-	}
-	for _, o := range status.Orphans {
-		v.add("orphan "+o.Kind, fmt.Errorf("%s: %s", o.ID, o.Reason), "", "run '"+o.Resolve+"'")
-	}
+	s.examineRelays(ctx, st, &v)
 	return v, nil
 }
 
@@ -105,6 +104,28 @@ func (s *session) examineDir(v *doctorView) {
 		err = fmt.Errorf("%s can be read by others (%s)", s.dir.SSHKey(), info.Mode().Perm())
 	}
 	v.add("ssh key", err, s.dir.SSHKey(), "run 'chmod 600 "+s.dir.SSHKey()+"'")
+}
+
+// examineRelays looks at every relay, and at what belongs to nobody.
+func (s *session) examineRelays(ctx context.Context, st fleet.State, v *doctorView) {
+	status := s.status(ctx, st)
+	for _, r := range status.Relays {
+		var problem error
+		if !r.Verified {
+			problem = fmt.Errorf("%s: %s %s", r.Node, r.State, r.Reason)
+		}
+		v.add("relay "+r.Node, problem, r.State, "run 'fleetctl up', and 'fleetctl logs "+r.Node+"' to see why")
+		for _, w := range r.Warnings {
+			v.add("relay "+r.Node, errors.New(w), "", "look at it with 'fleetctl logs "+r.Node+"'")
+		}
+	}
+	for _, o := range status.Orphans {
+		if o.Notice {
+			v.add(o.Kind+" of "+o.Node, nil, o.Reason, "")
+			continue
+		}
+		v.add("orphan "+o.Kind, fmt.Errorf("%s: %s", o.ID, o.Reason), "", "run '"+o.Resolve+"'")
+	}
 }
 
 // examineZone looks at the records and whether clients can read them.
@@ -128,8 +149,11 @@ func (s *session) examineZone(ctx context.Context, st fleet.State, v *doctorView
 	v.add("size of the answer", problem, fmt.Sprintf("%d bytes", size), "publish fewer addresses under one name")
 }
 
-// problem is exit 3 if anything was found.
+// problem is exit 3 if anything was found, or the code of what keeps everybody out.
 func (v doctorView) problem() error {
+	if v.barred != nil {
+		return silenced(v.barred)
+	}
 	for _, f := range v.Findings {
 		if !f.OK {
 			return silently(exitPartial)

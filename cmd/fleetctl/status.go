@@ -53,15 +53,6 @@ type relayStatus struct {
 	Warnings     []string `json:"warnings"`
 }
 
-// orphan is something that belongs to no slot, with the command that resolves it.
-type orphan struct {
-	Kind    string `json:"kind"` // "machine" or "record"
-	ID      string `json:"id"`
-	Node    string `json:"node"`
-	Reason  string `json:"reason"`
-	Resolve string `json:"resolve"`
-}
-
 // statusView is what `fleetctl status` says.
 type statusView struct {
 	Relays  []relayStatus `json:"relays"`
@@ -103,10 +94,10 @@ func (s *session) status(ctx context.Context, st fleet.State) statusView {
 	for _, m := range st.Machines.Value {
 		if _, stray := byNode[m.Node]; stray {
 			v.Relays = append(v.Relays, s.relay(st, m))
-			v.Orphans = append(v.Orphans, orphan{Kind: fleet.KindMachine, ID: m.ID, Node: m.Node, Reason: "the spec has no such node", Resolve: "fleetctl up"})
 		}
 	}
 	s.recordStatus(st, &v)
+	v.Orphans = orphans(s.spec, st)
 	return v
 }
 
@@ -210,24 +201,13 @@ func (s *session) publication(st fleet.State, peer string) (published, verified 
 	return published, verified, verdict
 }
 
-// recordStatus counts our records and finds those that belong to no machine.
+// recordStatus counts our records and names those of others.
 func (s *session) recordStatus(st fleet.State, v *statusView) {
-	peers := make(map[string]bool)
-	for _, r := range v.Relays {
-		if r.State != "missing" {
-			peers[r.PeerID] = true
-		}
-	}
 	for _, rec := range st.Records.Value {
-		o, ours := rec.Owner()
-		if !ours || o.Fleet != s.spec.Name {
+		if o, ours := rec.Owner(); !ours || o.Fleet != s.spec.Name {
 			v.Zone.Foreign = append(v.Zone.Foreign, rec.Value)
 			continue
 		}
 		v.Zone.Records++
-		a, err := rec.Addr()
-		if st.Machines.OK() && (err != nil || !peers[a.PeerID()]) {
-			v.Orphans = append(v.Orphans, orphan{Kind: fleet.KindRecord, ID: rec.Value, Node: o.Relay, Reason: "no machine of the fleet is behind it", Resolve: "fleetctl up"})
-		}
 	}
 }

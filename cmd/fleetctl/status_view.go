@@ -42,7 +42,7 @@ func (v statusView) Table() render.Table {
 		}
 	}
 	for _, o := range v.Orphans {
-		t.Notes = append(t.Notes, "orphan "+o.Kind+" "+o.ID+": "+o.Reason+"; resolve it with '"+o.Resolve+"'")
+		t.Notes = append(t.Notes, o.text())
 	}
 	for _, e := range v.Errors {
 		t.Notes = append(t.Notes, "not read: "+e)
@@ -51,6 +51,18 @@ func (v statusView) Table() render.Table {
 		t.Notes = append(t.Notes, "the zone is not served: "+v.Zone.Reason)
 	}
 	return t
+}
+
+// text names what it is, why, and what resolves it.
+func (o orphan) text() string {
+	what := "orphan " + o.Kind
+	if o.Notice {
+		what = o.Kind
+	}
+	if o.Node != "" && o.Kind == fleet.KindMachine {
+		what += " of " + o.Node
+	}
+	return what + " " + o.ID + ": " + o.Reason + "; resolve it with '" + o.Resolve + "'"
 }
 
 // toned gives a state the colour that it deserves.

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/relayfleet/fleetctl/fleet"
+	"github.com/relayfleet/fleetctl/pkg/sshx"
+	"github.com/relayfleet/fleetctl/pkg/sshx/sshtest"
+)
+
+func TestDoctor_NamesEveryDifferenceAndTheCommandForTheDearest(t *testing.T) {
+	m := fleet.Machine{ID: "m1", Node: "nyc1-1", Region: "nyc1", Drift: []fleet.Drift{{Name: "size", From: "small", To: "large", Fix: fleet.FixReplace}}}
+	st := fleet.State{Relays: map[string]fleet.Observed[fleet.Relay]{
+		"m1": {Value: fleet.Relay{Drift: []fleet.Drift{{Name: "keys", To: "ops@example.net", Fix: fleet.FixInPlace}}}},
+		"m2": {Err: errors.New("no answer")},
+	}}
+	st.Machines.Value = []fleet.Machine{m, {ID: "m2", Node: "fra1-1"}}
+	st.Shared.Value = []fleet.Drift{{Name: "port 9847", From: "open", To: "closed", Fix: fleet.FixInPlace}}
+	var v doctorView
+	examineDrift(st, &v)
+	var got []string
+	for _, f := range v.Findings {
+		got = append(got, fmt.Sprintf("%s|%t|%s|%s", f.Check, f.OK, f.Detail, f.Fix))
+	}
+	want := []string{
+		"firewall|false|port 9847 is open, the spec says closed (in place)|run 'fleetctl up'",
+		"drift nyc1-1|false|size is small, the spec says large (replacement); keys is nothing, the spec says ops@example.net (in place)|" +
+			"run 'fleetctl replace-region nyc1' for what only another machine can be",
+	}
+	if strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("findings: got %q, want %q", got, want)
+	}
+}
+
+func TestDoctor_FirewallThatCannotBeReadIsAProblem(t *testing.T) {
+	var st fleet.State
+	st.Machines.Value = []fleet.Machine{{ID: "m1", Node: "nyc1-1"}}
+	st.Shared.Err = errors.New("429")
+	var v doctorView
+	examineDrift(st, &v)
+	if len(v.Findings) != 1 || v.Findings[0].OK || v.Findings[0].Detail != "429" {
+		t.Errorf("findings: got %+v, want one problem", v.Findings)
+	}
+}
+
+func TestDoctor_ExitsWithTheCodeOfWhatKeepsItOut(t *testing.T) {
+	bad := finding{Check: "provider"}
+	for name, c := range map[string]struct {
+		v    doctorView
+		want int
+	}{
+		"all well":      {doctorView{Findings: []finding{{OK: true}}}, 0},
+		"a problem":     {doctorView{Findings: []finding{{OK: true}, bad}}, 3},
+		"a wrong token": {doctorView{Findings: []finding{bad}, barred: fmt.Errorf("list: %w", fleet.ErrAuth)}, 7},
+		"other fleet":   {doctorView{Findings: []finding{bad}, barred: fleet.ErrOtherFleet}, 6},
+	} {
+		got := 0
+		if err := c.v.problem(); err != nil {
+			got = exitCode(err)
+			if all := printed(err); len(all) != 0 {
+				t.Errorf("%s: prints %v, want nothing: the table says it", name, all)
+			}
+		}
+		if got != c.want {
+			t.Errorf("%s: exit code %d, want %d", name, got, c.want)
+		}
+	}
+}
+
+func TestClockSkew_IsMeasuredToTheSecond(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for name, c := range map[string]struct {
+		says string
+		exit int
+		want time.Duration
+		ok   bool
+	}{
+		"the same":     {fmt.Sprintln(now.Unix()), 0, 0, true},
+		"ahead":        {fmt.Sprintln(now.Unix() + 90), 0, 90 * time.Second, true},
+		"behind":       {fmt.Sprintln(now.Unix() - 3600), 0, -time.Hour, true},
+		"nonsense":     {"yesterday\n", 0, 0, false},
+		"date is gone": {"", 127, 0, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			box := sshtest.Start(t, sshtest.WithExec(func(_ context.Context, argv []string, _ io.Reader, stdout, _ io.Writer) int {
+				if strings.Join(argv, " ") != "date +%s" {
+					return 1
+				}
+				fmt.Fprint(stdout, c.says)
+				return c.exit
+			}))
+			got, err := clockSkew(t.Context(), sshtest.Client(t, sshx.Config{}, box), machineAt(t, box), func() time.Time { return now })
+			if (err == nil) != c.ok || got != c.want {
+				t.Errorf("skew: got %s (%v), want %s, known %t", got, err, c.want, c.ok)
+			}
+		})
+	}
+}

@@ -184,9 +184,13 @@ func join(subject, text string) string {
 	return subject + ": " + text
 }
 
-// describe is "nyc1-1 create", "" for an empty change.
+// describe is "nyc1-1 create", or "fleet cleanup"; "" for an empty change.
 func describe(c fleet.Change) string {
-	return strings.TrimSpace(Safe(c.Ref.Node) + " " + Safe(string(c.Action)))
+	subject := c.Ref.Node
+	if subject == "" && c.Ref.Kind == fleet.KindFleet {
+		subject = c.Ref.Kind
+	}
+	return strings.TrimSpace(Safe(subject) + " " + Safe(string(c.Action)))
 }
 
 // line writes a whole line above the live one.

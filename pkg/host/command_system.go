@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/relayfleet/fleetctl/fleet"
 	"github.com/relayfleet/fleetctl/pkg/sshx"
 )
 
@@ -89,4 +90,29 @@ func absent(res sshx.Result) bool {
 	}
 	said := bytes.TrimSpace(res.Stderr)
 	return res.ExitCode == 1 && bytes.HasPrefix(said, []byte("sudo: ")) && strings.HasSuffix(string(said), "command not found")
+}
+
+// Commands lists everything that is said to m because it has a system of its own, beside
+// what is said to every box: once each, with an example where an argument differs. A box
+// that plays Debian answers these.
+func (s *System) Commands(m fleet.Machine) []sshx.Command {
+	const key = HostKeyFile + ".fleetctl-next"
+	a := account{name: m.User, gid: "1000", home: "/home/" + m.User}
+	next := a.keysFile() + ".fleetctl-next"
+	out := []sshx.Command{
+		cloudInit(), tailOf(cloudInitLog, tailLines),
+		publicHalf(HostKeyFile), makeHostKey(key), rename(key+".pub", HostKeyFile+".pub"), rename(key, HostKeyFile),
+		checkSSHD(), reloadSSHD(), listHostKeys(),
+		readAccount(m.User), readPackages(), readClock(), refreshPackages(), installPackages(ourPackages[:2]), keepTime(), swapOff(),
+		addUser(StateDir), makeOwned("/etc/relay", "root", User, "2750"), makeOwned(stateOf(m), User, User, "0700"),
+		makeOwned(a.home+"/.ssh", a.name, a.gid, "0700"), chown(a.name+":"+a.gid, next), rename(next, a.keysFile()),
+		freeSpace(ReleaseDir("SHA256")), daemonReload(),
+		listeners(), controlOther("disable", "old.service"), controlOther("stop", "old.service"),
+		giveTree(stateOf(m)), chmod("0700", stateOf(m)), chmod("0600", own(m, "node.key")), journalOf("old.service", tailLines, false),
+		removeTree("/etc/relay"), removeTree(Base),
+	}
+	for _, p := range s.Parts(m) {
+		out = append(out, p.Apply...)
+	}
+	return out
 }

@@ -21,12 +21,13 @@ func TestCommands_AreTheFixedTableOfABox(t *testing.T) {
 		t.Fatal(err)
 	}
 	var b strings.Builder
-	for _, c := range []sshx.Command{
+	m, spec := droplet()
+	for _, c := range append([]sshx.Command{
 		uname(), digest(ReleaseFile(sha)), readCurrent(), listReleases(), listState(StateDir), makeDir(ReleaseDir(sha)),
 		linkRelease(sha), switchRelease(), removeRelease(sha), showUnit(),
 		control("enable"), control("disable"), control("start"), control("stop"), control("restart"),
 		journal(20, false), journal(20, true), ping(a),
-	} {
+	}, SystemOf(spec, nil).Commands(m)...) {
 		kind := "write"
 		if c.ReadOnly {
 			kind = "read "

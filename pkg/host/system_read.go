@@ -142,7 +142,9 @@ func (s *System) judge(m fleet.Machine, r systemReadings) (drift []fleet.Drift, 
 			drift = append(drift, fleet.Drift{Name: p.Name, From: state, To: p.Says, Fix: p.Fix})
 		}
 	}
-	if missing := missingKeys(r.keys.body, s.keys); len(missing) > 0 {
+	if r.keys.warning != "" {
+		warnings = append(warnings, r.keys.warning)
+	} else if missing := missingKeys(r.keys.body, s.keys); len(missing) > 0 {
 		drift = append(drift, fleet.Drift{
 			Name: driftKeys, From: fmt.Sprintf("%d of %d missing", len(missing), len(s.keys)),
 			To: "all let in", Fix: fleet.FixInPlace,

@@ -31,8 +31,8 @@ func Diff(s Spec, st State, in Intent) Plan {
 	default:
 		p.keepIdle()
 		if !in.RecordsOnly {
-			p.adjust()
 			p.provision()
+			p.adjust()
 			p.configure()
 			p.introduce()
 		}

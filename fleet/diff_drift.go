@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -30,11 +31,13 @@ func fieldNames(fields []Field) string {
 	return strings.Join(names, ", ")
 }
 
-// adjust puts right what the provider keeps, for all machines and for each, and says
-// what only another machine would put right.
+// adjust puts right what the provider keeps, for all machines and for each, before
+// anything is bought, and says what only another machine would put right. A fleet that
+// has no machine and gets none needs no firewall: the account may be somebody else's.
 func (p *planner) adjust() {
 	var changes []Change
 	switch shared := p.state.Shared; {
+	case len(p.state.Machines.Value)+len(p.ordered) == 0:
 	case !shared.OK():
 		p.keep(Ref{Kind: KindFleet}, fmt.Sprintf("the firewall could not be read, so it is left as it is: %v", shared.Err), true)
 	case len(shared.Value) > 0:
@@ -55,7 +58,9 @@ func (p *planner) adjust() {
 			}
 		}
 	}
-	p.stage(StageProvision, stageParallel, changes)
+	if len(changes) > 0 {
+		p.plan.Stages = slices.Insert(p.plan.Stages, 0, Stage{Name: StageProvision, Parallel: stageParallel, Changes: changes})
+	}
 }
 
 // settle plans what of a box can be put right while its relay serves.

@@ -86,6 +86,24 @@ func relayDrift(st *fleet.State, d []fleet.Drift) {
 	relayOf(st, func(r *fleet.Relay) { r.Drift = d })
 }
 
+func TestDiff_AnAccountWithoutOurMachinesGetsNoFirewallUnlessOneIsBought(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSim(t, 3)
+		drift := []fleet.Drift{{Name: "firewall rules", From: "none", To: "some", Fix: fleet.FixInPlace}}
+		st := seen(t, s, func(st *fleet.State) {
+			st.Shared.Value, st.Machines.Value = drift, nil
+			for a := range st.Probes {
+				st.Probes[a] = fleet.Observed[fleet.Probe]{Err: fleettest.ErrBroken}
+			}
+		})
+		wantActions(t, fleet.Diff(s.spec, st, s.intent))
+		fresh := fleet.State{At: st.At, Shared: st.Shared}
+		if p := fleet.Diff(s.spec, fresh, s.intent); len(p.Stages) < 2 || p.Stages[0].Changes[0].Action != fleet.ActionAdjust {
+			t.Errorf("stages: got %+v, want the firewall before the machines", p.Stages)
+		}
+	})
+}
+
 func TestDiff_AnAdoptedRelayIsPublishedAndNeverChanged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSim(t, 3)

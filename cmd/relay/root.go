@@ -26,7 +26,7 @@ func run(ctx context.Context, a *app, args []string) int {
 		Args:          cobra.NoArgs,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	root.AddCommand(runCommand(a), configCommand(a), idCommand(a), pingCommand(a), versionCommand(a))
+	root.AddCommand(runCommand(a), configCommand(a), idCommand(a), pingCommand(a), versionCommand(a), keepCommand(a))
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetArgs(args)
 	root.SetOut(a.stdout)

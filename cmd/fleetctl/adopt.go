@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -160,6 +161,7 @@ func (s *session) candidates(ctx context.Context, adopter fleet.Adopter, f adopt
 	}
 	found := make([]*adoptee, len(machines))
 	for i, m := range machines {
+		m.State = cmp.Or(m.State, fleet.StateDir)
 		if !given && m.Fleet == "" {
 			m.State = f.state
 		}

@@ -43,6 +43,10 @@ If it is interrupted, the same command finishes it, and so does 'fleetctl up'.`,
 // machine is on its way out already is being replaced by a run that was interrupted:
 // that is finished, and the successor stays.
 func toReplace(s fleet.Spec, st fleet.State, region string) ([]string, error) {
+	if s.Provider == fleet.ProviderHosts {
+		err := errors.New("replace-region: hosts of a list are never made or deleted, so none can take the place of another")
+		return nil, withCode(exitRefused, fleet.WithHint(err, "change the entry in fleet.yaml to another machine, and run 'fleetctl up'"))
+	}
 	var known []string
 	for _, slot := range s.Slots() {
 		known = append(known, slot.Region)

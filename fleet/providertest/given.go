@@ -8,7 +8,7 @@ import (
 )
 
 // GivenNodes are the nodes of a [Subject] for [RunGiven]; each has one machine.
-func GivenNodes() []string { return []string{"ams1-1", "nyc1-1", "sgp1-1"} }
+func GivenNodes() []string { return []string{"ams3-1", "nyc1-1", "sgp1-1"} }
 
 // RunGiven holds a provider of machines that somebody else made to its contract: it lists
 // and marks them, and what would make or delete one is refused. It is otherwise [Run].

@@ -91,7 +91,10 @@ func (p *Provider) machine(h fleet.HostSpec) fleet.Machine {
 		ID: id(h), Name: h.Address, Fleet: p.cfg.Fleet, Node: h.Node, Region: h.Region,
 		Status: fleet.StatusRunning, Addrs: []netip.Addr{}, Ports: fleet.Ports{SSH: h.Port},
 		User: h.User, Sudo: h.User != "root", Jump: h.Jump,
-		Labels: slices.Clone(h.Labels), Service: h.Service, State: h.State, Given: true,
+		Labels: slices.Clone(h.Labels), Service: h.Service, Given: true,
+	}
+	if h.State != fleet.StateDir {
+		m.State = h.State // where it is "", nothing of others is there to be taken over
 	}
 	if h.Key != "" {
 		m.Key = p.cfg.Path(h.Key)

@@ -125,7 +125,7 @@ func TestMachines_NamesTheHostsThatCannotBeReadAndListsTheOthers(t *testing.T) {
 	p := open(t, run, "demo", good, unpinned, damaged)
 	got := list(t, p)
 	for node, want := range map[string]string{
-		"ams1-1": "", "nyc1-1": "run `fleetctl adopt nyc1-1`", "sgp1-1": "does not say whose the box is",
+		"ams3-1": "", "nyc1-1": "run `fleetctl adopt nyc1-1`", "sgp1-1": "does not say whose the box is",
 	} {
 		m, listed := got[node]
 		if !listed || len(m.Addrs) != 1 || (m.Problem == "") != (want == "") || !strings.Contains(m.Problem, want) {
@@ -143,7 +143,7 @@ func TestMachines_NamesTheHostsThatCannotBeReadAndListsTheOthers(t *testing.T) {
 func TestMachines_ANameThatDoesNotResolveHasNoAddressAndAProblem(t *testing.T) {
 	t.Parallel()
 	b := newBox(t)
-	known, unknown := entry(t, "ams1-1", b), entry(t, "nyc1-1", b)
+	known, unknown := entry(t, "ams3-1", b), entry(t, "nyc1-1", b)
 	known.Address, unknown.Address = "Relay.Example.net", "gone.example.net"
 	p := with(t, hosts.Config{
 		Fleet: "demo", Hosts: []fleet.HostSpec{known, unknown}, Runner: sshtest.Client(t, sshx.Config{}, b),
@@ -155,7 +155,7 @@ func TestMachines_ANameThatDoesNotResolveHasNoAddressAndAProblem(t *testing.T) {
 		},
 	})
 	got := list(t, p)
-	if m := got["ams1-1"]; len(m.Addrs) != 2 || m.Addrs[0] != netip.MustParseAddr("127.0.0.1") || m.Problem != "" || m.ID != fmt.Sprintf("relay.example.net:%d", known.Port) {
+	if m := got["ams3-1"]; len(m.Addrs) != 2 || m.Addrs[0] != netip.MustParseAddr("127.0.0.1") || m.Problem != "" || m.ID != fmt.Sprintf("relay.example.net:%d", known.Port) {
 		t.Errorf("a name: got %+v, want IPv4 before IPv6, each once, and the name as the ID", m)
 	}
 	if m := got["nyc1-1"]; m.Addrs == nil || len(m.Addrs) != 0 || !strings.Contains(m.Problem, "gone.example.net") || m.Status != fleet.StatusRunning {
@@ -166,13 +166,13 @@ func TestMachines_ANameThatDoesNotResolveHasNoAddressAndAProblem(t *testing.T) {
 func TestMachine_IsWhatItsEntrySays(t *testing.T) {
 	t.Parallel()
 	b := newBox(t)
-	h := entry(t, "ams1-1", b)
+	h := entry(t, "ams3-1", b)
 	h.User, h.Key, h.Jump, h.State, h.Service = "admin", "~/k", "ops@bastion:2222", "/var/lib/bitterbot", fleet.ServiceProcess
 	p := with(t, hosts.Config{
 		Fleet: "demo", Hosts: []fleet.HostSpec{h}, Runner: sshtest.Client(t, sshx.Config{}),
 		Path: func(path string) string { return "/home/op/" + strings.TrimPrefix(path, "~/") },
 	})
-	m := list(t, p)["ams1-1"]
+	m := list(t, p)["ams3-1"]
 	if !m.Sudo || m.User != "admin" || m.Key != "/home/op/k" || m.Jump != h.Jump || m.State != h.State || m.Service != h.Service || len(m.Labels) != 1 || !m.Given {
 		t.Errorf("machine: got %+v, want the entry's values and sudo", m)
 	}
@@ -183,11 +183,11 @@ func TestMarks_OfAnotherFleetAreNeverTouched(t *testing.T) {
 	b := newBox(t)
 	run := sshtest.Client(t, sshx.Config{}, b)
 	other := open(t, run, "other", b)
-	m := list(t, other)["ams1-1"]
+	m := list(t, other)["ams3-1"]
 	must(t, "Adjust", other.Adjust(t.Context(), m.ID))
 	before := read(t, b)
 	p := open(t, run, "demo", b)
-	if got := list(t, p)["ams1-1"]; !strings.Contains(got.Problem, `"other"`) {
+	if got := list(t, p)["ams3-1"]; !strings.Contains(got.Problem, `"other"`) {
 		t.Errorf("problem: got %q, want the other fleet named", got.Problem)
 	}
 	for what, err := range map[string]error{
@@ -210,12 +210,12 @@ func TestMarks_OfAFleetOfTheSameNameAndAnotherIDAreRefused(t *testing.T) {
 	t.Parallel()
 	b := newBox(t)
 	run := sshtest.Client(t, sshx.Config{}, b)
-	hostList := []fleet.HostSpec{entry(t, "ams1-1", b)}
+	hostList := []fleet.HostSpec{entry(t, "ams3-1", b)}
 	one := with(t, hosts.Config{Fleet: "demo", ID: "aaaa", Hosts: hostList, Runner: run})
 	two := with(t, hosts.Config{Fleet: "demo", ID: "bbbb", Hosts: hostList, Runner: run})
-	m := list(t, one)["ams1-1"]
+	m := list(t, one)["ams3-1"]
 	must(t, "Adopt", one.Adopt(t.Context(), fleet.Adoption{ID: m.ID}))
-	if got := list(t, two)["ams1-1"]; !strings.Contains(got.Problem, fleet.ErrOtherFleet.Error()) || got.Adopted {
+	if got := list(t, two)["ams3-1"]; !strings.Contains(got.Problem, fleet.ErrOtherFleet.Error()) || got.Adopted {
 		t.Errorf("the other ID: got problem %q, adopted %v", got.Problem, got.Adopted)
 	}
 	if err := two.Release(t.Context(), m.ID); !errors.Is(err, fleet.ErrOtherFleet) {
@@ -233,20 +233,20 @@ func TestAdopt_MarksAFreshHostAndLeavesOneThatIsOurs(t *testing.T) {
 	}
 	must(t, "Adjust", p.Adjust(t.Context(), was["nyc1-1"].ID))
 	for range 2 {
-		must(t, "Adopt", p.Adopt(t.Context(), fleet.Adoption{ID: was["ams1-1"].ID}))
+		must(t, "Adopt", p.Adopt(t.Context(), fleet.Adoption{ID: was["ams3-1"].ID}))
 		must(t, "Adopt", p.Adopt(t.Context(), fleet.Adoption{ID: was["nyc1-1"].ID}))
 	}
 	got := list(t, p)
-	if !got["ams1-1"].Adopted || got["nyc1-1"].Adopted {
-		t.Errorf("adopted: got %v and %v, want true and false", got["ams1-1"].Adopted, got["nyc1-1"].Adopted)
+	if !got["ams3-1"].Adopted || got["nyc1-1"].Adopted {
+		t.Errorf("adopted: got %v and %v, want true and false", got["ams3-1"].Adopted, got["nyc1-1"].Adopted)
 	}
-	if err := p.Cleanup(t.Context()); err == nil || !strings.Contains(err.Error(), "ams1-1: its relay was adopted") {
+	if err := p.Cleanup(t.Context()); err == nil || !strings.Contains(err.Error(), "ams3-1: its relay was adopted") {
 		t.Errorf("Cleanup with an adopted relay: got %v, want an error that names it", err)
 	}
 	for range 2 {
-		must(t, "Release", p.Release(t.Context(), was["ams1-1"].ID))
+		must(t, "Release", p.Release(t.Context(), was["ams3-1"].ID))
 	}
-	if got := list(t, p)["ams1-1"]; got.Adopted || len(got.Drift) != 1 {
+	if got := list(t, p)["ams3-1"]; got.Adopted || len(got.Drift) != 1 {
 		t.Errorf("after release: got %+v, want no mark of ours", got)
 	}
 }
@@ -277,7 +277,7 @@ func TestCleanup_IsAnErrorWhileARelayIsInstalled(t *testing.T) {
 	t.Parallel()
 	b := newBox(t)
 	p := open(t, sshtest.Client(t, sshx.Config{}, b), "demo", b)
-	must(t, "Adjust", p.Adjust(t.Context(), list(t, p)["ams1-1"].ID))
+	must(t, "Adjust", p.Adjust(t.Context(), list(t, p)["ams3-1"].ID))
 	must(t, "install", os.WriteFile(filepath.Join(b.Dir, "current"), []byte("releases/abc\n"), 0o600))
 	if err := p.Cleanup(t.Context()); err == nil || !strings.Contains(err.Error(), "a relay is installed") {
 		t.Errorf("Cleanup: got %v, want an error", err)
@@ -291,7 +291,7 @@ func TestMarks_AreForTheOwnerAlone(t *testing.T) {
 	t.Parallel()
 	b := newBox(t)
 	p := open(t, sshtest.Client(t, sshx.Config{}, b), "demo", b)
-	must(t, "Adjust", p.Adjust(t.Context(), list(t, p)["ams1-1"].ID))
+	must(t, "Adjust", p.Adjust(t.Context(), list(t, p)["ams3-1"].ID))
 	for path, want := range map[string]os.FileMode{"var/lib/relay": 0o700, "var/lib/relay/machine.json": 0o600} {
 		info, err := os.Stat(filepath.Join(b.Dir, path))
 		must(t, "stat", err)

@@ -1,6 +1,7 @@
 package hosts
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -31,7 +32,8 @@ type marks struct {
 	HostKey string `json:"host_key,omitempty"` // authorized_keys form, one on a line
 }
 
-func file(m fleet.Machine) string { return path.Join(m.State, MarksFile) }
+func stateDir(m fleet.Machine) string { return cmp.Or(m.State, fleet.StateDir) }
+func file(m fleet.Machine) string     { return path.Join(stateDir(m), MarksFile) }
 
 // read reads a box's marks. A box without the file has none.
 func (p *Provider) read(ctx context.Context, m fleet.Machine) (marks, bool, error) {
@@ -181,9 +183,9 @@ func (p *Provider) makeState(ctx context.Context, m fleet.Machine) error {
 	if err != nil {
 		return err
 	}
-	res, err := p.cfg.Runner.Run(ctx, at, sshx.Command{Argv: []string{"mkdir", "-p", "-m", "0700", m.State}, Timeout: p.cfg.Timeout, MaxOutput: 4 << 10})
+	res, err := p.cfg.Runner.Run(ctx, at, sshx.Command{Argv: []string{"mkdir", "-p", "-m", "0700", stateDir(m)}, Timeout: p.cfg.Timeout, MaxOutput: 4 << 10})
 	if err == nil && res.ExitCode != 0 {
-		err = fmt.Errorf("make %s: %.200q", m.State, strings.TrimSpace(string(res.Stderr)))
+		err = fmt.Errorf("make %s: %.200q", stateDir(m), strings.TrimSpace(string(res.Stderr)))
 	}
 	return err
 }

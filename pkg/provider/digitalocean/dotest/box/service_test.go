@@ -134,7 +134,7 @@ func TestRelay_StartedTooOftenIsRefused(t *testing.T) {
 	s := newSite(t)
 	s.RestartDelay = time.Millisecond
 	id, m := s.boot(t)
-	s.install(t, id, m, "exit", "StartLimitIntervalSec=0", "StartLimitBurst=3")
+	s.install(t, id, m, "exit", "StartLimitIntervalSec=0", "StartLimitIntervalSec=1h\nStartLimitBurst=3")
 	_, _, _ = s.run(t, m, "systemctl", "start", relayUnit)
 	eventually(t, "the service has given up", func() bool { return s.property(t, m, "Result") == "start-limit-hit" })
 	if got := s.property(t, m, "NRestarts"); got != "2" {

@@ -21,7 +21,7 @@ type account struct{ name, gid, home string }
 func parseAccount(line string) (account, error) {
 	f := strings.Split(strings.TrimSpace(line), ":")
 	if len(f) != 7 || !strings.HasPrefix(f[5], "/") || f[3] == "" || clean(f[5], 300) != f[5] {
-		return account{}, fmt.Errorf("getent passwd: the box says %q", clean(line, 200))
+		return account{}, fmt.Errorf("the box says %q", clean(line, 200))
 	}
 	return account{name: f[0], gid: f[3], home: path.Clean(f[5])}, nil
 }
@@ -31,11 +31,12 @@ func (a account) keysFile() string { return path.Join(a.home, ".ssh/authorized_k
 
 // readKeys reads who may log in as the box's user.
 func (b box) readKeys(ctx context.Context) (account, text, error) {
-	out, err := b.exec(ctx, readAccount(b.at.User))
+	man := managerOf(b.m)
+	out, err := b.exec(ctx, man.account(b.at.User))
 	if err != nil {
 		return account{}, text{}, fmt.Errorf("user %s: %w", b.at.User, err)
 	}
-	a, err := parseAccount(out)
+	a, err := man.parseAccount(b.at.User, out)
 	if err != nil {
 		return account{}, text{}, err
 	}

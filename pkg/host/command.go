@@ -41,13 +41,11 @@ func listReleases() sshx.Command        { return read("ls", "-1t", Releases) }
 func listState(dir string) sshx.Command { return read("ls", "-1t", dir) }
 func makeDir(dir string) sshx.Command   { return write("mkdir", "-p", dir) }
 
-// linkRelease and switchRelease replace the link in one step: a reader sees the old
+// linkRelease makes the link that is then renamed over Current: a reader sees the old
 // release or the new one, never none.
 func linkRelease(sha256 string) sshx.Command {
 	return write("ln", "-sfn", path.Join(path.Base(Releases), sha256), Current+".next")
 }
-
-func switchRelease() sshx.Command { return write("mv", "-T", Current+".next", Current) }
 
 func removeRelease(sha256 string) sshx.Command {
 	return write("rm", "-r", "--", ReleaseDir(sha256))

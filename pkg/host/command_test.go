@@ -24,7 +24,7 @@ func TestCommands_AreTheFixedTableOfABox(t *testing.T) {
 	m, spec := droplet()
 	for _, c := range append([]sshx.Command{
 		uname(), digest(ReleaseFile(sha)), readCurrent(), listReleases(), listState(StateDir), makeDir(ReleaseDir(sha)),
-		linkRelease(sha), switchRelease(), removeRelease(sha), showUnit(),
+		linkRelease(sha), rename(Current+".next", Current), removeRelease(sha), showUnit(),
 		control("enable"), control("disable"), control("start"), control("stop"), control("restart"),
 		journal(20, false), journal(20, true), ping(a),
 	}, SystemOf(spec, nil).Commands(m)...) {

@@ -105,7 +105,7 @@ func (r readings) running() string {
 // needs is there before it, and what is unfinished can be seen.
 func (b box) work(ctx context.Context, was readings, w work, config string, r fleet.Release) error {
 	if b.cfg.System != nil {
-		if err := b.makeReady(ctx, was, w); err != nil {
+		if err := b.makeReady(ctx, was); err != nil {
 			return err
 		}
 	}
@@ -120,7 +120,7 @@ func (b box) work(ctx context.Context, was readings, w work, config string, r fl
 		}
 	}
 	if w.Install {
-		if err := b.all(ctx, linkRelease(r.SHA256), switchRelease()); err != nil {
+		if err := b.all(ctx, linkRelease(r.SHA256), managerOf(b.m).rename(Current+".next", Current)); err != nil {
 			return err
 		}
 	}

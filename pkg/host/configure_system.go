@@ -25,7 +25,7 @@ func (b box) decideSystem(was readings, w work) work {
 
 // makeReady does to the system what must be before a relay starts: a machine without its
 // fence serves nobody.
-func (b box) makeReady(ctx context.Context, was readings, w work) error {
+func (b box) makeReady(ctx context.Context, was readings) error {
 	if err := b.prepare(ctx); err != nil {
 		return err
 	}

@@ -377,3 +377,35 @@ func TestInspect_ABoxWithoutSystemdSaysWhatToDo(t *testing.T) {
 		t.Errorf("Inspect = %v with hint %q, want no systemd and what to set", err, fleet.Hint(err))
 	}
 }
+
+func TestProcess_ABoxWithoutAServiceManagerIsKeptByTheRelayItself(t *testing.T) {
+	_, box, m, h := debian(t)
+	m.Given, m.Service, m.User, m.HostKey = true, fleet.ServiceProcess, "root", ""
+	box.Reply("systemctl", "systemctl: not found", 127)
+	if got, err := h.Inspect(t.Context(), m); err != nil || got.Installed || got.Active {
+		t.Errorf("Inspect of a fresh box = %+v, %v; want nothing installed", got, err)
+	}
+	rel := hosttest.Release(t, elfFile(t, elf.EM_X86_64), 1)
+	for _, reservations := range []int{64, 65} {
+		if err := h.Configure(t.Context(), m, config(reservations), rel); err != nil {
+			t.Fatal(err)
+		}
+		got, err := h.Inspect(t.Context(), m)
+		if err != nil || !settled(got, config(reservations), rel.SHA256) || len(got.Drift) > 0 || got.Bootstrap {
+			t.Errorf("Inspect = %+v, %v; want it settled, its host key its owner's", got, err)
+		}
+	}
+	for range 2 {
+		if err := h.Uninstall(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := h.Inspect(t.Context(), m); err != nil || got.Installed || got.Active || box.Started() != 2 {
+		t.Errorf("Inspect = %+v, %v, started %d times; want it gone after two starts", got, err, box.Started())
+	}
+	for _, e := range box.Effects() {
+		if strings.Contains(e, "nft") || strings.Contains(e, "sshd") || strings.Contains(e, "useradd") {
+			t.Errorf("%q was done to a machine of somebody else's", e)
+		}
+	}
+}

@@ -153,6 +153,10 @@ func (b box) text(ctx context.Context, path string, limit int64) (text, error) {
 
 func (b box) unit(ctx context.Context) (unit, error) {
 	out, err := b.exec(ctx, managerOf(b.m).show())
+	var exit *exitError
+	if errors.As(err, &exit) && managerOf(b.m).none(exit) {
+		return unit{Name: "the relay", Active: "inactive"}, nil
+	}
 	if err != nil {
 		return unit{}, noManager(err)
 	}

@@ -71,8 +71,11 @@ func (s *System) Parts(m fleet.Machine) []Part {
 	if !m.Given {
 		parts = append(parts, s.firewall(m), sshd(), journald(), sysctl(), upgrades())
 	}
-	if serviceOf(m) == fleet.ServiceSystemd {
+	switch serviceOf(m) {
+	case fleet.ServiceSystemd:
 		parts = append(parts, s.unit(m))
+	case fleet.ServiceLaunchd:
+		parts = append(parts, s.plist())
 	}
 	return parts
 }

@@ -1,14 +1,16 @@
 package host
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
 )
 
-// unit is the service as systemd sees it.
+// unit is the service as its manager sees it, in the words of systemd.
 type unit struct {
+	Name, By string // what it is called, and by whom it is started again; "" for systemd's
 	Active   string // "active", "inactive", "failed", "activating", …
 	Sub      string
 	Result   string // "success", "exit-code", "signal", …
@@ -69,7 +71,7 @@ func (u unit) runs() bool {
 
 // String is the state in one phrase for people.
 func (u unit) String() string {
-	s := Unit + " is " + u.Active
+	s := cmp.Or(u.Name, Unit) + " is " + u.Active
 	if u.Sub != "" && u.Sub != u.Active {
 		s += " (" + u.Sub + ")"
 	}
@@ -77,7 +79,7 @@ func (u unit) String() string {
 		s += fmt.Sprintf(", result %s, exit status %d", u.Result, u.Status)
 	}
 	if u.Restarts > 0 {
-		s += fmt.Sprintf(", restarted %d times by systemd", u.Restarts)
+		s += fmt.Sprintf(", restarted %d times by %s", u.Restarts, cmp.Or(u.By, "systemd"))
 	}
 	return s
 }

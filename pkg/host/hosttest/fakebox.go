@@ -129,6 +129,9 @@ func (b *FakeBox) command(argv []string) (out string, code int) {
 		}
 	}
 	last := argv[len(argv)-1]
+	if argv[0] == host.Binary && b.sys != nil {
+		return b.keep(argv)
+	}
 	switch argv[0] {
 	case "uname":
 		return b.uname + "\n", 0
@@ -241,13 +244,19 @@ func (b *FakeBox) systemctl(verb string) (string, int) {
 }
 
 func (b *FakeBox) start() {
-	binary := b.files[b.resolve(host.Binary)]
-	config := string(b.files[host.ConfigFile])
-	b.started++
 	if b.sys != nil && !b.sys.fit(b) {
+		b.started++
 		b.pid, b.state = 0, "failed"
 		return
 	}
+	b.launch()
+}
+
+// launch starts the relay's process.
+func (b *FakeBox) launch() {
+	binary := b.files[b.resolve(host.Binary)]
+	config := string(b.files[host.ConfigFile])
+	b.started++
 	if binary == nil || strings.Contains(string(binary), "broken") || strings.Contains(config, "broken") {
 		b.pid, b.state = 0, "failed"
 		b.journal = append(b.journal, "2026-11-21T04:00:00+0000 box relay[1]: \x1b[31mit is broken\x1b[0m")

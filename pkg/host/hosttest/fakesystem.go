@@ -275,3 +275,21 @@ func (b *FakeBox) reloadSSH() {
 		}
 	}
 }
+
+// keep is the relay's own keeper, which is there when a release is.
+func (b *FakeBox) keep(argv []string) (string, int) {
+	if b.files[b.resolve(host.Binary)] == nil || len(argv) < 3 || argv[1] != "keep" {
+		return argv[0] + ": not found\n", 127
+	}
+	switch argv[2] {
+	case "start":
+		if b.pid == 0 {
+			b.launch()
+		}
+	case "stop":
+		b.pid, b.state = 0, "inactive"
+	case "status":
+		return fmt.Sprintf(`{"active":%q,"pid":%d,"restarts":0}`+"\n", b.state, b.pid), 0
+	}
+	return "", 0
+}

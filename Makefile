@@ -19,6 +19,12 @@ GOVULNCHECK_VERSION := v1.1.4
 build: ## bin/fleetctl and bin/relay, static
 	@CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "$(LDFLAGS)" -o bin/ ./cmd/fleetctl ./cmd/relay
 
+.PHONY: build-all
+build-all: ## bin/OS_ARCH/fleetctl and relay: linux and darwin, amd64 and arm64
+	@for platform in linux_amd64 linux_arm64 darwin_amd64 darwin_arm64; do \
+		CGO_ENABLED=0 GOOS=$${platform%_*} GOARCH=$${platform#*_} go build -trimpath -buildvcs=false -ldflags "$(LDFLAGS)" -o bin/$$platform/ ./cmd/fleetctl ./cmd/relay || exit 1; \
+	done
+
 .PHONY: demo
 demo: build ## a fleet of three relays on this machine: up, proven, broken, healed, gone
 	@bash testdata/demo/demo.sh
@@ -58,7 +64,7 @@ vuln: ## govulncheck; needs the internet
 
 .PHONY: clean
 clean: ## remove what make made, except tools and a demo that may still run
-	@rm -rf bin/fleetctl bin/relay .e2e testdata/e2e/js/node_modules
+	@rm -rf bin/fleetctl bin/relay bin/linux_* bin/darwin_* .e2e testdata/e2e/js/node_modules
 
 .PHONY: help
 help: ## this list

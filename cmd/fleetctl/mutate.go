@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -192,6 +193,22 @@ func (s *session) release() (fleet.Release, error) {
 		binary = s.app.abs(binary)
 	}
 	return host.FindRelease(binary, s.app.executable)
+}
+
+// anyPlatform are the session's hosts. Boxes that are no part of this computer may be of
+// another platform: each gets the build that is made for it.
+func (s *session) anyPlatform() fleet.Hosts {
+	if s.spec.Provider == fleet.ProviderLocal {
+		return s.hosts
+	}
+	return s.hosts.WithBuilds(sync.OnceValues(func() (host.Builds, error) {
+		main, err := s.release()
+		if err != nil {
+			return host.Builds{}, err
+		}
+		of, err := host.FindBuilds(main)
+		return host.Builds{Main: main, Of: of}, err
+	}))
 }
 
 // savedPlan reads a plan that was approved earlier, and refuses to do more than it shows.

@@ -125,7 +125,7 @@ func (a *app) connect(spec fleet.Spec, dir *statedir.Dir, key string, command []
 	}
 	s.b = a.wrap(fleet.Backends{
 		Provider: &pinning{Provider: s.machinesOf, pins: pins, frozen: !dir.Exists() && s.temporary == ""},
-		Hosts:    s.hosts, Zone: s.zone,
+		Hosts:    s.anyPlatform(), Zone: s.zone,
 		Prober: probe.New(probe.Config{Version: thisVersion().Version}),
 		Key:    key,
 	})

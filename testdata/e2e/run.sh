@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Foreign witnesses: programs that share no code with fleetctl use a fleet of three local
-# relays, each in its own way. Linux. What is missing is named and fails the run; nothing
-# is skipped. Traffic stays on loopback (npm ci fetches the packages of js/ once).
+# relays, each in its own way; then the tests that take long; then a fleet of three droplets
+# that are real Debian systems, cloud/story.sh, as root. Linux. What is missing is named and
+# fails the run; nothing is skipped. Traffic stays on loopback and in network namespaces
+# (npm ci fetches the packages of js/ once, debootstrap the Debian of the droplets once).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 repo=$PWD
@@ -20,6 +22,12 @@ need promtool prometheus
 need jq jq
 need npm npm
 need go "the version of go.mod"
+root=() # what makes a command run as root, for the droplets
+if [ "$(id -u)" != 0 ]; then
+    sudo -n true 2>/dev/null || die "the droplets need root: run as root, or let sudo work without a password"
+    root=(sudo -n "--preserve-env=TMPDIR,FLEETCTL_E2E_CACHE,FLEETCTL_E2E_MIRROR" env "PATH=$PATH:/usr/sbin:/sbin" HOME=/root)
+fi
+"${root[@]}" bash "$repo/testdata/e2e/cloud/story.sh" --needs
 for binary in "$fleetctl" "$repo/bin/relay"; do [ -x "$binary" ] || die "$binary is missing: make build"; done
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/fe2e.XXXXXX")
@@ -179,6 +187,14 @@ tagged_tests() {
     go run ./testdata/tools/testsum -tags e2e -count=1 -timeout 20m -run "^($names)\$" $dirs
 }
 
+# What the droplets' story needs beside fleetctl: the API that it talks to, and a client.
+programs() {
+    cd "$repo"
+    mkdir "$work/programs"
+    go build -o "$work/programs/dotest" ./pkg/provider/digitalocean/dotest/serve
+    go build -o "$work/programs/sampler" ./testdata/e2e/cloud/sampler
+}
+
 step "fleet up" up
 step "ssh and sftp with the pinned keys" openssh
 step "dig, UDP and TCP" dig_reads_the_zone
@@ -187,3 +203,5 @@ step "npm packages" js_packages
 step "js-libp2p" js_libp2p
 step "nothing left running" nothing_left
 step "tests with the tag e2e" tagged_tests
+step "programs of the cloud" programs
+"${root[@]}" bash "$repo/testdata/e2e/cloud/story.sh" "$work/programs"

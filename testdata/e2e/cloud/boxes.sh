@@ -139,7 +139,7 @@ seed() {
         printf 'instance-id: %s\nlocal-hostname: %s\npublic-keys:\n' "$id" "$name"
         sed -n 's/^ssh-.*/  - &/p' "$keys"
     } >"$seed/meta-data"
-    printf '#cloud-config\ndisable_root: false\nmanage_etc_hosts: true\n' >"$seed/vendor-data"
+    printf '#cloud-config\ndisable_root: false\n' >"$seed/vendor-data"
     cp "$user_data" "$seed/user-data"
 }
 

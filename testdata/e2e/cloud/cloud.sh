@@ -10,8 +10,11 @@ boxes() { "$repo/testdata/e2e/cloud/boxes.sh" "$@"; }
 fleetctl() { core "$bin/fleetctl" "$@" </dev/null; }
 box() { boxes exec "$@"; } # box ID COMMAND...
 
-# quietly COMMAND... shows what it said only if it failed.
-quietly() { "$@" >"$work/said" 2>&1 || { cat "$work/said" >&2; return 1; }; }
+# quietly COMMAND... shows what it said only if it failed. It is in the file said.
+quietly() {
+    said=$work/said.$BASHPID
+    "$@" >"$said" 2>&1 || { cat "$said" >&2; return 1; }
+}
 
 # within SECONDS COMMAND... waits until the command succeeds.
 within() {
@@ -23,12 +26,25 @@ within() {
     done
 }
 
-# expect CODE COMMAND...: it has to end with that code. What it said is in $work/said.
+# expect CODE COMMAND...: it has to end with that code.
 expect() {
     local want=$1 got=0
     shift
-    "$@" >"$work/said" 2>&1 || got=$?
-    [ "$got" = "$want" ] || { cat "$work/said" >&2; echo "$* ended with $got, want $want" >&2; return 1; }
+    said=$work/said.$BASHPID
+    "$@" >"$said" 2>&1 || got=$?
+    [ "$got" = "$want" ] || { cat "$said" >&2; echo "$* ended with $got, want $want" >&2; return 1; }
+}
+
+# each FUNCTION WORDS... runs it for every word at once, and waits for all of them.
+each() {
+    local run=$1 word pid pids=() code=0
+    shift
+    for word in "$@"; do
+        "$run" "$word" &
+        pids+=($!)
+    done
+    for pid in "${pids[@]}"; do wait "$pid" || code=1; done
+    return $code
 }
 
 # never COMMAND... is what must not succeed; what it says is why.
@@ -84,6 +100,7 @@ api() {
 look() { fleetctl status -o json >"$work/status.json" 2>"$work/status.err" || true; }
 of() { jq -er --arg node "$1" ".relays[] | select(.node == \$node) | .$2" "$work/status.json"; }
 nodes() { jq -r '.relays[].node' "$work/status.json"; }
+droplets() { jq -r '.relays[].machine' "$work/status.json"; }
 host_of() { of "$1" ssh | sed 's/^.*@//; s/:[0-9]*$//; s/[][]//g'; }
 host6_of() { of "$1" 'addresses[]' | sed -n 's#^/ip6/\([^/]*\)/tcp/9100$#\1#p'; }
 
@@ -100,7 +117,13 @@ all_verified() {
 # Of a box: a property of its relay's service.
 unit() { box "$1" systemctl show relay.service --property "$2" --value; }
 
-# port HOST PORT: open, refused, or filtered: nothing came back.
+# ports WANT HOST PORT...: each is open, refused, or filtered: nothing came back.
+ports() {
+    local want=$1 host=$2 n
+    shift 2
+    for n in "$@"; do same "$host: port $n" "$(port "$host" "$n")" "$want"; done
+}
+
 port() {
     local code=0
     core timeout 2 bash -c "</dev/tcp/$1/$2" 2>/dev/null || code=$?

@@ -5,14 +5,12 @@
 #
 #   story.sh PROGRAMS [BIN]    directories: dotest (the API) and sampler (a client) are in
 #                              the one, fleetctl and relay in the other, by default bin
+#   story.sh --needs           fails where something is missing, and names it
 #
 # Needs root on Linux; run.sh builds what it needs and runs it.
 set -euo pipefail
 cd "$(dirname "$0")/../../.."
 repo=$PWD
-programs=$(realpath "${1:?usage: story.sh PROGRAMS [BIN]}")
-bin=$(realpath "${2:-bin}")
-
 # shellcheck source-path=SCRIPTDIR source=../lib.sh
 . "$repo/testdata/e2e/lib.sh"
 
@@ -29,6 +27,10 @@ need jq jq
 need ssh openssh-client
 need ssh-keyscan openssh-client
 need dig bind9-dnsutils
+[ -r /usr/share/keyrings/debian-archive-keyring.gpg ] || die "Debian's keys are missing: install debian-archive-keyring"
+[ "${1:-}" != --needs ] || exit 0
+programs=$(realpath "${1:?usage: story.sh PROGRAMS [BIN]}")
+bin=$(realpath "${2:-bin}")
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/fe2e.XXXXXX")
 run=${work##*.}
@@ -108,59 +110,68 @@ up() {
     expect 0 fleetctl plan --detailed-exitcode
 }
 
+# shellcheck disable=SC2046 # one argument for each, here and below
+user_data() { each user_data_is_clean $(droplets); }
+
 # What cloud-init was sent: nothing that it does not know, and little.
 user_data_is_clean() {
-    local id sent
-    for id in $(jq -r '.relays[].machine' "$work/status.json"); do
-        sent=$work/dotest/$id.user-data
-        cmp "$sent" "$BOXES_DIR/$id/root/var/lib/cloud/seed/nocloud/user-data"
-        [ "$(stat -c %s "$sent")" -le 16384 ] || { echo "$id: more than 16 KiB" >&2; return 1; }
-        quietly box "$id" cloud-init schema --config-file /var/lib/cloud/seed/nocloud/user-data
-        # It says nothing of top-level keys that it does not know.
-        sed -nE 's/^([^ #:]+):.*/\1/p' "$sent" >"$work/keys"
-        never grep -vxE 'disable_root|ssh_deletekeys|ssh_keys|ssh_pwauth|users|write_files' "$work/keys"
-        box "$id" timeout 60 cloud-init status --wait | grep -q 'status: done' || { box "$id" cloud-init status --long >&2; return 1; }
-        same "$id: private keys" "$(grep -c 'BEGIN .*PRIVATE KEY' "$sent")" 1 # the bootstrap host key
-    done
+    local id=$1 sent=$work/dotest/$1.user-data
+    cmp "$sent" "$BOXES_DIR/$id/root/var/lib/cloud/seed/nocloud/user-data"
+    [ "$(stat -c %s "$sent")" -le 16384 ] || { echo "$id: more than 16 KiB" >&2; return 1; }
+    quietly box "$id" cloud-init schema --config-file /var/lib/cloud/seed/nocloud/user-data
+    # It says nothing of top-level keys that it does not know.
+    sed -nE 's/^([^ #:]+):.*/\1/p' "$sent" >"$work/keys.$id"
+    never grep -vxE 'disable_root|manage_etc_hosts|ssh_deletekeys|ssh_keys|ssh_pwauth|users|write_files' "$work/keys.$id"
+    same "$id: private keys" "$(grep -c 'BEGIN .*PRIVATE KEY' "$sent")" 1 # the bootstrap host key
+    same "$id: cloud-init" "$(box "$id" timeout 60 cloud-init status --wait | grep -o 'status: .*')" 'status: done'
+}
+
+hardening() {
+    # shellcheck disable=SC2046
+    each hardened $(droplets)
+    echo "      systemd-analyze security relay.service: exposure $(sort -n "$work"/exposure.* | tail -n 1)"
 }
 
 hardened() {
-    local id exposure
-    for id in $(jq -r '.relays[].machine' "$work/status.json"); do
-        quietly box "$id" systemd-analyze verify --recursive-errors=no /etc/systemd/system/relay.service
-        box "$id" systemd-analyze security --no-pager relay.service >"$work/security"
-        exposure=$(sed -nE 's/.*exposure level for relay.service: ([0-9.]+).*/\1/p' "$work/security")
-        awk -v e="$exposure" 'BEGIN { exit !(e != "" && e <= 2.0) }' || { cat "$work/security" >&2; return 1; }
-        same "$id: user" "$(box "$id" stat -c %U "/proc/$(unit "$id" MainPID)")" relay
-        same "$id: state directory" "$(box "$id" stat -L -c '%U %a' /var/lib/relay)" 'relay 700'
-        same "$id: swap" "$(box "$id" awk 'NR > 1' /proc/swaps | grep -c "$BOXES_DIR" || true)" 0
-    done
-    echo "      systemd-analyze security relay.service: exposure $exposure"
+    local id=$1 exposure
+    quietly box "$id" systemd-analyze verify --recursive-errors=no /etc/systemd/system/relay.service
+    box "$id" systemd-analyze security --no-pager relay.service >"$work/security.$id"
+    exposure=$(sed -nE 's/.*exposure level for relay.service: ([0-9.]+).*/\1/p' "$work/security.$id")
+    awk -v e="$exposure" 'BEGIN { exit !(e != "" && e <= 2.0) }' || { cat "$work/security.$id" >&2; return 1; }
+    echo "$exposure" >"$work/exposure.$id"
+    same "$id: user" "$(box "$id" stat -c %U "/proc/$(unit "$id" MainPID)")" relay
+    same "$id: state directory" "$(box "$id" stat -L -c '%U %a' /var/lib/relay)" 'relay 700'
+    same "$id: security updates" "$(box "$id" apt-config shell on APT::Periodic::Unattended-Upgrade)" "on='1'"
+    same "$id: time service" "$(box "$id" systemctl is-active systemd-timesyncd)" active
+}
+
+fence() {
+    # shellcheck disable=SC2046
+    each fenced $(nodes)
 }
 
 # The second fence, from outside. A server on another port shows that it is the fence, and
 # not an empty port, that does not answer.
 fenced() {
-    local node host n
-    for node in $(nodes); do
-        box "$(of "$node" machine)" systemd-run --quiet --unit=e2e-server python3 -m http.server 8080
-        for host in "$(host_of "$node")" "$(host6_of "$node")"; do
-            for n in 22 9100 443; do same "$host: port $n" "$(port "$host" "$n")" open; done
-            for n in 9847 8080; do same "$host: port $n" "$(port "$host" "$n")" filtered; done
-            core ping -c 1 -W 2 "$host" >/dev/null || { echo "$host: no answer to ping" >&2; return 1; }
-        done
-        box "$(of "$node" machine)" curl --silent --fail --max-time 5 --output /dev/null http://127.0.0.1:8080/
-        box "$(of "$node" machine)" systemctl stop e2e-server
-        answers "$(address "$node" /quic-v1)" || { echo "$node: no answer on QUIC" >&2; return 1; }
+    local node=$1 id host
+    id=$(of "$node" machine)
+    box "$id" systemd-run --quiet --unit=e2e-server python3 -m http.server --bind :: 8080
+    within 20 box "$id" curl --silent --fail --max-time 5 --output /dev/null 'http://[::1]:8080/'
+    for host in "$(host_of "$node")" "$(host6_of "$node")"; do
+        ports open "$host" 22 9100 443
+        ports filtered "$host" 9847 8080
+        core ping -c 1 -W 2 "$host" >/dev/null || { echo "$host: no answer to ping" >&2; return 1; }
     done
+    box "$id" systemctl stop e2e-server
+    answers "$(address "$node" /quic-v1)" || { echo "$node: no answer on QUIC" >&2; return 1; }
 }
 
 no_passwords() {
     local node
     for node in $(nodes); do
         core ssh -F /dev/null -o PreferredAuthentications=none -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null \
-            -o ConnectTimeout=5 "root@$(host_of "$node")" true 2>"$work/said" </dev/null || true
-        grep -q 'Permission denied (publickey)\.' "$work/said" || { cat "$work/said" >&2; return 1; }
+            -o ConnectTimeout=5 "root@$(host_of "$node")" true 2>"$work/refusal" </dev/null || true
+        grep -q 'Permission denied (publickey)\.' "$work/refusal" || { cat "$work/refusal" >&2; return 1; }
     done
 }
 
@@ -198,7 +209,7 @@ another_operator() {
     local state=$XDG_STATE_HOME was
     was=$(jq -r '.relays[] | .node + " " + .peer_id' "$work/status.json")
     export XDG_STATE_HOME=$work/elsewhere
-    fleetctl status -o json >"$work/elsewhere.json" 2>"$work/said" || { cat "$work/elsewhere.json" "$work/said" >&2; return 1; }
+    fleetctl status -o json >"$work/elsewhere.json" 2>"$work/elsewhere.err" || { cat "$work/elsewhere.json" "$work/elsewhere.err" >&2; return 1; }
     same "its relays" "$(jq -r '.relays[] | .node + " " + .peer_id' "$work/elsewhere.json")" "$was"
     same "hostname" "$(fleetctl ssh nyc1-1 -- hostname)" "$(api GET "droplets/$(of nyc1-1 machine)" | jq -r .droplet.name)"
     export XDG_STATE_HOME=$state
@@ -242,7 +253,7 @@ add_key_with_a_full_disk() {
     box "$full" sh -c 'fallocate -l 100G /var/full 2>/dev/null; dd if=/dev/zero of=/var/full bs=64K oflag=append conv=notrunc 2>/dev/null; dd if=/dev/zero of=/var/full bs=1 oflag=append conv=notrunc 2>/dev/null; ! echo x >/var/full2'
     sed -i "s#ssh_keys: \[\(.*\)\]#ssh_keys: [\1, $work/colleague.pub]#" "$fleet/fleet.yaml"
     quietly fleetctl plan
-    never grep -iE 'replace|restart|create' "$work/said"
+    never grep -iE 'replace|restart|create' "$said"
     local code=0
     fleetctl up --yes >"$work/full.log" 2>&1 || code=$?
     case $code in 1 | 3 | 4) ;; *) cat "$work/full.log" >&2; echo "up with a full disk ended with $code" >&2; return 1 ;; esac
@@ -272,8 +283,8 @@ reboot() {
     within 20 off "$(address nyc1-1 /tcp/9100)"
     within 90 answers "$(address nyc1-1 /tcp/9100)" # it has the peer ID of before
     [ "$boot" != "$(box "$id" cat /proc/sys/kernel/random/boot_id)" ] || { echo "it did not boot again" >&2; return 1; }
-    for n in 22 9100 443; do same "port $n" "$(port "$(host_of nyc1-1)" "$n")" open; done
-    same "port 9847" "$(port "$(host_of nyc1-1)" 9847)" filtered
+    ports open "$(host_of nyc1-1)" 22 9100 443
+    ports filtered "$(host_of nyc1-1)" 9847
     expect 0 fleetctl verify
     expect 0 fleetctl plan --detailed-exitcode
     echo "      reboot: served again after $((SECONDS - begun)) s"
@@ -346,9 +357,9 @@ DIGITALOCEAN_API_URL=$(sed -n 's/^listening on //p' "$work/dotest.out")
 export DIGITALOCEAN_API_URL DIGITALOCEAN_TOKEN=$token
 cd "$fleet"
 step "up of three droplets" up
-step "user_data" user_data_is_clean
-step "hardening" hardened
-step "fence, from outside" fenced
+step "user_data" user_data
+step "hardening" hardening
+step "fence, from outside" fence
 step "no passwords" no_passwords
 step "host keys" host_keys_are_their_own
 step "ssh with the known_hosts" openssh

@@ -5,7 +5,8 @@
 //   DIGITALOCEAN_TOKEN=… node digitalocean.mjs --api http://127.0.0.1:8080 --tag fleet:three --droplets 3
 //
 // Prints a line "ok …" for each thing that was seen, and exits 0 only if all were.
-import { createDigitalOceanClient, DigitalOceanApiKeyAuthenticationProvider, FetchRequestAdapter } from '@digitalocean/dots'
+import { createDigitalOceanClient, DigitalOceanApiKeyAuthenticationProvider } from '@digitalocean/dots'
+import { FetchRequestAdapter } from '@microsoft/kiota-http-fetchlibrary'
 import assert from 'node:assert/strict'
 import { parseArgs } from 'node:util'
 

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/relayfleet/fleetctl/pkg/provider/internal/boxsim"
 )
@@ -30,6 +31,9 @@ func (d *droplet) system() []boxsim.Command {
 		{Argv: "env DEBIAN_FRONTEND=noninteractive apt-get WORDS...", Run: d.aptGet},
 		{Argv: "timedatectl show -p CanNTP -p NTP -p NTPSynchronized", Run: says("CanNTP=yes\nNTP=yes\nNTPSynchronized=yes\n")},
 		{Argv: "timedatectl set-ntp true", Run: done},
+		{Argv: "date +%s", Run: func(ctx context.Context, c boxsim.Call) int {
+			return says(strconv.FormatInt(time.Now().Unix(), 10)+"\n")(ctx, c)
+		}},
 		{Argv: "/usr/sbin/swapoff -a", Run: boxsim.File("swapoff", "", func(boxsim.Call) error {
 			return d.disk().write("proc/swaps", debian()["proc/swaps"], 0o644)
 		})},

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/relayfleet/fleetctl/pkg/provider/internal/boxsim"
@@ -100,6 +101,9 @@ func (d disk) addUser(name, homeDir, shell string, first int) error {
 // here; a group is named like its user.
 func (d disk) owner(owner string) error {
 	for name := range strings.SplitSeq(owner, ":") {
+		if _, err := strconv.ParseUint(name, 10, 32); err == nil {
+			continue // a number need not have a name
+		}
 		if !d.hasUser(name) {
 			return fmt.Errorf("invalid user: %q", boxsim.Printable(owner))
 		}

@@ -102,7 +102,7 @@ func elf() []byte {
 func (w *world) backends() fleet.Backends {
 	keys := []string{operatorKey}
 	hosts := host.New(host.Config{
-		Runner: &killable{Runner: w.boxes.fake, k: w.kill}, Tunnel: &killableTunnel{w.boxes.fake, w.kill}, Keys: w.boxes.fake,
+		Runner: &killable{Runner: &pinned{w.boxes.fake, w}, k: w.kill}, Tunnel: &killableTunnel{w.boxes.fake, w.kill}, Keys: w.boxes.fake,
 		System: host.SystemOf(w.spec, keys), Actor: "test", Command: "test", HealthyDeadline: time.Minute,
 	})
 	p, err := digitalocean.New(digitalocean.Config{
@@ -241,14 +241,20 @@ func (p prober) Probe(ctx context.Context, a dnsaddr.Addr) (fleet.Probe, error) 
 
 // droplets are Debian boxes in memory.
 type droplets struct {
-	fake *hosttest.Fake
+	fake  *hosttest.Fake
+	boots time.Duration // how long a boot takes
 
 	mu    sync.Mutex
 	addrs map[int]netip.Addr
 	made  byte
 }
 
-func (d *droplets) Boot(_ context.Context, m dotest.Machine) ([]netip.Addr, error) {
+func (d *droplets) Boot(ctx context.Context, m dotest.Machine) ([]netip.Addr, error) {
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-time.After(d.boots):
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.made++
@@ -377,6 +383,44 @@ func (w *wire) RoundTrip(r *http.Request) (resp *http.Response, err error) {
 		return nil, err
 	}
 	return resp, nil
+}
+
+// pinned is SSH that trusts what the droplets' marks say and nothing else: a box that
+// shows another host key than its marks cannot be spoken to.
+type pinned struct {
+	*hosttest.Fake
+	w *world
+}
+
+func (p *pinned) check(ctx context.Context, at sshx.Target) error {
+	shown, err := p.HostKey(ctx, at)
+	if err != nil {
+		return err
+	}
+	mark, err := sshx.EncodeHostKeyMark(shown)
+	if err != nil {
+		return err
+	}
+	for _, d := range p.w.cloud.Droplets(token) {
+		if len(d.Addrs) > 0 && netip.AddrPortFrom(d.Addrs[0], 22).String() == at.Addr && slices.Contains(d.Tags, "hostkey:"+mark) {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s: %w: it shows %s", at.Name, sshx.ErrHostKeyMismatch, shown)
+}
+
+func (p *pinned) Run(ctx context.Context, at sshx.Target, c sshx.Command) (sshx.Result, error) {
+	if err := p.check(ctx, at); err != nil {
+		return sshx.Result{}, err
+	}
+	return p.Fake.Run(ctx, at, c)
+}
+
+func (p *pinned) ReadFile(ctx context.Context, at sshx.Target, path string, limit int64) ([]byte, error) {
+	if err := p.check(ctx, at); err != nil {
+		return nil, err
+	}
+	return p.Fake.ReadFile(ctx, at, path, limit)
 }
 
 // killable is a Runner of a process that can be killed.

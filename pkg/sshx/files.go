@@ -105,7 +105,7 @@ func (c *Client) AppendFile(ctx context.Context, at Target, name string, data []
 		if err == nil {
 			err = syncFile(fc, f)
 		}
-		return closing(f, err)
+		return explained(fc, name, closing(f, err))
 	})
 }
 
@@ -134,7 +134,7 @@ func writeTemporary(ctx context.Context, fc *sftp.Client, name string, from io.R
 	tmp := tempName(name)
 	f, err := create(fc, tmp, os.O_EXCL)
 	if err != nil {
-		return "", err
+		return "", explained(fc, tmp, err)
 	}
 	err = f.Chmod(mode.Perm())
 	if err == nil {
@@ -144,7 +144,7 @@ func writeTemporary(ctx context.Context, fc *sftp.Client, name string, from io.R
 		err = syncFile(fc, f)
 	}
 	if err = closing(f, err); err != nil {
-		return "", errors.Join(err, quiet(fc.Remove(tmp)))
+		return "", errors.Join(explained(fc, tmp, err), quiet(fc.Remove(tmp)))
 	}
 	return tmp, nil
 }

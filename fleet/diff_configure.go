@@ -80,7 +80,7 @@ func (p *planner) unreadable(m Machine) {
 		why = err.Error()
 	}
 	p.keep(machineRef(m), "its box could not be read, so nothing is changed on it: "+why, true)
-	if p.stranger(m) {
+	if m.Problem == "" && p.stranger(m) {
 		p.postpone(ActionConfigure, machineRef(m), "its box to answer", true)
 	}
 }

@@ -26,6 +26,7 @@ func (p *planner) publish() {
 			p.keep(machineRef(m), err.Error(), true)
 		}
 		switch {
+		case m.Problem != "": // nothing of it is waited for
 		case p.stranger(m):
 			p.postpone(ActionPublish, Ref{Kind: KindRecord, Node: s.Node}, "its peer ID", true)
 		case p.peer(m) != "" && len(m.Addrs) == 0:

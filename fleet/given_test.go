@@ -73,6 +73,22 @@ func TestGuard_RefusesEveryChangeOfAMachineWithAProblem(t *testing.T) {
 	})
 }
 
+func TestUp_WaitsForNothingOfAMachineWithAProblem(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSim(t, 3)
+		st := seen(t, s, func(st *fleet.State) {
+			withProblem(st)
+			st.Records.Value = nil // it was never published
+		})
+		p := fleet.Diff(s.spec, st, fleet.Intent{})
+		for _, d := range p.Deferred {
+			if d.Ref.Node == st.Machines.Value[0].Node && d.Action != fleet.ActionIntroduce {
+				t.Errorf("deferred: got %s, which waits for %s; want nothing", d.Action, d.Waiting)
+			}
+		}
+	})
+}
+
 func TestDown_TakesTheOthersOffWhereOneMachineHasAProblem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSim(t, 3)

@@ -110,7 +110,7 @@ func (a *app) connect(spec fleet.Spec, dir *statedir.Dir, key string, command []
 		Runner: runner, Tunnel: s.ssh, Log: log, HealthyDeadline: spec.Rollout.HealthyDeadline,
 		Actor: holder.User + "@" + holder.Host, Command: "fleetctl " + command[0],
 		System: host.SystemOf(spec, keys), Keys: s.ssh,
-		Plan:   func() string { d, _ := s.digest.Load().(string); return d },
+		Plan: func() string { d, _ := s.digest.Load().(string); return d },
 	})
 	s.machinesOf, err = provider.Open(spec, provider.Config{
 		Dir: dir.Path(), Supervise: s.superviseCommand(), Log: log, KeepReason: s.strangers,

@@ -13,6 +13,7 @@ import (
 	"github.com/relayfleet/fleetctl/fleet"
 	"github.com/relayfleet/fleetctl/pkg/host"
 	"github.com/relayfleet/fleetctl/pkg/host/hosttest"
+	"github.com/relayfleet/fleetctl/pkg/sshx"
 )
 
 const operatorKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHvNmUeLIjaYX3wBQ5vDyLgzrOjhvJHVWcLwVnpFmmUa ann@desk"
@@ -213,7 +214,10 @@ func TestSettle_CutOffAfterAnyWriteIsFinishedByTheNext(t *testing.T) {
 		if err := setUp(t.Context(), h, &m, tr, rel); err != nil {
 			t.Fatal(err)
 		}
-		box.PutFile("/etc/fleetctl/firewall.nft", []byte("# opened by hand\n"))
+		box.PutFile(host.FirewallRules, []byte("# opened by hand\n"))
+		if _, err := fake.Run(t.Context(), target(t, m), sshx.Command{Argv: []string{"systemctl", "reload-or-restart", host.FirewallUnit}}); err != nil {
+			t.Fatal(err)
+		}
 		box.PutFile("/etc/ssh/sshd_config.d/10-fleetctl.conf", nil)
 		box.PutFile("/proc/swaps", []byte("Filename\n/swapfile file 1 0 -2\n"))
 		box.PutFile("/etc/fstab", []byte("/dev/vda1 / ext4 defaults 0 1\n/swapfile none swap sw 0 0\n"))
@@ -234,6 +238,9 @@ func TestSettle_CutOffAfterAnyWriteIsFinishedByTheNext(t *testing.T) {
 		got, err = h.Inspect(t.Context(), m)
 		if err != nil || len(got.Drift) > 0 || box.Started() != 1 {
 			t.Errorf("after %d writes and the next run: drift %+v, %v, started %d times; want none, once", n, got.Drift, err, box.Started())
+		}
+		if rules, _ := box.File(host.FirewallRules); box.Rules() != rules || !strings.Contains(rules, "policy drop") {
+			t.Errorf("after %d writes and the next run the firewall has loaded %q, want %q", n, box.Rules(), rules)
 		}
 		if fstab, _ := box.File("/etc/fstab"); strings.Contains(fstab, "\n/swapfile") {
 			t.Errorf("fstab = %q, want no swap after a reboot", fstab)

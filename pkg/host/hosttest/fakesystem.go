@@ -35,6 +35,7 @@ type fakeSystem struct {
 	showed   string // on the connection that is open, "" if there is none
 	made     int    // host keys, counted from one that no other box has
 	effects  []string
+	rules    string          // that nft has loaded
 	others   map[string]bool // services of others that run
 	listener string          // the service of others that answers at the API's port
 }
@@ -91,6 +92,13 @@ func (b *FakeBox) RunsUnit() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.sys.runs
+}
+
+// Rules are what the box's firewall has loaded.
+func (b *FakeBox) Rules() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.sys.rules
 }
 
 // ShownHostKey is what sshd shows to a new connection.
@@ -210,6 +218,8 @@ func (b *FakeBox) systemCommand(argv []string) (string, int) {
 		if s.listener == last {
 			s.listener = ""
 		}
+	case line == "systemctl reload-or-restart "+host.FirewallUnit:
+		s.rules = string(b.files[host.FirewallRules])
 	case line == "systemctl daemon-reload":
 		s.loaded = string(b.files[host.UnitFile])
 	case line == "systemctl reload ssh.service":

@@ -44,6 +44,8 @@ func newRoot(a *app) *cobra.Command {
 		newExec(a),
 		newHosts(a),
 		newCost(a),
+		newCopy(a),
+		newKeys(a),
 		newDoctor(a),
 		newVersion(a),
 		newCompletion(a),

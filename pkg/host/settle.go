@@ -75,9 +75,15 @@ func (b box) settle(ctx context.Context, r systemReadings, names []string) error
 }
 
 // put writes the files of a part and puts them into effect. That they are is noted last,
-// so that a run that is cut off before leaves a part that shows it. What the box refuses
-// is taken back.
+// and an older note goes first, so that a run that is cut off in between leaves a part
+// that shows it. What the box refuses is taken back.
 func (b box) put(ctx context.Context, p Part, r systemReadings) error {
+	if r.settled[p.Name] == p.digest() {
+		delete(r.settled, p.Name)
+		if err := b.noteSettled(ctx, r.settled); err != nil {
+			return fmt.Errorf("%s: %w", p.Name, err)
+		}
+	}
 	for _, f := range p.Files {
 		if has := r.files[f.Path]; has.there && has.body == f.Text && has.warning == "" {
 			continue
@@ -96,9 +102,17 @@ func (b box) put(ctx context.Context, p Part, r systemReadings) error {
 		return fmt.Errorf("%s: %w", p.Name, err)
 	}
 	r.settled[p.Name] = p.digest()
-	data, err := json.Marshal(r.settled) // sorted by name
-	if err != nil {
+	if err := b.noteSettled(ctx, r.settled); err != nil {
 		return fmt.Errorf("%s: %w", p.Name, err)
+	}
+	return nil
+}
+
+// noteSettled notes which parts are in effect.
+func (b box) noteSettled(ctx context.Context, settled map[string]string) error {
+	data, err := json.Marshal(settled) // sorted by name
+	if err != nil {
+		return err
 	}
 	return b.writeFile(ctx, Settled, append(data, '\n'))
 }

@@ -123,6 +123,7 @@ func (p *planner) converge(m Machine, rel Relay, fresh, restarts *[]Change) {
 	}
 	if !rel.Ready && !rel.Draining {
 		p.keep(ref, "the relay runs and is not ready: "+rel.Reason, true)
+		p.postpone(ActionConfigure, ref, "its relay to serve", true) // it may have been started a moment ago
 	}
 }
 

@@ -262,3 +262,34 @@ func TestDown_TakesTheRelayOffAMachineOfOthersAndLeavesTheMachine(t *testing.T) 
 		}
 	})
 }
+
+func TestUp_ARelayThatWasStartedAMomentAgoIsWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSim(t, 3)
+		must(t, "up", s.up)
+		id := s.world.Boxes()[0].Machine.ID
+		s.world.Change(id, func(b *fleettest.Box) { b.Relay.Ready, b.Relay.Reason, b.Mute = false, "starting", true })
+		go func() {
+			time.Sleep(2 * time.Second) // in the bubble: less than healthy_deadline
+			s.world.Change(id, func(b *fleettest.Box) { b.Relay.Ready, b.Mute = true, false })
+		}()
+		must(t, "up while a relay starts", s.up)
+	})
+}
+
+func TestUp_ARelayThatNeverGetsReadyIsNamedAtTheDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSim(t, 3)
+		must(t, "up", s.up)
+		id := s.world.Boxes()[0].Machine.ID
+		s.world.Change(id, func(b *fleettest.Box) { b.Relay.Ready, b.Relay.Reason, b.Mute = false, "port is taken", true })
+		begun := time.Now()
+		o, err := s.up()
+		if err != nil || o.Settled() || len(o.Plan.Problems()) == 0 {
+			t.Errorf("got %v, settled %t, problems %+v; want the relay named", err, o.Settled(), o.Plan.Problems())
+		}
+		if took := time.Since(begun); took > s.spec.Rollout.HealthyDeadline+time.Second {
+			t.Errorf("waited %s, want at most healthy_deadline, %s", took, s.spec.Rollout.HealthyDeadline)
+		}
+	})
+}

@@ -264,6 +264,9 @@ func outcomeError(o fleet.Outcome) error {
 	for _, f := range o.Failures {
 		failed[nodeOf(f)] = true
 	}
+	for _, k := range o.Plan.Problems() { // told below, in words of its own
+		failed[k.Ref.Node] = failed[k.Ref.Node] || k.Ref.Kind == fleet.KindMachine
+	}
 	for _, d := range o.Plan.Deferred {
 		if failed[d.Ref.Node] || d.Action == fleet.ActionIntroduce {
 			continue

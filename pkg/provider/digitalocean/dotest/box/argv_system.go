@@ -20,6 +20,7 @@ func (d *droplet) system() []boxsim.Command {
 		{Argv: "getent passwd USER", Run: d.getent},
 		{Argv: "/usr/sbin/useradd --system --user-group --no-create-home --home-dir HOME --shell SHELL USER", Run: d.useradd},
 		{Argv: "install -d -o USER -g GROUP -m MODE PATH", Run: boxsim.File("install", "PATH", d.makeDir)},
+		{Argv: "mkdir -p -m MODE PATH", Run: boxsim.File("mkdir", "PATH", d.makeDir)},
 		{Argv: "chown OWNER PATH", Run: boxsim.File("chown", "PATH", d.chown)},
 		{Argv: "chown -R -h OWNER PATH", Run: boxsim.File("chown", "PATH", d.chown)},
 		{Argv: "chmod MODE PATH", Run: boxsim.File("chmod", "PATH", d.chmod)},
@@ -78,15 +79,19 @@ func (d *droplet) useradd(_ context.Context, c boxsim.Call) int {
 	return 0
 }
 
-// makeDir makes a directory, or sets the mode of one that is there.
+// makeDir makes a directory. For install it sets owner and mode of one that is there, too.
 func (d *droplet) makeDir(c boxsim.Call) error {
 	mode, err := strconv.ParseUint(c.Args["MODE"], 8, 12)
 	if err != nil {
 		return err
 	}
 	p := boxsim.Name(c.Args["PATH"])
-	if err := errors.Join(d.disk().owner(c.Args["USER"]), d.disk().owner(c.Args["GROUP"])); err != nil {
-		return err
+	if user, given := c.Args["USER"]; given {
+		if err := errors.Join(d.disk().owner(user), d.disk().owner(c.Args["GROUP"])); err != nil {
+			return err
+		}
+	} else if _, err := d.jail.Stat(p); err == nil {
+		return nil
 	}
 	if err := d.jail.MkdirAll(p, 0o755); err != nil {
 		return err

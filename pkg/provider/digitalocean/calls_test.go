@@ -13,7 +13,7 @@ import (
 // TestCalls_OfCommandsAreBounded counts the requests of whole commands but for polls: what
 // looks whether a droplet is there or gone, every five seconds at most.
 func TestCalls_OfCommandsAreBounded(t *testing.T) {
-	for _, n := range []int{1, 3, 10} {
+	for _, n := range []int{1, 3, 20} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)

@@ -145,7 +145,7 @@ func (b *box) serve() error {
 		return err
 	}
 	b.server = &sshserver.Server{
-		HostKey: key, AuthorizedKeys: b.keys, User: boxUser, Exec: b.exec, Root: b.jail,
+		HostKey: key, AuthorizedKeys: b.keys, User: boxUser, Sudo: true, Exec: b.exec, Root: b.jail,
 		AllowTunnel: func(host string, port uint32) (string, bool) {
 			return loopback(bind.API), port == apiPort && (host == "127.0.0.1" || host == "localhost")
 		},

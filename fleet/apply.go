@@ -26,6 +26,11 @@ func Apply(ctx context.Context, b Backends, s Spec, in Intent, st State, p Plan,
 		return err
 	}
 	run := &run{b: b, spec: s, intent: in, seen: st.At, reporter: newReporter(progress)}
+	if len(p.Orders(s)) > 0 {
+		if err := run.afford(ctx, p); err != nil {
+			return err // before a machine is marked that nothing could replace
+		}
+	}
 	for _, stage := range p.Stages {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -52,9 +57,6 @@ func (r *run) stage(ctx context.Context, st Stage) error {
 		return r.records(ctx, st)
 	}
 	if st.Name == StageProvision && slices.ContainsFunc(st.Changes, func(c Change) bool { return c.Action == ActionCreate }) {
-		if err := r.afford(ctx, st); err != nil {
-			return err
-		}
 		if err := r.prepare(ctx); err != nil {
 			return err
 		}
@@ -82,8 +84,7 @@ func (r *run) stage(ctx context.Context, st Stage) error {
 }
 
 // afford lets Guard judge today's prices and limits before anything is bought.
-func (r *run) afford(ctx context.Context, st Stage) error {
-	p := Plan{Version: PlanVersion, Fleet: r.spec.Name, Stages: []Stage{st}}
+func (r *run) afford(ctx context.Context, p Plan) error {
 	now := State{At: time.Now(), Machines: read(ctx, r.b.Provider.Machines)}
 	now, err := WithQuote(ctx, r.b, r.spec, now, p)
 	if err != nil {
@@ -154,7 +155,7 @@ func (r *run) do(ctx context.Context, stage string, c Change, machines []Machine
 	case ActionCreate:
 		return r.create(ctx, c)
 	case ActionStart:
-		return r.b.Provider.Start(ctx, c.Ref.ID)
+		return r.start(ctx, stage, c)
 	case ActionAdjust:
 		if c.Ref.Kind == KindFleet {
 			return r.b.Provider.EnsureFirewall(ctx)
@@ -203,16 +204,10 @@ func (r *run) do(ctx context.Context, stage string, c Change, machines []Machine
 	return fmt.Errorf("this version does not know the action %q", c.Action)
 }
 
-// bootDeadline is how long a machine may take from its order until it takes commands.
-const bootDeadline = 10 * time.Minute
-
 // setUp makes a relay of a box: it waits until the box takes commands, replaces the host
 // key that came with its order, and configures it.
 func (r *run) setUp(ctx context.Context, stage string, c Change, m Machine) error {
-	booting, cancel := context.WithTimeout(ctx, bootDeadline)
-	defer cancel()
-	err := r.b.Hosts.Await(booting, m, func(what string) { r.reporter.waiting(stage, c, what) })
-	if err != nil {
+	if err := r.await(ctx, stage, c, m); err != nil {
 		return err
 	}
 	if err := r.rekey(ctx, m); err != nil {

@@ -47,7 +47,7 @@ bin/tools/golangci-lint-$(GOLANGCI_VERSION):
 	mv bin/tools/golangci-lint $@
 
 .PHONY: e2e
-e2e: build ## foreign witnesses: ssh, dig, js-libp2p, promtool (Linux)
+e2e: build ## foreign witnesses (ssh, dig, js-libp2p, promtool), droplets of real Debian (Linux, root)
 	@bash testdata/e2e/run.sh
 
 .PHONY: bench

@@ -100,7 +100,7 @@ func (p *planner) converge(m Machine, rel Relay, fresh, restarts *[]Change) {
 	}
 	switch {
 	case !rel.Installed:
-		*fresh = append(*fresh, Change{Action: ActionConfigure, Ref: ref, Fields: p.releaseField(rel.SHA256), Reason: "the relay is not installed"})
+		*fresh = append(*fresh, Change{Action: ActionConfigure, Ref: ref, Fields: p.releaseField(""), Reason: "the relay is not installed"})
 		return
 	case !rel.Active:
 		var fields []Field
@@ -152,13 +152,20 @@ func shortDigest(sha256 string) string { return sha256[:min(len(sha256), 12)] }
 // introduce tells every relay of the others.
 func (p *planner) introduce() {
 	var changes []Change
+	strangers := p.strangers()
 	for i, s := range p.slots {
 		m, ok := p.holder[s.Node]
 		if !ok {
 			continue
 		}
 		rel, ok := p.reading(m)
-		if !ok || !rel.Installed || m.untouchable() {
+		if !ok || m.untouchable() {
+			continue
+		}
+		if !rel.Installed {
+			if !strangers { // else every relay's is postponed
+				p.postpone(ActionIntroduce, machineRef(m), "its relay to be installed", false)
+			}
 			continue
 		}
 		if want := p.others(i); !slices.Equal(want, rel.Peers) {
@@ -170,7 +177,7 @@ func (p *planner) introduce() {
 		}
 	}
 	p.stage(StageConfigure, stageParallel, changes)
-	if p.strangers() {
+	if strangers {
 		for _, s := range p.slots {
 			p.postpone(ActionIntroduce, Ref{Kind: KindMachine, Node: s.Node}, "the peer IDs of the new relays", false)
 		}

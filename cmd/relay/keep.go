@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 
@@ -17,9 +16,6 @@ type keepStatus struct {
 	Result   string `json:"result"`   // how the relay ended last: "success", "exit-code", "signal"
 	Status   int    `json:"status"`   // the exit code or the signal's number
 }
-
-// errNoKeeper: this system has no processes that can be kept as we do.
-var errNoKeeper = errors.New("keep: only on Unix systems: this one has a service manager of its own")
 
 // keepFlags are those of every command below keep.
 type keepFlags struct {

@@ -175,7 +175,7 @@ func keepStart(ctx context.Context, f keepFlags) error {
 		return err
 	}
 	defer func() { _ = log.Close() }()                                                                                      // the keeper has its own
-	c := exec.Command(program, "keep", "watch", "--config", f.config, "--dir", f.dir, "--program", f.relayProgram(program)) //nolint:noctx // it outlives this process
+	c := exec.Command(program, "keep", "watch", "--config", f.config, "--dir", f.dir, "--program", f.relayProgram(program)) //nolint:gosec,noctx // this program itself, which outlives this process
 	c.Dir, c.Stdout, c.Stderr = "/", log, log
 	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := c.Start(); err != nil {

@@ -50,6 +50,7 @@ func Run(t *testing.T, newSubject func(t *testing.T) Subject) {
 		{"ConcurrentCreatesOfOneOperationMakeOneMachine", createAtOnce},
 		{"ConcurrentCreatesMakeMachinesThatShareNothing", createMany},
 		{"PhaseIsKept", phases},
+		{"HostKeyMarkIsKept", hostKeyMark},
 		{"StartSwitchesOn", startStopped},
 		{"DeleteRemovesOneMachine", deleteOne},
 		{"CleanupIsRefusedWhileAMachineIsListed", cleanupRefused},
@@ -63,7 +64,6 @@ func Run(t *testing.T, newSubject func(t *testing.T) Subject) {
 func promises() []promise {
 	return []promise{
 		{"ListIsSortedByID", sortedList},
-		{"HostKeyMarkIsKept", hostKeyMark},
 		{"MarkOfAbsentMachineIsErrNoMachine", markAbsent},
 		{"UnknownMarkIsRefused", markUnknown},
 		{"StartOfRunningMachineChangesNothing", startRunning},

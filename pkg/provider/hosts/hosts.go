@@ -10,7 +10,8 @@
 //
 // A host has no way out of the fleet but down, so a phase is accepted by Mark and not
 // kept: it holds its slot as long as the list names it, and a down that was cut off
-// waits its whole TTL again.
+// waits its whole TTL again. Nor is a host key: a box, and whoever can write the file
+// there, would vouch for itself. What is trusted is pinned, by adopt.
 package hosts
 
 import (

@@ -287,6 +287,16 @@ func TestCleanup_IsAnErrorWhileARelayIsInstalled(t *testing.T) {
 	}
 }
 
+func TestMachine_TheBoxVouchesForNoHostKey(t *testing.T) {
+	t.Parallel()
+	b := newBox(t)
+	p := open(t, sshtest.Client(t, sshx.Config{}, b), "demo", b)
+	put(t, b, `{"fleet": "demo", "host_key": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHvNmUeLIjaYX3wBQ5vDyLgzrOjhvJHVWcLwVnpFmmUa"}`)
+	if m := list(t, p)["ams3-1"]; m.HostKey != "" || m.Problem != "" {
+		t.Errorf("got host key %q, problem %q; want none: what is vouched for is pinned", m.HostKey, m.Problem)
+	}
+}
+
 func TestMarks_AreForTheOwnerAlone(t *testing.T) {
 	t.Parallel()
 	b := newBox(t)

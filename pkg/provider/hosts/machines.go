@@ -69,7 +69,7 @@ func (p *Provider) look(ctx context.Context, h fleet.HostSpec) fleet.Machine {
 	case err != nil:
 		m.Problem = explain(m, err)
 	case there:
-		m.Adopted, m.HostKey = has.Adopted, has.HostKey
+		m.Adopted = has.Adopted
 	default:
 		m.Drift = []fleet.Drift{{Name: "owner", To: p.cfg.Fleet, Fix: fleet.FixInPlace}}
 	}

@@ -29,7 +29,6 @@ type marks struct {
 	ID      string `json:"id,omitempty"` // of the fleet; "" says nothing
 	Node    string `json:"node"`         // for people: the spec is what counts
 	Adopted bool   `json:"adopted,omitempty"`
-	HostKey string `json:"host_key,omitempty"` // authorized_keys form, one on a line
 }
 
 func stateDir(m fleet.Machine) string { return cmp.Or(m.State, fleet.StateDir) }
@@ -133,8 +132,8 @@ func (p *Provider) reach(ctx context.Context, machine string) (fleet.Machine, er
 	return m, err
 }
 
-// Mark sets and unsets marks in the file on the box. A phase is accepted and not kept:
-// see the package.
+// Mark sets and unsets marks in the file on the box. A phase and a host key are accepted
+// and not kept: see the package.
 func (p *Provider) Mark(ctx context.Context, machine string, set map[string]string, unset []string) error {
 	keys := slices.Concat(slices.Sorted(maps.Keys(set)), unset)
 	for _, key := range keys {
@@ -142,7 +141,7 @@ func (p *Provider) Mark(ctx context.Context, machine string, set map[string]stri
 			return fmt.Errorf("mark host %s: unknown mark %q", machine, key)
 		}
 	}
-	kept := slices.ContainsFunc(keys, func(key string) bool { return key != fleet.MarkPhase })
+	kept := slices.Contains(keys, fleet.MarkAdopted)
 	if _, err := p.find(machine); err != nil || !kept {
 		return wrap("mark host", errors.Join(err, ctx.Err()))
 	}
@@ -157,10 +156,7 @@ func (p *Provider) Mark(ctx context.Context, machine string, set map[string]stri
 }
 
 func (k *marks) set(key, value string) {
-	switch key {
-	case fleet.MarkHostKey:
-		k.HostKey = value
-	case fleet.MarkAdopted:
+	if key == fleet.MarkAdopted {
 		k.Adopted = value == "yes"
 	}
 }

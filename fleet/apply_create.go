@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/oklog/ulid/v2"
 )
@@ -26,7 +27,7 @@ func (r *run) create(ctx context.Context, c Change) error {
 		return err
 	}
 	for _, m := range machines {
-		if m.Node == own.Node && m.Phase == PhaseActive && m.Op < own.Op && !slices.Contains(r.intent.Replace, m.ID) {
+		if m.Node == own.Node && m.Phase == PhaseActive && !m.Unmarked && m.Op < own.Op && !slices.Contains(r.intent.Replace, m.ID) {
 			r.reporter.note(StageProvision, c, "machine "+m.ID+" was ordered first and keeps the slot; deleting "+own.ID)
 			return r.b.Provider.Delete(ctx, own.ID)
 		}
@@ -34,21 +35,35 @@ func (r *run) create(ctx context.Context, c Change) error {
 	return nil
 }
 
+// lookForMarks is how often a machine without marks is looked at.
+const lookForMarks = 5 * time.Second
+
 // untilListed waits until the provider lists the machine that it made: what is not
-// listed yet would be ordered once more by the next run.
+// listed yet would be ordered once more by the next run. Marks of a rival for the slot,
+// which say who was first, are waited for as long.
 func (r *run) untilListed(ctx context.Context, c Change, own Machine) ([]Machine, error) {
-	ctx, cancel := context.WithTimeout(ctx, r.spec.Rollout.HealthyDeadline)
+	waiting, cancel := context.WithTimeout(ctx, r.spec.Rollout.HealthyDeadline)
 	defer cancel()
-	for {
-		machines, err := r.machines(ctx)
+	for look := lookAgain; ; {
+		machines, err := r.machines(waiting)
 		if err != nil {
 			return nil, err
 		}
-		if _, listed := find(machines, Ref{ID: own.ID}); listed {
+		_, listed := find(machines, Ref{ID: own.ID})
+		rival := slices.IndexFunc(machines, func(m Machine) bool { return m.Unmarked && m.Node == own.Node && m.ID != own.ID })
+		switch {
+		case !listed:
+			r.reporter.waiting(StageProvision, c, "the provider to list machine "+own.ID)
+		case rival < 0:
 			return machines, nil
+		default:
+			look = lookForMarks
+			r.reporter.waiting(StageProvision, c, "the marks of machine "+machines[rival].ID+", which has the name of one of ours")
 		}
-		r.reporter.waiting(StageProvision, c, "the provider to list machine "+own.ID)
-		if err := pause(ctx, lookAgain); err != nil {
+		if err := pause(waiting, look); err != nil {
+			if listed && ctx.Err() == nil {
+				return machines, nil
+			}
 			return nil, fmt.Errorf("machine %s was made and is not listed: %w", own.ID, err)
 		}
 	}

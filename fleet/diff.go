@@ -88,7 +88,7 @@ func (p *planner) provision() {
 	}
 	slices.SortFunc(marks, func(a, b Change) int { return cmp.Compare(a.Ref.ID, b.Ref.ID) })
 	for _, m := range p.state.Machines.Value {
-		if m.Status == StatusStopped && !(p.abandoned(m) && p.isLeaving(m)) {
+		if m.Status == StatusStopped && !m.untouchable() && m.Phase != PhaseDoomed && !(p.abandoned(m) && p.isLeaving(m)) {
 			machines = append(machines, Change{Action: ActionStart, Ref: machineRef(m), Reason: "the machine is switched off"})
 		}
 	}

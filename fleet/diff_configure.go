@@ -34,6 +34,9 @@ func (p *planner) configure() {
 		case m.Status == StatusPending:
 			p.postpone(ActionConfigure, machineRef(m), "the machine to be made", true)
 			continue
+		case m.Status == StatusStopped && m.untouchable():
+			p.keep(machineRef(m), "it is switched off, and fleetctl does not switch it on: "+m.whyUntouchable(), true)
+			continue
 		case m.Status == StatusStopped:
 			p.postpone(ActionConfigure, machineRef(m), "the machine to run", true)
 			continue

@@ -91,9 +91,13 @@ func (p *planner) unmarked(m Machine) {
 // keepIdle names the machines without a slot that must not be sent away.
 func (p *planner) keepIdle() {
 	for _, m := range p.idle {
-		why := "adopted, and the spec has no slot for it: add its node to the spec, or give it back with `fleetctl release " + m.Node + "`"
-		if m.Unmarked {
-			why = "it has the name of one of ours and no marks: delete it at the provider, or adopt it with `fleetctl adopt`"
+		why := "it holds no slot, and nothing is done to it: " + m.whyUntouchable()
+		switch {
+		case m.Problem != "":
+		case m.Unmarked:
+			why += "; delete it at the provider, or adopt it with `fleetctl adopt`"
+		default:
+			why += "; give its node a slot in the spec, or give it back with `fleetctl release " + m.Node + "`"
 		}
 		p.keep(machineRef(m), why, true)
 	}

@@ -54,7 +54,7 @@ func (p *planner) blocked(m Machine) bool {
 		return true
 	}
 	switch {
-	case m.Status == StatusStopped && !p.abandoned(m):
+	case m.Status == StatusStopped && !p.abandoned(m) && m.Phase != PhaseDoomed:
 		return later("the machine to run: its census has to be saved", true)
 	case !ok && !p.abandoned(m) && m.Phase != PhaseDoomed:
 		return later("its box to answer; --abandon "+m.Node+" gives up its census and its peer ID for good", false)
@@ -66,8 +66,8 @@ func (p *planner) blocked(m Machine) bool {
 	if successor, held := p.holder[m.Node]; p.slotWanted(m.Node) && (!held || !p.serves(successor)) {
 		return later("its successor to be published and to serve", true)
 	}
-	if ok && m.Phase != PhaseDoomed && p.heir(m).ID == "" {
-		return later("another relay that can take its census", false)
+	if ok && m.Phase != PhaseDoomed && p.heir(m).ID == "" && !p.abandoned(m) {
+		return later("another relay that can take its census; --abandon "+m.Node+" gives that up for good", false)
 	}
 	return false
 }
@@ -79,13 +79,11 @@ func (p *planner) stillPublished(m Machine) bool {
 }
 
 // heir is the machine that takes over the census of m: the new holder of its slot, else
-// the first relay of the fleet that can be read.
+// the first relay of the fleet that can be read. Nothing is written on a machine that
+// must not be touched.
 func (p *planner) heir(m Machine) Machine {
-	if h, ok := p.holder[m.Node]; ok && p.readable(h) && p.peer(h) != "" {
-		return h
-	}
-	for _, s := range p.slots {
-		if h, ok := p.holder[s.Node]; ok && p.readable(h) && p.peer(h) != "" {
+	for _, s := range append([]Slot{{Node: m.Node}}, p.slots...) {
+		if h, ok := p.holder[s.Node]; ok && !h.untouchable() && p.readable(h) && p.peer(h) != "" {
 			return h
 		}
 	}
@@ -122,7 +120,7 @@ func (r *retirement) add(p *planner, m Machine, heir Machine) {
 		switch {
 		case p.want.Down:
 			why = "the fleet goes"
-		case !readable:
+		case !readable || relay && heir.ID == "":
 			why = "abandoned: its census and its peer ID are lost"
 		case !relay:
 			why = "it never became a relay"

@@ -37,6 +37,17 @@ type roles struct {
 // ours, or was adopted and not taken over.
 func (m Machine) untouchable() bool { return m.Unmarked || m.Adopted || m.Problem != "" }
 
+// whyUntouchable says so in words, for one of which it is true.
+func (m Machine) whyUntouchable() string {
+	switch {
+	case m.Problem != "":
+		return m.Problem
+	case m.Unmarked:
+		return "it has the name of one of ours and no marks"
+	}
+	return "it was adopted and not taken over"
+}
+
 // marking is a machine that is to be marked outgoing, and why.
 type marking struct {
 	machine Machine
@@ -108,6 +119,8 @@ func (r *roles) fill() {
 		switch {
 		case r.want.Down:
 			r.leaving = append(r.leaving, m)
+		case m.Phase != PhaseActive && m.untouchable():
+			r.idle = append(r.idle, m)
 		case m.Phase != PhaseActive:
 			r.leaving = append(r.leaving, m)
 		case !wanted[m.Node] && m.untouchable():

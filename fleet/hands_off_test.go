@@ -1,0 +1,189 @@
+package fleet_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/relayfleet/fleetctl/dnsaddr"
+	"github.com/relayfleet/fleetctl/fleet"
+	"github.com/relayfleet/fleetctl/fleet/fleettest"
+)
+
+// off switches the first machine off, as its provider lists it.
+func off(st *fleet.State) *fleet.Machine {
+	m := &st.Machines.Value[0]
+	m.Status = fleet.StatusStopped
+	delete(st.Relays, m.ID)
+	return m
+}
+
+func TestUp_AMachineThatMustNotBeTouchedAndIsOffIsNotSwitchedOnAndHoldsNobodyUp(t *testing.T) {
+	for name, change := range map[string]func(*fleet.Machine){
+		"adopted":        func(m *fleet.Machine) { m.Adopted = true },
+		"without marks":  func(m *fleet.Machine) { m.Unmarked, m.Created = true, m.Created.Add(-time.Hour) },
+		"with a problem": func(m *fleet.Machine) { m.Problem = otherFleet },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newSim(t, 3)
+				st := seen(t, s, func(st *fleet.State) { change(off(st)) })
+				s.spec.Relay.Limits.Reservations++ // something to do on the others
+				p := fleet.Diff(s.spec, st, s.intent)
+				if got := actions(p); slices.Contains(got, "start ra-1") {
+					t.Errorf("actions: got %q, want no start of ra-1", got)
+				}
+				if err := fleet.Guard(s.spec, st, s.intent, p); err != nil {
+					t.Errorf("Guard: got %v, want what is done to the others to pass", err)
+				}
+				if !slices.ContainsFunc(p.Problems(), func(k fleet.Kept) bool { return k.Ref.Node == "ra-1" && k.Ref.Kind == fleet.KindMachine }) {
+					t.Errorf("problems: got %+v, want ra-1 named", p.Problems())
+				}
+			})
+		})
+	}
+}
+
+func TestUp_ADoomedMachineThatIsOffIsDeletedAndNotSwitchedOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSim(t, 3)
+		must(t, "up", s.up)
+		old := s.world.Boxes()[0].Machine
+		// The process ends between the accepted delete and the machine's end.
+		s.world.Fault = func(call string, done bool) error {
+			if call == "provider.delete" && !done {
+				s.world.SwitchOff(old.ID)
+				return errKilled
+			}
+			return nil
+		}
+		if _, err := s.replace(old.Node); !errors.Is(err, errKilled) {
+			t.Fatalf("replace: got %v, want it killed at the delete", err)
+		}
+		s.world.Fault = func(call string, _ bool) error {
+			if call == "provider.start" {
+				t.Error("a machine that is doomed was switched on")
+			}
+			return nil
+		}
+		must(t, "up", s.up)
+		s.check(t)
+	})
+}
+
+func TestRetire_ACensusIsNeverCarriedToAnAdoptedMachine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSim(t, 3)
+		st := seen(t, s, func(st *fleet.State) {
+			for i := range st.Machines.Value[:2] {
+				st.Machines.Value[i].Adopted = true
+			}
+			last := &st.Machines.Value[2]
+			last.Phase = fleet.PhaseOutgoing
+			st.Records.Value = slices.DeleteFunc(st.Records.Value, func(r dnsaddr.Record) bool { o, ok := r.Owner(); return ok && o.Relay == last.Node })
+		})
+		s.spec.Nodes = s.spec.Nodes[:2]
+		for _, in := range []fleet.Intent{s.intent, {Abandon: []string{"rc-1"}}} {
+			p := fleet.Diff(s.spec, st, in)
+			got := actions(p)
+			if slices.Contains(got, "census rc-1") {
+				t.Errorf("actions: got %q, want nothing written on an adopted machine", got)
+			}
+			if want, has := len(in.Abandon) > 0, slices.Contains(got, "delete rc-1"); has != want {
+				t.Errorf("abandoned %q: delete planned: got %v, want %v", in.Abandon, has, want)
+			}
+			if err := fleet.Guard(s.spec, st, in, p); err != nil {
+				t.Errorf("Guard: got %v, want the plan to pass", err)
+			}
+		}
+	})
+}
+
+func TestUp_BuysOneMachineForANodeThatTheListLosesAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSim(t, 1)
+		ordered := 0
+		s.world.Fault = func(call string, done bool) error {
+			switch {
+			case call == "provider.create" && !done:
+				ordered++
+			case call == "hosts.configure" && done:
+				s.world.Hidden = true // it was listed, and is not any more
+			}
+			return nil
+		}
+		o, err := s.up()
+		if ordered != 1 {
+			t.Errorf("machines ordered in one run: got %d, want 1", ordered)
+		}
+		if err == nil && len(o.Failures) == 0 {
+			t.Error("a run that lost its machine: got no error and no failure")
+		}
+	})
+}
+
+func TestReplace_NothingIsMarkedForWhatCannotBeBought(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSim(t, 3)
+		s.world.Sell(6, 0)
+		must(t, "up", s.up)
+		s.world.Sell(6, 3) // since the plan was approved the account has become full
+		if _, err := s.replace("ra-1"); !errors.Is(err, fleet.ErrQuota) {
+			t.Errorf("replace: got %v, want ErrQuota", err)
+		}
+		for _, b := range s.world.Boxes() {
+			if b.Machine.Phase != fleet.PhaseActive {
+				t.Errorf("%s: phase %q, want it as it was: nothing can take its place", b.Machine.ID, b.Machine.Phase)
+			}
+		}
+	})
+}
+
+// late is a provider that shows machines of others without their marks for a while.
+type late struct {
+	fleet.Provider
+	own  string // operation that this one ordered
+	left int    // lists that still show the others without marks
+}
+
+func (l *late) Create(ctx context.Context, n fleet.NewMachine) (fleet.Machine, error) {
+	l.own = n.Op
+	return l.Provider.Create(ctx, n)
+}
+
+func (l *late) Machines(ctx context.Context) ([]fleet.Machine, error) {
+	all, err := l.Provider.Machines(ctx)
+	for i := range all {
+		if all[i].Op != l.own && l.left > 0 {
+			all[i].Unmarked, all[i].Op = true, ""
+		}
+	}
+	l.left--
+	return all, err
+}
+
+func TestCreate_AnOrderIsNotUndoneForAMachineWhoseMarksAreLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSim(t, 1)
+		st, err := fleet.Observe(context.Background(), s.b, s.spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := fleet.Diff(s.spec, st, s.intent)
+		// Another operator orders the same slot, with a later operation.
+		rival := fleet.NewMachine{Node: "ra-1", Region: "ra", Op: "7ZZZZZZZZZZZZZZZZZZZZZZZZZ"}
+		if _, err := s.b.Provider.Create(context.Background(), rival); err != nil {
+			t.Fatal(err)
+		}
+		s.b.Provider = &late{Provider: s.b.Provider, left: 3}
+		err = fleet.Apply(context.Background(), s.b, s.spec, s.intent, st, p, nil)
+		own := s.b.Provider.(*late).own
+		if !slices.ContainsFunc(s.world.Boxes(), func(b fleettest.Box) bool { return b.Machine.Op == own && own != "" }) {
+			t.Errorf("the machine with the lowest operation %s is gone (%v): it keeps the slot", strings.ToLower(own), err)
+		}
+	})
+}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/multiformats/go-multiaddr"
@@ -14,6 +15,7 @@ import (
 	"github.com/relayfleet/fleetctl/fleet"
 	"github.com/relayfleet/fleetctl/pkg/host"
 	"github.com/relayfleet/fleetctl/pkg/host/hosttest"
+	"github.com/relayfleet/fleetctl/pkg/sshx"
 )
 
 // old is a box on which others run a relay, and it answers as old relays do.
@@ -137,7 +139,7 @@ func TestTakeOver_TheOldRelayEndsBeforeOursStartsAndItsKeyStays(t *testing.T) {
 		effects := box.Effects()
 		for _, want := range []string{
 			"systemctl disable bitterbot-relay.service", "systemctl stop bitterbot-relay.service",
-			"chown -R -h relay:relay /var/lib/bitterbot", "chmod 0700 /var/lib/bitterbot", "chmod 0600 /var/lib/bitterbot/node.key",
+			"chown -R -h relay:relay /var/lib/bitterbot", "chmod 0700 /var/lib/bitterbot", "/usr/sbin/runuser -u relay -- chmod 0600 /var/lib/bitterbot/node.key",
 		} {
 			if !slices.Contains(effects, want) {
 				t.Errorf("after %d writes and the next run %q was not run; what was: %q", n, want, effects)
@@ -177,9 +179,67 @@ func TestTakeOver_WhatIsNotARelaysIsLeft(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("Configure = %v, want an error that says %q", err, c.want)
 			}
-			if slices.ContainsFunc(box.Effects(), func(e string) bool { return strings.HasPrefix(e, "chown -R") }) || box.Started() != 0 {
+			if slices.ContainsFunc(box.Effects(), func(e string) bool {
+				return strings.HasPrefix(e, "chown -R") || strings.HasPrefix(e, "systemctl stop") || strings.HasSuffix(e, m.State)
+			}) || box.Started() != 0 {
 				t.Errorf("did %q, started %d times; want neither", box.Effects(), box.Started())
 			}
 		})
+	}
+}
+
+// A host whose entry names a state directory is marked in it before anything is installed.
+func TestConfigure_AFreshHostKeepsItsStateWhereItsEntrySays(t *testing.T) {
+	_, box, m, h := debian(t)
+	m.Given, m.State = true, "/srv/relay"
+	box.PutFile("/srv/relay/machine.json", []byte("{}"))
+	if err := h.Configure(t.Context(), m, config(64), hosttest.Release(t, elfFile(t, elf.EM_X86_64), 1)); err != nil {
+		t.Fatal(err)
+	}
+	if want := "chown -R -h relay:relay /srv/relay"; !slices.Contains(box.Effects(), want) || box.Started() != 1 {
+		t.Errorf("did %q, started %d times; want %q, and one start", box.Effects(), box.Started(), want)
+	}
+}
+
+// said notes the commands in their order.
+type said struct {
+	sshx.Runner
+	mu    sync.Mutex
+	lines []string
+}
+
+func (s *said) Run(ctx context.Context, at sshx.Target, c sshx.Command) (sshx.Result, error) {
+	s.mu.Lock()
+	if !c.ReadOnly {
+		s.lines = append(s.lines, strings.Join(c.Argv, " "))
+	}
+	s.mu.Unlock()
+	return s.Runner.Run(ctx, at, c)
+}
+
+// The old relay writes its register when it ends, as the user that it has, and what is
+// in its directory may be a link to anything.
+func TestTakeOver_TheStateDirectoryIsTheOldRelaysUntilItHasEnded(t *testing.T) {
+	fake, box, m, _ := old(t)
+	for _, path := range []string{"/api/stats", "/api/version", "/api/reservations", "/readyz"} {
+		box.Route(path, nil)
+	}
+	m.Adopted, m.HostKey = false, box.ShownHostKey()
+	run := &said{Runner: fake}
+	h := host.New(host.Config{Runner: run, Tunnel: fake, Keys: fake, System: host.SystemOf(oceanSpec(), []string{operatorKey})})
+	if err := h.Configure(t.Context(), m, config(64), hosttest.Release(t, elfFile(t, elf.EM_X86_64), 1)); err != nil {
+		t.Fatal(err)
+	}
+	ended := slices.Index(run.lines, "systemctl stop bitterbot-relay.service")
+	if ended < 0 {
+		t.Errorf("the old relay was not stopped; what was run: %q", run.lines)
+	}
+	for i, line := range run.lines {
+		if i < ended && strings.Contains(line, m.State) {
+			t.Errorf("%q was run while the old relay still ran", line)
+		}
+		if strings.Contains(line, m.State+"/") && !strings.HasPrefix(line, "/usr/sbin/runuser -u relay -- ") {
+			t.Errorf("root ran %q, which follows a link that was put there", line)
+		}
 	}
 }

@@ -108,7 +108,7 @@ func (s *System) Commands(m fleet.Machine) []sshx.Command {
 		makeOwned(a.home+"/.ssh", a.name, a.gid, "0700"), chown(a.name+":"+a.gid, next), rename(next, a.keysFile()),
 		freeSpace(ReleaseDir("SHA256")), daemonReload(),
 		listeners(), controlOther("disable", "old.service"), controlOther("stop", "old.service"),
-		giveTree(stateOf(m)), chmod("0700", stateOf(m)), chmod("0600", own(m, "node.key")), journalOf("old.service", tailLines, false),
+		giveTree(stateOf(m)), chmod("0700", stateOf(m)), asRelay(chmod("0600", own(m, keyFile))), journalOf("old.service", tailLines, false),
 		removeTree("/etc/relay"), removeTree(Base),
 	}
 	for _, p := range s.Parts(m) {

@@ -33,6 +33,8 @@ const (
 	DrainMark = StateDir + "/draining"
 	// PeersFile holds the addresses of the fleet's other relays, one on a line.
 	PeersFile = StateDir + "/fleet-peers.txt"
+	// MarksName is the file of the state directory in which provider hosts keeps its marks.
+	MarksName = "machine.json"
 	// AuditLog has one line of JSON for each time that fleetctl wrote to the box.
 	AuditLog = StateDir + "/audit.log"
 

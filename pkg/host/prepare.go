@@ -63,8 +63,8 @@ func parseFree(answer string) (int64, error) {
 }
 
 // prepare makes what a unit needs before it can start: the user, and directories of its
-// own. Files that are made in /etc/relay can be read by the relay's group. Each step may
-// run again.
+// own. Files that are made in /etc/relay can be read by the relay's group. A state
+// directory of others is theirs until their relay has ended. Each step may run again.
 func (b box) prepare(ctx context.Context) error {
 	if serviceOf(b.m) != fleet.ServiceSystemd {
 		return b.all(ctx, makeDir(path.Dir(ConfigFile)), makeDir(stateOf(b.m)))
@@ -76,5 +76,11 @@ func (b box) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return b.all(ctx, makeOwned(path.Dir(ConfigFile), "root", User, "2750"), makeOwned(stateOf(b.m), User, User, "0700"))
+	if err := b.all(ctx, makeOwned(path.Dir(ConfigFile), "root", User, "2750")); err != nil {
+		return err
+	}
+	if _, theirs, err := b.othersState(ctx); err != nil || theirs {
+		return err
+	}
+	return b.all(ctx, makeOwned(stateOf(b.m), User, User, "0700"))
 }

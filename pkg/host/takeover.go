@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"fmt"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -47,25 +48,45 @@ func (b box) endOthers(ctx context.Context) error {
 	return err
 }
 
-// ownState gives the state directory to the relay's user. A directory that does not look
-// like a relay's is left as it is.
+// ownState gives the state directory to the relay's user. The key's mode is set by that
+// user: whatever the directory holds, root follows no link in it.
 func (b box) ownState(ctx context.Context) error {
 	if serviceOf(b.m) != fleet.ServiceSystemd {
 		return nil
 	}
 	dir := stateOf(b.m)
-	out, err := b.exec(ctx, listState(dir))
+	names, _, err := b.othersState(ctx)
 	if err != nil {
 		return err
 	}
-	names := strings.Fields(out)
-	if len(names) == 0 {
-		return nil
+	give := []sshx.Command{giveTree(dir), chmod("0700", dir)}
+	if slices.Contains(names, keyFile) {
+		give = append(give, asRelay(chmod("0600", path.Join(dir, keyFile))))
 	}
-	if !slices.Contains(names, "node.key") {
-		return fmt.Errorf("take over %s: %s holds files and no node.key: it is no relay's state directory", b.m.Node, dir)
+	return b.all(ctx, give...)
+}
+
+// keyFile is the relay's identity in its state directory.
+const keyFile = "node.key"
+
+// othersState lists what others have in a state directory; false: there is none. One that
+// does not look like a relay's is an error.
+func (b box) othersState(ctx context.Context) (names []string, there bool, err error) {
+	if b.m.State == "" {
+		return nil, false, nil
 	}
-	return b.all(ctx, giveTree(dir), chmod("0700", dir), chmod("0600", dir+"/node.key"))
+	out, err := b.exec(ctx, listState(b.m.State))
+	if refused(err) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	names = slices.DeleteFunc(strings.Fields(out), func(name string) bool { return name == MarksName })
+	if len(names) > 0 && !slices.Contains(names, keyFile) {
+		return nil, true, fmt.Errorf("take over %s: %s holds files and no %s: it is no relay's state directory", b.m.Node, b.m.State, keyFile)
+	}
+	return names, true, nil
 }
 
 func listeners() sshx.Command { return read("ss", "-H", "-l", "-t", "-n", "-p", "sport = :9847") }
@@ -80,6 +101,12 @@ func controlOther(verb, name string) sshx.Command {
 func giveTree(dir string) sshx.Command { return write("chown", "-R", "-h", User+":"+User, dir) }
 
 func chmod(mode, file string) sshx.Command { return write("chmod", mode, file) }
+
+// asRelay runs a command as the relay's user.
+func asRelay(c sshx.Command) sshx.Command {
+	c.Argv = slices.Concat([]string{"/usr/sbin/runuser", "-u", User, "--"}, c.Argv)
+	return c
+}
 
 var ssProcess = regexp.MustCompile(`[(,]pid=([0-9]{1,10}),`)
 

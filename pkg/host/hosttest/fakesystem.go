@@ -224,7 +224,7 @@ func (b *FakeBox) systemCommand(argv []string) (string, int) {
 		s.loaded = string(b.files[host.UnitFile])
 	case line == "systemctl reload ssh.service":
 		b.reloadSSH()
-	case slices.Contains([]string{"install", "chown", "chmod", "systemctl", "timedatectl", "/usr/sbin/nft", "/usr/sbin/sshd", "/usr/sbin/sysctl"}, argv[0]):
+	case slices.Contains([]string{"install", "chown", "chmod", "/usr/sbin/runuser", "systemctl", "timedatectl", "/usr/sbin/nft", "/usr/sbin/sshd", "/usr/sbin/sysctl"}, argv[0]):
 	default:
 		return argv[0] + ": not found: this box answers a fixed table of commands\n", 127
 	}

@@ -18,7 +18,7 @@ import (
 )
 
 // MarksFile is where a box's marks stand, below the relay's state directory.
-const MarksFile = "machine.json"
+const MarksFile = host.MarksName
 
 // maxMarks bounds the file, in bytes.
 const maxMarks = 16 << 10

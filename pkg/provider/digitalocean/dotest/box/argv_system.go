@@ -24,6 +24,7 @@ func (d *droplet) system() []boxsim.Command {
 		{Argv: "chown OWNER PATH", Run: boxsim.File("chown", "PATH", d.chown)},
 		{Argv: "chown -R -h OWNER PATH", Run: boxsim.File("chown", "PATH", d.chown)},
 		{Argv: "chmod MODE PATH", Run: boxsim.File("chmod", "PATH", d.chmod)},
+		{Argv: "/usr/sbin/runuser -u USER -- chmod MODE PATH", Run: boxsim.File("chmod", "PATH", d.chmod)},
 		{Argv: "rm -rf -- PATH", Run: boxsim.File("rm", "PATH", d.remove)},
 		{Argv: "rm -f -- PATH", Run: boxsim.File("rm", "PATH", d.remove)},
 		{Argv: "ls -1 PATH", Run: boxsim.File("ls", "PATH", d.list)},

@@ -40,13 +40,13 @@ began() {
     [ "$1" = Z ] || echo "${20}"
 }
 
-# marked lists the fleetctl and relay processes of this run: pid and began.
+# marked lists the processes of this run that are programs of ours: pid and began.
 marked() {
     local dir pid
     for dir in /proc/[0-9]*; do
         pid=${dir#/proc/}
         { cat "$dir/environ" "$dir/cmdline" | tr '\0' '\n'; } 2>/dev/null | grep -qF -- "$FLEETCTL_E2E" || continue
-        case $(readlink "$dir/exe") in */fleetctl | */relay) echo "$pid $(began "$pid")" ;; esac
+        case $(readlink "$dir/exe") in */fleetctl | */relay | */dotest | */sampler) echo "$pid $(began "$pid")" ;; esac
     done
 }
 

@@ -5,7 +5,10 @@
 
 token=e2e-made-up-token
 
-core() { nsenter --net="/run/netns/$BOXES_RUN-core" -- "$@"; }
+# The namespace in which everything runs that is not a box. What is started in the background
+# is given to the array itself, so that $! is its pid and not that of a shell around it.
+inside=(nsenter "--net=/run/netns/$BOXES_RUN-core" --)
+core() { "${inside[@]}" "$@"; }
 boxes() { "$repo/testdata/e2e/cloud/boxes.sh" "$@"; }
 fleetctl() { core "$bin/fleetctl" "$@" </dev/null; }
 box() { boxes exec "$@"; } # box ID COMMAND...
@@ -69,7 +72,7 @@ cloud_up() {
     } >"$plug"
     chmod 0700 "$plug"
     mkdir "$work/dotest"
-    core "$programs/dotest" -token "$token" -boxes exec -exec "$plug" -dir "$work/dotest" \
+    "${inside[@]}" "$programs/dotest" -token "$token" -boxes exec -exec "$plug" -dir "$work/dotest" \
         >"$work/dotest.out" 2>"$work/dotest.log" &
     echo $! >"$work/dotest.pid"
     within 20 grep -q '^listening on ' "$work/dotest.out"

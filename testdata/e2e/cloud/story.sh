@@ -46,7 +46,6 @@ fleet=$work/fleet
 cleanup() {
     local code=$?
     trap - EXIT
-    jobs -p | while read -r pid; do [ "$pid" = "$(cat "$work/dotest.pid" 2>/dev/null)" ] || kill -TERM "$pid" 2>/dev/null || true; done
     keep_logs || true
     cloud_down >>"$work/close.log" 2>&1 || code=1
     end_marked
@@ -244,13 +243,22 @@ pids() {
     done
 }
 
+# fill ID writes until the box's disk takes no more byte.
+fill() {
+    local size
+    for size in 1M 4K 1; do
+        box "$1" dd if=/dev/zero of=/var/full bs=$size oflag=append conv=notrunc status=none 2>/dev/null || true
+    done
+    never box "$1" sh -c 'echo more >/var/more' 2>/dev/null
+}
+
 # A key more in the spec, while one box has no room for it: that box is named and loses
 # nothing, and with room again the same command heals it. Nothing is replaced or restarted.
 add_key_with_a_full_disk() {
     local before full
     before=$(pids)
     full=$(of sgp1-1 machine)
-    box "$full" sh -c 'fallocate -l 100G /var/full 2>/dev/null; dd if=/dev/zero of=/var/full bs=64K oflag=append conv=notrunc 2>/dev/null; dd if=/dev/zero of=/var/full bs=1 oflag=append conv=notrunc 2>/dev/null; ! echo x >/var/full2'
+    fill "$full"
     sed -i "s#ssh_keys: \[\(.*\)\]#ssh_keys: [\1, $work/colleague.pub]#" "$fleet/fleet.yaml"
     quietly fleetctl plan
     never grep -iE 'replace|restart|create' "$said"
@@ -262,7 +270,7 @@ add_key_with_a_full_disk() {
     expect 0 fleetctl verify
     same "the operator's key" "$(fleetctl ssh sgp1-1 -- echo in)" in
 
-    box "$full" rm -f /var/full /var/full2
+    box "$full" rm -f /var/full /var/more
     quietly fleetctl up --yes
     expect 0 fleetctl plan --detailed-exitcode
     all_verified
@@ -310,7 +318,7 @@ pulled_plug() {
 replace_region() {
     local old sampler code=0 begun=$SECONDS
     old=$(of fra1-1 machine)
-    core "$programs/sampler" -dns "$(jq -r .zone.server "$work/status.json")" -name "$(jq -r .zone.name "$work/status.json")" \
+    "${inside[@]}" "$programs/sampler" -dns "$(jq -r .zone.server "$work/status.json")" -name "$(jq -r .zone.name "$work/status.json")" \
         -floor 2 -through "$(of fra1-1 peer_id)" -ready "$work/sampling" >"$work/samples" 2>&1 &
     sampler=$!
     within 40 test -e "$work/sampling" || { cat "$work/samples" >&2; return 1; }
@@ -339,10 +347,10 @@ nothing_left() {
     quietly fleetctl down --yes --expect-count 3
     same "in the account" "$(left_in_the_cloud)" ""
     same "of the run" "$(boxes left)" "namespace $BOXES_RUN-core"
-    same "processes" "$(marked | while read -r pid _; do tr '\0' ' ' <"/proc/$pid/cmdline"; done)" ""
     [ ! -e "$XDG_STATE_HOME/fleetctl/e2e" ] || { echo "left behind: $XDG_STATE_HOME/fleetctl/e2e" >&2; return 1; }
     cloud_down
     same "of the run" "$(boxes left)" ""
+    same "processes" "$(marked | while read -r pid _; do tr '\0' ' ' <"/proc/$pid/cmdline"; done)" ""
     never grep -F violation "$work/dotest.log"
     # The token is in the environment of our processes and the API's, and nowhere else.
     never grep -rlF "$token" "$work"

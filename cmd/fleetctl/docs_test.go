@@ -4,6 +4,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -45,6 +46,49 @@ func TestDocs_NameWhatIsThere(t *testing.T) {
 	}
 	if found < 50 {
 		t.Errorf("%d declarations are named in docs; the tour alone has 50", found)
+	}
+}
+
+// TestDocs_NameTestsThatAreThere looks up every test that a page of docs names.
+func TestDocs_NameTestsThatAreThere(t *testing.T) {
+	t.Parallel()
+	const root = "../../"
+	there := make(map[string]bool)
+	declared := regexp.MustCompile(`(?m)^func (Test\w+)\(`)
+	for _, dir := range []string{"cmd", "dnsaddr", "fleet", "pkg", "relay", "stats"} {
+		err := filepath.WalkDir(root+dir, func(file string, _ fs.DirEntry, err error) error {
+			if err != nil || !strings.HasSuffix(file, "_test.go") {
+				return err
+			}
+			text, err := os.ReadFile(file)
+			for _, m := range declared.FindAllSubmatch(text, -1) {
+				there[string(m[1])] = true
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	pages, err := filepath.Glob(root + "docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, page := range pages {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile("`(Test[A-Z]\\w*)`").FindAllSubmatch(text, -1) {
+			found++
+			if !there[string(m[1])] {
+				t.Errorf("%s: there is no test %s", filepath.Base(page), m[1])
+			}
+		}
+	}
+	if found < 80 {
+		t.Errorf("%d tests are named in docs; the limits of DigitalOcean alone have 80", found)
 	}
 }
 

@@ -80,7 +80,8 @@ func tailOf(file string, lines int) sshx.Command {
 	return read("tail", "-n", strconv.Itoa(lines), file)
 }
 
-func removeTree(dir string) sshx.Command { return write("rm", "-rf", "--", dir) }
+func removeTree(dir string) sshx.Command  { return write("rm", "-rf", "--", dir) }
+func removeEmpty(dir string) sshx.Command { return write("rmdir", dir) }
 
 // absent reports whether a command could not be run because the box does not have it:
 // the shell's word for it, or sudo's.
@@ -109,7 +110,7 @@ func (s *System) Commands(m fleet.Machine) []sshx.Command {
 		freeSpace(ReleaseDir("SHA256")), daemonReload(),
 		listeners(), controlOther("disable", "old.service"), controlOther("stop", "old.service"),
 		giveTree(stateOf(m)), chmod("0700", stateOf(m)), asRelay(chmod("0600", own(m, keyFile))), journalOf("old.service", tailLines, false),
-		removeTree("/etc/relay"), removeTree(Base),
+		removeTree(Releases), removeEmpty("/etc/relay"), removeEmpty(Base),
 	}
 	for _, p := range s.Parts(m) {
 		out = append(out, p.Apply...)

@@ -79,6 +79,9 @@ func (h *Hosts) Configure(ctx context.Context, m fleet.Machine, config string, r
 	if err != nil {
 		return err
 	}
+	if err := b.othersService(was); err != nil {
+		return err
+	}
 	w, err := decide(was, was.running(), config, r)
 	if err != nil {
 		return err

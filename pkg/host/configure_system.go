@@ -2,8 +2,11 @@ package host
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io/fs"
 	"slices"
+	"strings"
 
 	"github.com/relayfleet/fleetctl/fleet"
 )
@@ -21,6 +24,23 @@ func (b box) decideSystem(was readings, w work) work {
 		w.Restart = true
 	}
 	return w
+}
+
+// ErrOthersService means that a machine of somebody else's has a service of its own by
+// the name of ours.
+var ErrOthersService = errors.New("a service of this name is there, and fleetctl did not write it")
+
+// othersService is an error where installing the relay would overwrite, or stop, a service
+// of the machine's owner. One whose relay is taken over is meant to go.
+func (b box) othersService(was readings) error {
+	if b.cfg.System == nil || !b.m.Given || b.m.State != "" || was.current != "" {
+		return nil
+	}
+	if was.hasUnit && strings.Contains(was.unitText, writtenBy) || !was.hasUnit && !was.unit.runs() {
+		return nil
+	}
+	return fleet.WithHint(fmt.Errorf("install the relay on %s: %s: %w", b.m.Node, Unit, ErrOthersService),
+		"Give that service another name, or remove it, and run the same command again.")
 }
 
 // makeReady does to the system what must be before a relay starts: a machine without its

@@ -335,6 +335,10 @@ func TestUninstall_TakesTheRelayAndLeavesItsStateAndTheRest(t *testing.T) {
 		if err := setUp(t.Context(), h, &m, &trusting{m: &m}, rel); err != nil {
 			t.Fatal(err)
 		}
+		theirs := []string{"/opt/relay/notes", "/etc/relay/notes"}
+		for _, file := range theirs {
+			box.PutFile(file, []byte("of somebody else"))
+		}
 		killed := systemHosts(fake, func(at int64) error {
 			if at > n {
 				return errKilled
@@ -346,8 +350,14 @@ func TestUninstall_TakesTheRelayAndLeavesItsStateAndTheRest(t *testing.T) {
 			t.Fatalf("after %d writes: %v", n, err)
 		}
 		for _, f := range box.Files() {
-			if strings.HasPrefix(f, "/opt/relay/") || strings.HasPrefix(f, "/etc/relay/") || f == host.UnitFile {
+			ours := strings.HasPrefix(f, "/opt/relay/") || strings.HasPrefix(f, "/etc/relay/") || f == host.UnitFile
+			if ours && !slices.Contains(theirs, f) {
 				t.Errorf("after %d writes and the next run %s is still there", n, f)
+			}
+		}
+		for _, file := range theirs {
+			if _, there := box.File(file); !there {
+				t.Errorf("after %d writes and the next run %s is gone, which fleetctl did not make", n, file)
 			}
 		}
 		if id, _ := box.File(host.PeerIDFile); !strings.Contains(id, box.PeerID()) {
@@ -360,6 +370,33 @@ func TestUninstall_TakesTheRelayAndLeavesItsStateAndTheRest(t *testing.T) {
 		if done {
 			return
 		}
+	}
+}
+
+// A host may have a service of its own by the name of ours.
+func TestConfigure_AServiceOfOthersIsNeverOverwritten(t *testing.T) {
+	rel := hosttest.Release(t, elfFile(t, elf.EM_X86_64), 1)
+	const theirs = "[Service]\nExecStart=/usr/bin/mail-relay\n"
+	for name, make := range map[string]func(*hosttest.FakeBox){
+		"a file":             func(b *hosttest.FakeBox) { b.PutFile(host.UnitFile, []byte(theirs)) },
+		"one of a package's": func(b *hosttest.FakeBox) { b.Reply("systemctl show", "ActiveState=active\nMainPID=88\n", 0) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, box, m, h := debian(t)
+			m.Given = true
+			make(box)
+			before := box.Files()
+			err := h.Configure(t.Context(), m, config(64), rel)
+			if !errors.Is(err, host.ErrOthersService) || fleet.Hint(err) == "" {
+				t.Errorf("Configure = %v, want ErrOthersService with a hint", err)
+			}
+			if box.Started() != 0 || len(box.Effects()) != 0 {
+				t.Errorf("started %d times, did %q; want nothing done", box.Started(), box.Effects())
+			}
+			if after := box.Files(); !slices.Equal(slices.DeleteFunc(after, func(f string) bool { return f == host.SystemAudit }), before) {
+				t.Errorf("the box holds %q, want %q", after, before)
+			}
+		})
 	}
 }
 

@@ -99,7 +99,7 @@ func (s *System) plist() Part {
 		argv.WriteString("</string>")
 	}
 	text := xml.Header + `<!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">
-<!-- Written by fleetctl. What is changed here is overwritten. -->
+<!-- ` + writtenBy + ` What is changed here is overwritten. -->
 <plist version="1.0"><dict>
 	<key>Label</key><string>` + launchdLabel + `</string>
 	<key>ProgramArguments</key><array>` + argv.String() + `</array>

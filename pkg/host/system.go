@@ -104,8 +104,11 @@ func (p Part) digest() string {
 	return textDigest(b.String())
 }
 
+// writtenBy stands in every file of ours that may be taken for somebody else's.
+const writtenBy = "Written by fleetctl."
+
 // written is the comment at the head of what fleetctl writes.
-const written = "# Written by fleetctl. What is changed here is overwritten.\n"
+const written = "# " + writtenBy + " What is changed here is overwritten.\n"
 
 // firewall is the second fence, behind the provider's. It is a table of its own, loaded
 // by a unit of its own: the rules of others stay as they are.

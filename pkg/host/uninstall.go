@@ -49,8 +49,9 @@ func (b box) installed(ctx context.Context) (bool, error) {
 	return false, nil
 }
 
-// uninstall takes the releases last: while they are there, a run that was cut off is
-// seen to be unfinished.
+// uninstall takes away what fleetctl made, file by file, and the directories if that
+// empties them. What shows that there was a relay goes last: while it is there, a run that
+// was cut off is seen to be unfinished.
 func (b box) uninstall(ctx context.Context) error {
 	if err := b.stop(ctx); err != nil {
 		return err
@@ -63,5 +64,18 @@ func (b box) uninstall(ctx context.Context) error {
 			return err
 		}
 	}
-	return b.all(ctx, removeTree(path.Dir(ConfigFile)), removeTree(Base))
+	if err := b.all(ctx, removeTree(Releases)); err != nil {
+		return err
+	}
+	for _, file := range []string{Current + ".next", Restarted, Changing, Settled, ConfigFile, Current} {
+		if err := b.run.Remove(ctx, b.at, file); err != nil {
+			return err
+		}
+	}
+	for _, dir := range []string{path.Dir(ConfigFile), Base} {
+		if err := b.all(ctx, removeEmpty(dir)); err != nil && !refused(err) { // others have files in it
+			return err
+		}
+	}
+	return nil
 }

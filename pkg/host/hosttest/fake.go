@@ -145,6 +145,10 @@ func (f *Fake) Remove(ctx context.Context, at sshx.Target, name string) error {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.links[name] != "" {
+		delete(b.links, name)
+		return nil
+	}
 	delete(b.files, b.resolve(name))
 	return nil
 }

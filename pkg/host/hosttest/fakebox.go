@@ -163,8 +163,13 @@ func (b *FakeBox) command(argv []string) (out string, code int) {
 		return strings.Join(b.releases, "\n") + "\n", 0
 	case "rm":
 		b.remove(last)
-		if last == host.Base {
-			b.links, b.releases = make(map[string]string), nil
+		if last == host.Releases {
+			b.releases = nil
+		}
+		return "", 0
+	case "rmdir":
+		if b.holds(last) {
+			return "rmdir: failed to remove '" + last + "': Directory not empty\n", 1
 		}
 		return "", 0
 	case "journalctl":
@@ -215,6 +220,16 @@ func (b *FakeBox) remove(dir string) {
 		}
 	}
 	b.releases = slices.DeleteFunc(b.releases, func(r string) bool { return r == path.Base(dir) })
+}
+
+// holds reports whether anything is left below a directory.
+func (b *FakeBox) holds(dir string) bool {
+	for name := range b.files {
+		if strings.HasPrefix(name, dir+"/") {
+			return true
+		}
+	}
+	return false
 }
 
 func (b *FakeBox) systemctl(verb string) (string, int) {

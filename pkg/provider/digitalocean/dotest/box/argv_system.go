@@ -26,6 +26,7 @@ func (d *droplet) system() []boxsim.Command {
 		{Argv: "chmod MODE PATH", Run: boxsim.File("chmod", "PATH", d.chmod)},
 		{Argv: "/usr/sbin/runuser -u USER -- chmod MODE PATH", Run: boxsim.File("chmod", "PATH", d.chmod)},
 		{Argv: "rm -rf -- PATH", Run: boxsim.File("rm", "PATH", d.remove)},
+		{Argv: "rmdir PATH", Run: boxsim.File("rmdir", "PATH", func(c boxsim.Call) error { return d.jail.Remove(boxsim.Name(c.Args["PATH"])) })},
 		{Argv: "rm -f -- PATH", Run: boxsim.File("rm", "PATH", d.remove)},
 		{Argv: "ls -1 PATH", Run: boxsim.File("ls", "PATH", d.list)},
 		{Argv: "tail -n N PATH", Run: boxsim.File("tail", "PATH", d.tail)},

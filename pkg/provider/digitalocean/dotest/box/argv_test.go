@@ -49,6 +49,7 @@ func TestArgv_TableIsAnswered(t *testing.T) {
 		{"tail -n 1 /etc/passwd", 0, `^relay:[^\n]*\n$`},
 		{"cat " + outside, 1, `no such file`},
 		{"rm -rf -- /nothing", 0, `^$`},
+		{"rmdir /etc", 1, `not empty`},
 		{"rm -rf -- /", 1, `dangerous`},
 		{"rm -rf -- /..", 1, `dangerous`},
 		{"dpkg-query -W -f ${Package}~${db:Status-Status}\\n nftables systemd-timesyncd", 1, `no packages found matching nftables`},

@@ -54,6 +54,10 @@ e2e: build ## foreign witnesses (ssh, dig, js-libp2p, promtool), droplets of rea
 bench: ## every benchmark; BENCH=pattern
 	@go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
 
+.PHONY: bench-exec
+bench-exec: build ## fleetctl exec against parallel-ssh on 100 real sshd (Linux, root)
+	@bash testdata/bench/exec.sh
+
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (30s)
 	@bash testdata/tools/fuzz.sh "$(FUZZTIME)"

@@ -62,7 +62,7 @@ and so is its exit code; for several the exit code is 3 if any of them failed.`,
 
 // concurrencyFlag adds --concurrency; atLeastOne checks it.
 func concurrencyFlag(cmd *cobra.Command, n *int) {
-	cmd.Flags().IntVar(n, "concurrency", 30, "how many `boxes` at once")
+	cmd.Flags().IntVar(n, "concurrency", 100, "how many `boxes` at once")
 }
 
 func atLeastOne(command string, n int) error {

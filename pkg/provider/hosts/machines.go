@@ -14,7 +14,7 @@ import (
 )
 
 // parallel is how many boxes are asked at once.
-const parallel = 30
+const parallel = 100
 
 // Machines lists every host of the spec, sorted by ID. A name that does not resolve has
 // no addresses. What is wrong with one host is its Problem, and no error of the list.

@@ -81,7 +81,7 @@ func parseCloudInit(stdout []byte) *FirstBootError {
 // judgeCloudInit makes an error of a first boot that did not end well. A box without
 // cloud-init had none.
 func (b box) judgeCloudInit(ctx context.Context, res sshx.Result) error {
-	if absent(res) {
+	if absent(cloudInit(), res) {
 		return nil
 	}
 	e := parseCloudInit(res.Stdout)

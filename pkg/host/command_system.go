@@ -3,7 +3,6 @@ package host
 import (
 	"bytes"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/relayfleet/fleetctl/fleet"
@@ -83,14 +82,15 @@ func tailOf(file string, lines int) sshx.Command {
 func removeTree(dir string) sshx.Command  { return write("rm", "-rf", "--", dir) }
 func removeEmpty(dir string) sshx.Command { return write("rmdir", dir) }
 
-// absent reports whether a command could not be run because the box does not have it:
-// the shell's word for it, or sudo's.
-func absent(res sshx.Result) bool {
+// absent reports whether c could not be run because the box does not have it: the shell's
+// word for it, or sudo's last one, in whatever language the box speaks.
+func absent(c sshx.Command, res sshx.Result) bool {
 	if res.ExitCode == 127 {
 		return true
 	}
 	said := bytes.TrimSpace(res.Stderr)
-	return res.ExitCode == 1 && bytes.HasPrefix(said, []byte("sudo: ")) && strings.HasSuffix(string(said), "command not found")
+	said = said[bytes.LastIndexByte(said, '\n')+1:]
+	return res.ExitCode == 1 && bytes.HasPrefix(said, []byte("sudo: "+c.Argv[0]+": "))
 }
 
 // Commands lists everything that is said to m because it has a system of its own, beside

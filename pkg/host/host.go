@@ -129,7 +129,7 @@ func (b box) exec(ctx context.Context, c sshx.Command) (string, error) {
 		if len(said) == 0 {
 			said = lines(string(res.Stdout), 3)
 		}
-		return "", &exitError{command: named(c), code: res.ExitCode, said: joined(said), absent: absent(res)}
+		return "", &exitError{command: named(c), code: res.ExitCode, said: joined(said), absent: absent(c, res)}
 	}
 	return string(res.Stdout), nil
 }

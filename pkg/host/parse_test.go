@@ -134,11 +134,14 @@ func TestAbsent_TellsAMissingCommandFromOneThatFailed(t *testing.T) {
 	}{
 		{sshx.Result{ExitCode: 127}, true},
 		{sshx.Result{ExitCode: 1, Stderr: []byte("sudo: cloud-init: command not found\n")}, true},
+		{sshx.Result{ExitCode: 1, Stderr: []byte("sudo: cloud-init: Befehl nicht gefunden\n")}, true},
+		{sshx.Result{ExitCode: 1, Stderr: []byte("sudo: unable to resolve host box\nsudo: cloud-init: command not found\n")}, true},
+		{sshx.Result{ExitCode: 1, Stderr: []byte("sudo: unable to resolve host box\nstatus: error\n")}, false},
 		{sshx.Result{ExitCode: 1, Stderr: []byte("error: command not found\n")}, false},
 		{sshx.Result{ExitCode: 1}, false},
 		{sshx.Result{}, false},
 	} {
-		if got := absent(c.res); got != c.want {
+		if got := absent(cloudInit(), c.res); got != c.want {
 			t.Errorf("absent(%d, %q) = %t, want %t", c.res.ExitCode, c.res.Stderr, got, c.want)
 		}
 	}

@@ -90,7 +90,7 @@ func (b box) packages(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", named(readPackages()), err)
 	}
-	if absent(res) {
+	if absent(readPackages(), res) {
 		return nil, nil
 	}
 	return parsePackages(string(res.Stdout)), nil // one that it does not know is no failure

@@ -69,14 +69,23 @@ func (p *Provider) quote(ctx context.Context, buy []fleet.NewMachine) (fleet.Quo
 		return fleet.Quote{}, err
 	}
 	q := fleet.Quote{Currency: currency, Now: []fleet.PriceLine{}, Buy: []fleet.PriceLine{}, Used: len(all), Limit: account.DropletLimit}
-	slugOf := make(map[string]string, len(all))
+	byID := make(map[string]godo.Droplet, len(all))
 	for _, d := range all {
-		slugOf[strconv.Itoa(d.ID)] = d.SizeSlug
+		byID[strconv.Itoa(d.ID)] = d
 	}
 	for _, m := range machines {
-		slug := slugOf[m.ID]
-		price, _ := find(sold.sizes, slug, func(s godo.Size) string { return s.Slug })
-		q.Now = append(q.Now, fleet.PriceLine{Node: m.Node, ID: m.ID, What: clean(slug) + " in " + m.Region, Monthly: price.PriceMonthly})
+		line := fleet.PriceLine{Node: m.Node, ID: m.ID, What: clean(byID[m.ID].SizeSlug) + " in " + m.Region}
+		price, known := priceOf(sold, byID[m.ID])
+		switch {
+		case known:
+			line.Monthly = price
+		case len(buy) > 0 && p.spec.Ocean.MaxMonthly > 0:
+			return fleet.Quote{}, fleet.WithHint(fmt.Errorf("%s: the API names no price for %s, so it is not known whether max_monthly is kept", m.Node, line.What),
+				"look its price up at DigitalOcean, and set digitalocean.max_monthly to 0 for this once")
+		default:
+			line.What += ", price not known"
+		}
+		q.Now = append(q.Now, line)
 	}
 	for _, n := range buy {
 		size, err := p.offered(sold, n.Region)
@@ -86,6 +95,18 @@ func (p *Provider) quote(ctx context.Context, buy []fleet.NewMachine) (fleet.Quo
 		q.Buy = append(q.Buy, fleet.PriceLine{Node: n.Node, What: size.Slug + " in " + n.Region, Monthly: size.PriceMonthly})
 	}
 	return q, nil
+}
+
+// priceOf is what a droplet costs in a month: what its size costs now, or what it says
+// itself where that is not sold any more.
+func priceOf(sold catalogue, d godo.Droplet) (monthly float64, known bool) {
+	if size, ok := find(sold.sizes, d.SizeSlug, func(s godo.Size) string { return s.Slug }); ok {
+		return size.PriceMonthly, true
+	}
+	if d.Size != nil && d.Size.PriceMonthly > 0 {
+		return d.Size.PriceMonthly, true
+	}
+	return 0, false
 }
 
 // account reads the account's status and limit.

@@ -29,6 +29,25 @@ func TestQuote_NamesThePricesOfTheAPI(t *testing.T) {
 	})
 }
 
+func TestQuote_APriceThatIsNotKnownIsNotTakenForNothing(t *testing.T) {
+	bubble(t, dotest.Config{}, func(t *testing.T, r *rig) {
+		tags := []string{"fleet:" + r.spec.Name, "slot:nyc1-1"}
+		_, err := r.AddDroplet(t.Context(), dotest.DefaultToken, dotest.Machine{Name: "old", Size: "g-not-sold-any-more", Tags: tags})
+		must(t, "AddDroplet", err)
+		q, err := r.provider(nil).Quote(t.Context(), nil)
+		must(t, "Quote", err)
+		if len(q.Now) != 1 || !strings.Contains(q.Now[0].What, "price not known") {
+			t.Errorf("got %+v, want a line that says that its price is not known", q.Now)
+		}
+		buy := []fleet.NewMachine{order("fra1-1")}
+		_, err = r.provider(nil).Quote(t.Context(), buy)
+		must(t, "Quote without a bound", err)
+		r.spec.Ocean.MaxMonthly = 100
+		_, err = r.provider(nil).Quote(t.Context(), buy)
+		wantErr(t, "Quote within max_monthly", err, nil, "g-not-sold-any-more", "max_monthly")
+	})
+}
+
 // What cannot be bought is said before anything is.
 func TestQuote_RefusesWhatIsNotToBeHad(t *testing.T) {
 	for _, tc := range []struct {

@@ -172,7 +172,7 @@ func (p *Provider) release(ctx context.Context, id string) error {
 			}
 		}
 		if kind == tagSlot {
-			if err := p.removeOwn(ctx, d.Tags); err != nil {
+			if err := p.removeOwn(ctx, d.ID, d.Tags); err != nil {
 				return err
 			}
 		}

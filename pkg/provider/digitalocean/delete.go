@@ -47,7 +47,7 @@ func (p *Provider) delete(ctx context.Context, id string) error {
 	if err := p.untilGone(ctx, d.ID); err != nil {
 		return err
 	}
-	if err := p.removeOwn(ctx, d.Tags); err != nil {
+	if err := p.removeOwn(ctx, d.ID, d.Tags); err != nil {
 		return err
 	}
 	if err := p.removeSlots(ctx, valuesOf(d.Tags, tagSlot)); err != nil || note == "" {
@@ -107,8 +107,8 @@ func (p *Provider) noted(note string) []string {
 	return out
 }
 
-// ownTags are those that no other droplet can have: an operation made one droplet, and a
-// host key is one box's.
+// ownTags are those that are one droplet's: an operation made one droplet, and a host key
+// is one box's. An order that was carried out twice is the exception.
 func ownTags(tags []string) []string {
 	var out []string
 	for _, kind := range []string{tagOp, tagHostKey} {
@@ -119,9 +119,21 @@ func ownTags(tags []string) []string {
 	return out
 }
 
-// removeOwn removes the tags that were a droplet's alone.
-func (p *Provider) removeOwn(ctx context.Context, tags []string) error {
-	for _, t := range ownTags(tags) {
+// removeOwn removes the tags that were a droplet's alone. Those that another droplet has,
+// too, stay: without them it could not be reached any more.
+func (p *Provider) removeOwn(ctx context.Context, id int, tags []string) error {
+	own := ownTags(tags)
+	if len(own) == 0 {
+		return nil
+	}
+	listed, err := p.tagged(ctx)
+	if err != nil {
+		return err
+	}
+	for _, t := range own {
+		if slices.ContainsFunc(listed, func(d godo.Droplet) bool { return d.ID != id && hasTag(d.Tags, t) }) {
+			continue
+		}
 		if err := p.removeTag(ctx, t); err != nil {
 			return err
 		}

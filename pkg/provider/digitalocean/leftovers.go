@@ -141,7 +141,7 @@ func (p *Provider) cleanTags(ctx context.Context) error {
 		unused := t.Resources != nil && t.Resources.Count == 0
 		switch own := p.noted(t.Name); {
 		case len(own) > 0:
-			errs = append(errs, p.removeOwn(ctx, own), p.removeTag(ctx, t.Name))
+			errs = append(errs, p.removeOwn(ctx, 0, own), p.removeTag(ctx, t.Name))
 		case unused && (hasTag(shared, t.Name) || p.spec.ID != "" && hasTag([]string{tagFleetID + p.spec.ID}, t.Name)):
 			errs = append(errs, p.removeTag(ctx, t.Name))
 		}

@@ -80,7 +80,7 @@ func (p *Provider) machine(d godo.Droplet) fleet.Machine {
 		// Nothing says what it is, although somebody gave it our tag: it is left alone.
 		m.Node, m.Unmarked = m.Name, true
 	}
-	if len(ops) == 0 { // ordered by others
+	if len(ops) == 0 && p.nodeOf(d) == "" { // ordered by others
 		m.User, m.Sudo, m.State = theirUser, false, theirState
 	}
 	if dirs := valuesOf(d.Tags, tagState); len(dirs) > 0 && stateName.MatchString(dirs[0]) {

@@ -152,6 +152,18 @@ func (p *Provider) recall(id string) (godo.Droplet, bool) {
 	return s.droplet, ok && err == nil && time.Since(s.at) < remembered
 }
 
+// onAnother reports whether a tag was seen on another droplet of ours than id.
+func (p *Provider) onAnother(id int, tag string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for other, s := range p.seen {
+		if other != id && hasTag(s.droplet.Tags, tag) {
+			return true
+		}
+	}
+	return false
+}
+
 // retold notes what was done to the tags of a droplet.
 func (p *Provider) retold(id int, tags []string) {
 	p.mu.Lock()

@@ -83,7 +83,7 @@ func (p *Provider) retag(ctx context.Context, id int, kind string, have, want []
 			continue
 		}
 		remove := func() error { return p.detach(ctx, id, kind+v) }
-		if kind == tagHostKey { // nothing else has it: it need not stay on the account
+		if kind == tagHostKey && !p.onAnother(id, kind+v) { // nothing else has it: it need not stay on the account
 			remove = func() error { return p.removeTag(ctx, kind+v) }
 		}
 		if err := remove(); err != nil {

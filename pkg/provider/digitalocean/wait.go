@@ -107,7 +107,7 @@ func tooLong(waiting string, last godo.Droplet, id int, begin time.Time) error {
 func (p *Provider) vanished(ctx context.Context, id int, tags []string) error {
 	err := fleet.WithHint(fmt.Errorf("droplet %d was accepted and then could not be placed: the API does not find it any more", id),
 		"run the same command again, or ask for another region")
-	return errors.Join(err, p.removeOwn(ctx, tags))
+	return errors.Join(err, p.removeOwn(ctx, id, tags))
 }
 
 // Start switches a droplet on and returns when it runs.

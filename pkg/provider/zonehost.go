@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/relayfleet/fleetctl/fleet"
+	"github.com/relayfleet/fleetctl/pkg/provider/diagnosis"
 	"github.com/relayfleet/fleetctl/pkg/provider/local"
 )
 
@@ -34,6 +35,14 @@ func (z *zoneHost) Cleanup(ctx context.Context) error {
 		return err
 	}
 	return z.here.Cleanup(ctx)
+}
+
+// Diagnose is that of the provider of the machines, which may have nothing to say.
+func (z *zoneHost) Diagnose(ctx context.Context) []diagnosis.Finding {
+	if d, ok := z.Provider.(diagnosis.Doctor); ok {
+		return d.Diagnose(ctx)
+	}
+	return nil
 }
 
 // Unwrap is the provider of the machines.

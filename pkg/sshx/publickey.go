@@ -8,7 +8,7 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// ErrPrivateKey: what was given as a public key is a private one. Nothing of it is in the error.
+// ErrPrivateKey means that what was given as a public key is a private one. Nothing of it is in the error.
 var ErrPrivateKey = errors.New("this is a private key; its public half is wanted")
 
 // maxComment is how much of a key's comment is kept, in bytes.

@@ -56,6 +56,9 @@ func (a *app) mutate(ctx context.Context, m mutation) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := s.unlisted(ctx, st); err != nil {
+		return err
+	}
 	in, err := m.intent(s, st)
 	if err != nil {
 		return err

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/relayfleet/fleetctl/fleet"
+	"github.com/relayfleet/fleetctl/pkg/sshx"
+)
+
+// unlistedTimeout bounds the look at one address.
+const unlistedTimeout = 10 * time.Second
+
+// unlisted is an error if the provider lists no machine at all, although one that this
+// computer has pinned still shows its host key: the token of another account looks like
+// this. Guard sees it by the records; here it is seen when those are gone already, or not
+// there yet, and a down would end the rest of what is known of machines that live.
+func (s *session) unlisted(ctx context.Context, st fleet.State) error {
+	if s.spec.Provider != fleet.ProviderDigitalOcean || !st.Machines.OK() || len(st.Machines.Value) > 0 || !s.dir.Exists() {
+		return nil
+	}
+	pins, err := sshx.OpenPins(s.dir.KnownHosts())
+	if err != nil {
+		return err
+	}
+	alive, err := s.stillShown(ctx, pins)
+	if err != nil || len(alive) == 0 {
+		return err
+	}
+	err = fmt.Errorf("the provider lists no machine, and %s still shows the host key of one of this fleet: a wrong token or account looks like this", strings.Join(alive, ", "))
+	return withCode(exitRefused, fleet.WithHint(err,
+		"check whose token this is; if what answers there is the fleet's no longer, take its lines out of "+s.dir.KnownHosts()))
+}
+
+// stillShown lists the pinned addresses whose server shows the pinned key. Silence is no
+// sign of life: an address may have been given back.
+func (s *session) stillShown(ctx context.Context, pins *sshx.Pins) ([]string, error) {
+	addrs, err := pins.Addrs()
+	if err != nil {
+		return nil, err
+	}
+	alive := make([]bool, len(addrs))
+	var group errgroup.Group
+	group.SetLimit(statsParallel)
+	for i, addr := range addrs {
+		group.Go(func() error {
+			alive[i] = s.shows(ctx, pins, addr)
+			return nil
+		})
+	}
+	_ = group.Wait()
+	var out []string
+	for i, addr := range addrs {
+		if alive[i] {
+			out = append(out, addr)
+		}
+	}
+	return out, ctx.Err()
+}
+
+// shows reports whether the server at an address shows a key that is pinned for it.
+func (s *session) shows(ctx context.Context, pins *sshx.Pins, addr string) bool {
+	ctx, cancel := context.WithTimeoutCause(ctx, unlistedTimeout, errors.New("no host key in time"))
+	defer cancel()
+	pinned, err := pins.LookupAll(addr)
+	if err != nil {
+		return false
+	}
+	shown, _ := s.ssh.Scan(ctx, sshx.Target{Name: addr, Addr: addr})
+	return slices.ContainsFunc(shown, func(key string) bool { return slices.Contains(pinned, key) })
+}

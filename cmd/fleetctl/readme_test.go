@@ -20,52 +20,123 @@ import (
 
 const readme = "../../README.md"
 
-// TestREADME_ItsBlocksPrintWhatTheySay runs the console blocks of the README in order, on
-// a real fleet, and compares what they print. -update writes what was printed instead.
+// stage is where the blocks of one section of the README are run.
+type stage struct {
+	*testFleet
+	env    []string
+	before func(command string) // nil, or what has to be there when the command runs
+	end    func()               // fails unless nothing is left
+}
+
+// stages are those of this system's sections, by their heading.
+func stages() map[string]func(*testing.T) *stage {
+	all := cloudStages()
+	all["A fleet on this machine"] = localStage
+	return all
+}
+
+// TestREADME_ItsBlocksPrintWhatTheySay runs the console blocks of the README in order,
+// each section on a stage of its own, and compares what they print. -update writes what
+// was printed instead.
 func TestREADME_ItsBlocksPrintWhatTheySay(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile(readme)
 	if err != nil {
 		t.Fatal(err)
 	}
+	sections := splitSections(string(text))
+	ran := 0
+	t.Run("sections", func(t *testing.T) {
+		made := stages()
+		for i, section := range sections {
+			heading, _, _ := strings.Cut(section, "\n")
+			open, ok := made[strings.TrimPrefix(heading, "## ")]
+			if !ok {
+				if len(splitReadme(section)) > 1 && everyStage {
+					t.Errorf("%s: it has console blocks, and no stage to run them", heading)
+				}
+				continue
+			}
+			ran++
+			t.Run(heading, func(t *testing.T) {
+				t.Parallel()
+				sections[i] = open(t).play(section)
+			})
+		}
+		if ran != len(made) {
+			t.Errorf("%d of %d stages have a section", ran, len(made))
+		}
+	})
+	if *update && !t.Failed() {
+		if err := os.WriteFile(readme, []byte(strings.Join(sections, "")), 0o644); err != nil { //nolint:gosec // a file of the repository
+			t.Fatal(err)
+		}
+	}
+}
+
+// localStage is a fleet on this machine.
+func localStage(t *testing.T) *stage {
+	f := newStageFleet(t, "harbour")
+	t.Cleanup(f.testFleet.end)
+	var pids []int
+	f.before = func(command string) {
+		if strings.HasPrefix(command, "fleetctl down") {
+			pids = f.pids()
+		}
+	}
+	f.end = func() { f.gone(pids) }
+	return f
+}
+
+// newStageFleet is a fleet without a fleet.yaml. Its directory is "/home/you" in what is
+// printed.
+func newStageFleet(t *testing.T, name string) *stage {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "ft-")
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &testFleet{t: t, dir: dir, state: filepath.Join(dir, "state"), name: "harbour"}
 	t.Cleanup(func() {
-		f.end()
 		if err := os.RemoveAll(dir); err != nil {
 			t.Error(err)
 		}
 	})
+	return &stage{testFleet: &testFleet{t: t, dir: dir, state: filepath.Join(dir, "state"), name: name}}
+}
+
+// play runs the commands of a section and returns it with what they printed.
+func (s *stage) play(section string) string {
+	s.t.Helper()
 	var out strings.Builder
-	var pids []int
-	ran := 0
-	for _, part := range splitReadme(string(text)) {
+	for _, part := range splitReadme(section) {
 		if part.command == "" {
 			out.WriteString(part.text)
 			continue
 		}
-		if strings.HasPrefix(part.command, "fleetctl down") {
-			pids = f.pids()
+		if s.before != nil {
+			s.before(part.command)
 		}
-		ran++
-		got := f.shell(part.command)
+		got := s.shell(part.command)
 		out.WriteString("$ " + part.command + "\n" + got)
 		if diff := cmp.Diff(loosely(part.text), loosely(got)); diff != "" && !*update {
-			t.Fatalf("%s: -README +printed, lines sorted\n%s\nprinted:\n%s", part.command, diff, got)
+			s.t.Fatalf("%s: -README +printed, lines sorted\n%s\nprinted:\n%s", part.command, diff, got)
 		}
 	}
-	if ran == 0 {
-		t.Fatal("the README has no console block")
-	}
-	f.gone(pids)
-	if *update {
-		if err := os.WriteFile(readme, []byte(out.String()), 0o644); err != nil { //nolint:gosec // a file of the repository
-			t.Fatal(err)
+	s.end()
+	return out.String()
+}
+
+// splitSections cuts a text before each heading of the second level.
+func splitSections(text string) []string {
+	var sections []string
+	for rest := text; rest != ""; {
+		next := strings.Index(rest[1:], "\n## ") + 2
+		if next == 1 {
+			next = len(rest)
 		}
+		sections, rest = append(sections, rest[:next]), rest[next:]
 	}
+	return sections
 }
 
 // readmePart is a command with its output, or other text as it stands.
@@ -92,11 +163,11 @@ func splitReadme(text string) []readmePart {
 }
 
 // shell runs a line as an operator types it, and returns what appears: stdout and stderr.
-func (f *testFleet) shell(line string) string {
+func (f *stage) shell(line string) string {
 	f.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	c := f.command(ctx, nil)
+	c := f.command(ctx, f.env)
 	c.Args = []string{"sh", "-c", line}
 	sh, err := exec.LookPath("sh")
 	if err != nil {
@@ -110,7 +181,7 @@ func (f *testFleet) shell(line string) string {
 	if err := c.Run(); err != nil && !errors.As(err, &exited) {
 		f.t.Fatalf("%s: %v", line, err)
 	}
-	return both.String()
+	return strings.NewReplacer(f.dir, "/home/you", filepath.Dir(relayBinary(f.t)), "/home/you/bin").Replace(both.String())
 }
 
 // loosely is the lines of an output without what differs from run to run, sorted: changes
@@ -120,6 +191,12 @@ func loosely(output string) []string {
 		{`12D3KooW[0-9A-Za-z…]+`, "PEER"},
 		{`/(tcp|udp)/[0-9]+`, "/$1/PORT"},
 		{`127\.0\.0\.1(:| -p )[0-9]+`, "127.0.0.1${1}PORT"},
+		{`\b127\.[1-9][0-9]*\.[0-9]+\.[0-9]+\b`, "ADDRESS"},
+		{`\b4000000[0-9]{2}\b`, "DROPLET"},
+		{`SHA256:[0-9A-Za-z+/]{43}`, "FINGERPRINT"},
+		{`ssh-ed25519 [0-9A-Za-z+/]{68}`, "ssh-ed25519 KEY"},
+		{`\b[0-9]+ bytes\b`, "SIZE bytes"},
+		{`(?m)^… .* [0-9.]+s: .*\n`, ""}, // said on a slow machine
 		{`\b([a-z0-9]+-[0-9]+)-[0-9a-z]{26}\b`, "$1-ID"},
 		{`\bid: [0-9a-z]{26}\b`, "id: ID"},
 		{`\b[0-9a-f]{12}\b`, "DIGEST"},

@@ -161,28 +161,30 @@ func (c *client) holds(id peer.ID) bool {
 	return c.held[id]
 }
 
-// sample reads the zone and asks every published relay at once.
+// sample reads the zone and asks every published relay at once. Where the zone does not
+// answer, the client has the records that it knew.
 func (c *client) sample(ctx context.Context) sample {
-	s := sample{held: c.holding()}
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	s := sample{at: time.Now(), held: c.holding()}
+	resolving, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	if err := c.resolve(ctx); err != nil {
-		s.cut = errors.Is(ctx.Err(), context.Canceled)
-		return s
+	if err := c.resolve(resolving); err != nil {
+		s.why = append(s.why, err)
 	}
-	var mu sync.Mutex
-	var asked sync.WaitGroup
-	for id, addrs := range c.relays() {
-		asked.Go(func() {
-			if answers(ctx, c.near, peer.AddrInfo{ID: id, Addrs: addrs}) {
-				mu.Lock()
-				defer mu.Unlock()
-				s.answering++
-			}
-		})
+	relays := c.relays()
+	asking, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	said := make(chan error, len(relays))
+	for id, addrs := range relays {
+		go func() { said <- answers(asking, c.near, peer.AddrInfo{ID: id, Addrs: addrs}) }()
 	}
-	asked.Wait()
-	s.cut = errors.Is(ctx.Err(), context.Canceled)
+	for range relays {
+		if err := <-said; err != nil {
+			s.why = append(s.why, err)
+		} else {
+			s.answering++
+		}
+	}
+	s.cut = ctx.Err() != nil
 	return s
 }
 
@@ -199,15 +201,22 @@ func (c *client) holding() int {
 	return n
 }
 
-// answers reports whether the relay, and no other peer, answers a ping in time.
-func answers(ctx context.Context, h host.Host, at peer.AddrInfo) bool {
-	if connect(ctx, h, at) != nil {
-		return false
+// answers is nil if the relay, and no other peer, answers a ping in time.
+func answers(ctx context.Context, h host.Host, at peer.AddrInfo) error {
+	if err := connect(ctx, h, at); err != nil {
+		return fmt.Errorf("%s: %w", at.ID, err)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	result, ok := <-ping.Ping(ctx, h, at.ID)
-	return ok && result.Error == nil
+	select {
+	case result := <-ping.Ping(ctx, h, at.ID):
+		if result.Error != nil {
+			return fmt.Errorf("%s: ping: %w", at.ID, result.Error)
+		}
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%s: ping: %w", at.ID, ctx.Err())
+	}
 }
 
 func (c *client) counts() (reservations, circuits int) {

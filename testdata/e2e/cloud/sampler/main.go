@@ -28,7 +28,7 @@ import (
 
 const (
 	tick     = time.Second / 10
-	patience = time.Second      // an answer that takes longer is none
+	patience = 5 * time.Second  // an answer that takes longer is none
 	redial   = time.Second / 2  // between two attempts at a relay that does not answer
 	longest  = 10 * time.Second // that a circuit may be gone
 )
@@ -130,9 +130,11 @@ func every(ctx context.Context, d time.Duration, f func()) {
 
 // sample is what one look found.
 type sample struct {
-	answering int  // published relays that answered
-	held      int  // reservations at relays that are connected
-	cut       bool // it was told to stop meanwhile, which proves nothing
+	at        time.Time
+	answering int     // published relays that answered
+	held      int     // reservations at relays that are connected
+	why       []error // of those that did not answer
+	cut       bool    // it was told to stop meanwhile, which proves nothing
 }
 
 // tally is what all samples found.
@@ -140,6 +142,7 @@ type tally struct {
 	took           time.Duration
 	samples        int
 	answering      int // the fewest
+	worst          sample
 	held           int // likewise
 	echoes, echoed int // sent, and come back
 	gap            time.Duration
@@ -151,7 +154,9 @@ func (t *tally) add(s sample) {
 		return
 	}
 	t.samples++
-	t.answering = min(t.answering, s.answering)
+	if s.answering < t.answering {
+		t.answering, t.worst = s.answering, s
+	}
 	t.held = min(t.held, s.held)
 }
 
@@ -164,7 +169,8 @@ func (t *tally) report(floor int) string {
 func (t *tally) verdict(floor int) error {
 	var errs []error
 	if t.answering < floor {
-		errs = append(errs, fmt.Errorf("%d relays answered, the floor is %d", t.answering, floor))
+		errs = append(errs, fmt.Errorf("%d relays answered at %s, the floor is %d: %w",
+			t.answering, t.worst.at.Format(time.TimeOnly), floor, errors.Join(t.worst.why...)))
 	}
 	if t.held < 1 {
 		errs = append(errs, errors.New("no reservation was held"))

@@ -166,6 +166,10 @@ func TestTakeOver_WhatIsNotARelaysIsLeft(t *testing.T) {
 		"a process without a service": {func(b *hosttest.FakeBox) {
 			b.PutFile("/proc/77/cgroup", []byte("0::/user.slice/user-0.slice/session-3.scope\n"))
 		}, "process 77 answers"},
+		"a process of a service that runs others, too": {func(b *hosttest.FakeBox) {
+			b.Others("docker.service")
+			b.Reply("systemctl show -p MainPID --value docker.service", "12\n", 0)
+		}, "not the main process of docker.service"},
 		"a directory without a key": {func(b *hosttest.FakeBox) {
 			b.PutFile("/var/lib/bitterbot/node.key", nil)
 			b.PutFile("/var/lib/bitterbot/photos", []byte("x"))

@@ -108,7 +108,7 @@ func (s *System) Commands(m fleet.Machine) []sshx.Command {
 		addUser(StateDir), makeOwned("/etc/relay", "root", User, "2750"), makeOwned(stateOf(m), User, User, "0700"),
 		makeOwned(a.home+"/.ssh", a.name, a.gid, "0700"), chown(a.name+":"+a.gid, next), rename(next, a.keysFile()),
 		freeSpace(ReleaseDir("SHA256")), daemonReload(),
-		listeners(), controlOther("disable", "old.service"), controlOther("stop", "old.service"),
+		listeners(), mainProcess("old.service"), controlOther("disable", "old.service"), controlOther("stop", "old.service"),
 		giveTree(stateOf(m)), chmod("0700", stateOf(m)), asRelay(chmod("0600", own(m, keyFile))), journalOf("old.service", tailLines, false),
 		removeTree(Releases), removeEmpty("/etc/relay"), removeEmpty(Base),
 	}

@@ -43,6 +43,14 @@ func (b box) endOthers(ctx context.Context) error {
 		return fleet.WithHint(fmt.Errorf("take over %s: process %s answers at %s and belongs to no service of systemd's", b.m.Node, pid, API),
 			"Stop it on the box, see that nothing starts it again, and run the same command again.")
 	}
+	main, err := b.exec(ctx, mainProcess(name))
+	if err != nil {
+		return err
+	}
+	if strings.TrimSpace(main) != pid { // docker.service answers for every container
+		return fleet.WithHint(fmt.Errorf("take over %s: process %s answers at %s and is not the main process of %s, which may run more than a relay", b.m.Node, pid, API, name),
+			"Stop the old relay on the box, see that nothing starts it again, and run the same command again.")
+	}
 	err = b.all(ctx, controlOther("disable", name), controlOther("stop", name))
 	b.audit(ctx, "take over: stop and disable "+name, err)
 	return err
@@ -95,6 +103,10 @@ func controlOther(verb, name string) sshx.Command {
 	c := write("systemctl", verb, name)
 	c.Timeout = service
 	return c
+}
+
+func mainProcess(name string) sshx.Command {
+	return read("systemctl", "show", "-p", "MainPID", "--value", name)
 }
 
 // giveTree follows no link: what one in the directory points to stays whose it is.

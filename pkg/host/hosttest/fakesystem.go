@@ -209,6 +209,8 @@ func (b *FakeBox) systemCommand(argv []string) (string, int) {
 			return "", 0
 		}
 		return `LISTEN 0 4096 127.0.0.1:9847 0.0.0.0:* users:(("old",pid=77,fd=9))` + "\n", 0
+	case has("systemctl show -p MainPID "):
+		return "77\n", 0
 	case has("ssh-keygen "):
 		return b.sshKeygen(argv)
 	case has("/usr/sbin/swapoff "):

@@ -16,7 +16,7 @@ import (
 )
 
 // fingerprint is a key's name at a provider: SHA-256, or MD5 as DigitalOcean writes it.
-var fingerprint = regexp.MustCompile(`^(SHA256:[A-Za-z0-9+/]{43}|([0-9a-f]{2}:){15}[0-9a-f]{2})$`)
+var fingerprint = regexp.MustCompile(`^(SHA256:[A-Za-z0-9+/]{43}|(MD5:)?([0-9a-f]{2}:){15}[0-9a-f]{2})$`)
 
 // maxKeyFile is far above any public key, in bytes.
 const maxKeyFile = 64 << 10
@@ -50,7 +50,11 @@ func (a *app) operatorKeys(s fleet.Spec) (public, private []string, err error) {
 	return public, private, nil
 }
 
+// keyError names an entry, unless that is a private key itself.
 func keyError(i int, entry string, err error) error {
+	if _, is := sshx.PublicKey([]byte(entry)); errors.Is(is, sshx.ErrPrivateKey) {
+		entry = "(not shown)"
+	}
 	return fleet.WithHint(fmt.Errorf("digitalocean.ssh_keys[%d]: %s: %w", i, render.SafeUpTo(entry, 80), err),
 		"name a .pub file, a public key, or the fingerprint of a key on the account")
 }

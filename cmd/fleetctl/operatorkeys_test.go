@@ -23,6 +23,7 @@ func TestOperatorKeys_FilesAndKeysAreReadAndFingerprintsAreLeftToTheProvider(t *
 	s := fleet.Spec{Ocean: fleet.OceanSpec{SSHKeys: []string{
 		"~/id.pub", key.PublicKey, "SHA256:uNiVztksCsDhcc0u9e8BrrobuGCVqLEgQnU9yWxfeYo",
 		"3b:16:bf:e4:8b:00:8b:b8:59:8c:a9:d3:f0:19:45:fa",
+		"MD5:3b:16:bf:e4:8b:00:8b:b8:59:8c:a9:d3:f0:19:45:fa", // as ssh-keygen -E md5 -l prints it
 	}}}
 	public, private, err := a.operatorKeys(s)
 	if err != nil {
@@ -54,5 +55,18 @@ func TestOperatorKeys_AMissingFileAndAPrivateKeyAreNamedAndNeverShown(t *testing
 		if err != nil && strings.Contains(err.Error(), string(text[50:80])) {
 			t.Errorf("%s: the error shows the key", entry)
 		}
+	}
+}
+
+func TestOperatorKeys_APrivateKeyInThePlaceOfAPublicOneIsNotRepeated(t *testing.T) {
+	const secret = "MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v"
+	a := &app{dir: t.TempDir(), env: func(string) (string, bool) { return "", false }}
+	entry := "-----BEGIN PRIVATE KEY----- " + secret + "VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g -----END PRIVATE KEY-----"
+	_, _, err := a.operatorKeys(fleet.Spec{Ocean: fleet.OceanSpec{SSHKeys: []string{entry}}})
+	if err == nil || !strings.Contains(err.Error(), "digitalocean.ssh_keys[0]") || !strings.Contains(err.Error(), "private key") {
+		t.Errorf("got %v, want an error that says that it is a private key", err)
+	}
+	if err != nil && strings.Contains(err.Error()+fleet.Hint(err), secret) {
+		t.Errorf("the error repeats the key: %v", err)
 	}
 }

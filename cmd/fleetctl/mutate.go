@@ -257,7 +257,7 @@ func (a *app) tell(v render.PlanView) error {
 	})
 }
 
-// outcomeError says what a run did not achieve.
+// outcomeError says what a run did not achieve, and why the provider let it in no more.
 func outcomeError(o fleet.Outcome) error {
 	var errs []error
 	for _, f := range o.Failures {
@@ -280,7 +280,8 @@ func outcomeError(o fleet.Outcome) error {
 		}
 		errs = append(errs, withCode(code, ofNode(d.Ref.Node, fmt.Errorf("%s: %s: still waiting for %s", d.Ref.Node, d.Action, d.Waiting))))
 	}
-	return errors.Join(append(errs, problems(o.Plan)...)...)
+	errs = append(errs, problems(o.Plan)...)
+	return errors.Join(append(errs, barred(o.State))...)
 }
 
 // problems turns what a plan keeps in spite of a problem into errors.

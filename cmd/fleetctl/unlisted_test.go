@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -49,5 +50,18 @@ func TestUnlisted_AMachineThatAnswersIsNotGoneBecauseTheAccountListsNone(t *test
 	some := fleet.State{Machines: fleet.Observed[[]fleet.Machine]{Value: []fleet.Machine{m}}}
 	if err := s.unlisted(t.Context(), some); err != nil {
 		t.Errorf("a fleet that is listed: got %v, want none", err)
+	}
+}
+
+func TestOutcome_ATokenThatWasRevokedMeanwhileEndsTheCommandWithItsOwnCode(t *testing.T) {
+	t.Parallel()
+	why := fmt.Errorf("list machines: %w", fleet.ErrAuth)
+	o := fleet.Outcome{State: fleet.State{Machines: fleet.Observed[[]fleet.Machine]{Err: why}}}
+	o.Plan = fleet.Diff(fleet.Spec{Name: "demo"}, o.State, fleet.Intent{})
+	if err := outcomeError(o); exitCode(err) != exitAuth {
+		t.Errorf("got exit %d (%v), want %d", exitCode(err), err, exitAuth)
+	}
+	if err := outcomeError(fleet.Outcome{}); err != nil {
+		t.Errorf("nothing is missing: got %v", err)
 	}
 }

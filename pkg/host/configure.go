@@ -173,6 +173,9 @@ func (b box) bringUp(ctx context.Context, w work) error {
 		if err := b.takeOver(ctx, w); err != nil {
 			return err
 		}
+		if err := b.undrain(ctx); err != nil {
+			return err
+		}
 	}
 	err := b.control(ctx, "enable")
 	if err == nil && w.Restart {

@@ -77,6 +77,9 @@ func (b box) judgeSystem(r readings, out *fleet.Relay) {
 	}
 	drift, warnings := b.cfg.System.judge(b.m, r.system)
 	out.Drift = append(out.Drift, drift...)
+	if b.leftDraining(r.draining) {
+		out.Drift = append(out.Drift, fleet.Drift{Name: driftDrain, From: "there", To: "gone", Fix: fleet.FixInPlace})
+	}
 	isUnit := func(d fleet.Drift) bool { return d.Name == PartUnit }
 	if r.mark.oldUnit(r.unit, r.unitText) && !slices.ContainsFunc(drift, isUnit) {
 		for _, p := range b.cfg.System.service(b.m) {

@@ -400,6 +400,47 @@ func TestConfigure_AServiceOfOthersIsNeverOverwritten(t *testing.T) {
 	}
 }
 
+// A down that did not end, and one that did, leave a given machine to the next up.
+func TestGivenMachine_ADrainMarkThatWasLeftIsTakenAway(t *testing.T) {
+	_, box, m, h := debian(t)
+	m.Given = true
+	rel := hosttest.Release(t, elfFile(t, elf.EM_X86_64), 1)
+	marked := func() bool { _, there := box.File(host.DrainMark); return there }
+	configure := func() {
+		t.Helper()
+		if err := h.Configure(t.Context(), m, config(64), rel); err != nil {
+			t.Fatal(err)
+		}
+	}
+	configure()
+	if err := h.Drain(t.Context(), m); err != nil || !marked() {
+		t.Fatalf("Drain = %v, marked %t", err, marked())
+	}
+	got, err := h.Inspect(t.Context(), m)
+	if err != nil || !slices.ContainsFunc(got.Drift, func(d fleet.Drift) bool { return d.Name == "drain mark" && d.Fix == fleet.FixInPlace }) {
+		t.Errorf("Inspect: drift %+v, %v; want the drain mark", got.Drift, err)
+	}
+	if err := h.Settle(t.Context(), m); err != nil || marked() {
+		t.Errorf("Settle = %v, marked %t, want it gone", err, marked())
+	}
+	for _, leave := range []func() error{
+		func() error { return h.Drain(t.Context(), m) },
+		func() error { return h.Uninstall(t.Context(), m) },
+	} {
+		if err := leave(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if marked() {
+		t.Error("after Uninstall the drain mark is there")
+	}
+	box.PutFile(host.DrainMark, []byte("left\n"))
+	configure()
+	if marked() {
+		t.Error("after Configure the drain mark is there")
+	}
+}
+
 func TestConfigure_WithoutRoomNothingIsSent(t *testing.T) {
 	_, box, m, h := debian(t)
 	box.Reply("df -Pk", "Filesystem 1024-blocks Used Available Capacity Mounted on\n/dev/vda1 1000 990 10 99% /\n", 0)

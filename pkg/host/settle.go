@@ -27,6 +27,13 @@ func (h *Hosts) Settle(ctx context.Context, m fleet.Machine) error {
 		return err
 	}
 	drift := r.inPlace(h.cfg.System, m)
+	mark, err := b.text(ctx, b.own(DrainMark), smallLimit)
+	if err != nil {
+		return err
+	}
+	if b.leftDraining(mark.there) {
+		drift = append(drift, driftDrain)
+	}
 	if len(drift) == 0 {
 		return nil
 	}
@@ -64,6 +71,7 @@ func (b box) settle(ctx context.Context, r systemReadings, names []string) error
 		}},
 		{driftTime, func() error { return b.all(ctx, keepTime()) }},
 		{driftSwap, func() error { return b.stopSwap(ctx) }},
+		{driftDrain, func() error { return b.undrain(ctx) }},
 	} {
 		if slices.Contains(names, fix.name) {
 			if err := fix.do(); err != nil {

@@ -60,6 +60,7 @@ const (
 	PartUpgrades = "upgrades"
 	driftTime    = "time"
 	driftSwap    = "swap"
+	driftDrain   = "drain mark"
 	driftKeys    = "ssh keys"
 )
 

@@ -56,6 +56,9 @@ func (b box) uninstall(ctx context.Context) error {
 	if err := b.stop(ctx); err != nil {
 		return err
 	}
+	if err := b.undrain(ctx); err != nil { // the next relay here shall not begin by draining
+		return err
+	}
 	for _, p := range b.cfg.System.service(b.m) {
 		if err := b.run.Remove(ctx, b.at, p.Files[0].Path); err != nil {
 			return err

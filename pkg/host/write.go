@@ -56,6 +56,21 @@ func (h *Hosts) Drain(ctx context.Context, m fleet.Machine) error {
 	return err
 }
 
+// leftDraining reports whether a drain mark was left by a `down` that did not end: a given
+// machine has no phase that would say so, and one that holds its slot is to serve.
+func (b box) leftDraining(marked bool) bool { return b.m.Given && marked }
+
+// undrain removes the drain mark of a given machine.
+func (b box) undrain(ctx context.Context) error {
+	if !b.m.Given {
+		return nil
+	}
+	if err := b.run.Remove(ctx, b.at, b.own(DrainMark)); err != nil {
+		return fmt.Errorf("remove %s: %w", b.own(DrainMark), err)
+	}
+	return nil
+}
+
 // Stop stops and disables the service. A box on which nothing was ever installed is
 // stopped.
 func (h *Hosts) Stop(ctx context.Context, m fleet.Machine) error {

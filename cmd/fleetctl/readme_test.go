@@ -163,25 +163,25 @@ func splitReadme(text string) []readmePart {
 }
 
 // shell runs a line as an operator types it, and returns what appears: stdout and stderr.
-func (f *stage) shell(line string) string {
-	f.t.Helper()
+func (s *stage) shell(line string) string {
+	s.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	c := f.command(ctx, f.env)
+	c := s.command(ctx, s.env)
 	c.Args = []string{"sh", "-c", line}
 	sh, err := exec.LookPath("sh")
 	if err != nil {
-		f.t.Fatal(err)
+		s.t.Fatal(err)
 	}
 	c.Path = sh
-	c.Env = append(c.Env, "PATH="+filepath.Dir(relayBinary(f.t))+string(os.PathListSeparator)+os.Getenv("PATH"))
+	c.Env = append(c.Env, "PATH="+filepath.Dir(relayBinary(s.t))+string(os.PathListSeparator)+os.Getenv("PATH"))
 	var both bytes.Buffer
 	c.Stdout, c.Stderr = &both, &both
 	var exited *exec.ExitError
 	if err := c.Run(); err != nil && !errors.As(err, &exited) {
-		f.t.Fatalf("%s: %v", line, err)
+		s.t.Fatalf("%s: %v", line, err)
 	}
-	return strings.NewReplacer(f.dir, "/home/you", filepath.Dir(relayBinary(f.t)), "/home/you/bin").Replace(both.String())
+	return strings.NewReplacer(s.dir, "/home/you", filepath.Dir(relayBinary(s.t)), "/home/you/bin").Replace(both.String())
 }
 
 // loosely is the lines of an output without what differs from run to run, sorted: changes

@@ -39,7 +39,7 @@ func main() {
 // test runs the tests and reports whether all of them ran and passed.
 func test(packages []string) (bool, error) {
 	// Parallel tests wait for processes and for time, more than for a core. make lint vets.
-	args := []string{"test", "-json", "-shuffle=on", "-timeout=5m", "-parallel=6", "-vet=off"}
+	args := []string{"test", "-json", "-shuffle=on", "-timeout=10m", "-parallel=6", "-vet=off"}
 	race, err := canRace()
 	if err != nil {
 		return false, err

@@ -116,6 +116,10 @@ func (s *session) confirmAdoption(ctx context.Context, found []*adoptee) error {
 	if err := s.app.tellAdoption(s, found); err != nil {
 		return err
 	}
+	if s.spec.Provider == fleet.ProviderDigitalOcean {
+		s.app.say("\nthe fleet's firewall, where there is one, stands before an adopted droplet at once: it lets in %s",
+			openingsText(fleet.Openings(s.spec, s.spec.Ocean.SSHPort)))
+	}
 	var unknown []string
 	all := 0
 	for _, f := range found {
@@ -198,4 +202,13 @@ func (s *session) trustJumps(ctx context.Context, f adoptFlags, found []*adoptee
 		}
 	}
 	return nil
+}
+
+// openingsText is a list of openings for people.
+func openingsText(all []fleet.Opening) string {
+	words := make([]string, len(all))
+	for i, o := range all {
+		words[i] = o.String()
+	}
+	return strings.Join(words, ", ")
 }

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"net"
@@ -11,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -50,9 +53,7 @@ func newCloudStage(t *testing.T, name string) (*stage, *testCloud) {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		defer cancel()
-		if t.Failed() {
-			t.Logf("down: %s", s.shell(fmt.Sprintf("fleetctl down --yes --expect-count %d --quiet", c.bought())))
-		}
+		s.endZone()
 		if err := c.Close(ctx); err != nil {
 			t.Errorf("close the cloud: %v", err)
 		}
@@ -77,15 +78,32 @@ func newCloudStage(t *testing.T, name string) (*stage, *testCloud) {
 	return s, c
 }
 
-// bought counts the fleet's droplets that it may delete.
-func (c *testCloud) bought() int {
-	n := 0
-	for _, d := range c.Droplets(dotest.DefaultToken) {
-		if slices.ContainsFunc(d.Tags, func(tag string) bool { return strings.HasPrefix(tag, "fleet:") }) && !slices.Contains(d.Tags, "adopted:yes") {
-			n++
+// endZone ends the server of the fleet's zone, which a stage that failed half-way leaves.
+func (s *stage) endZone() {
+	s.t.Helper()
+	var supervisor struct {
+		Proc struct {
+			PID int `json:"pid"`
+		} `json:"proc"`
+	}
+	text, err := os.ReadFile(filepath.Join(s.state, "fleetctl", s.name, "supervisor.json"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	if err == nil {
+		err = json.Unmarshal(text, &supervisor)
+	}
+	pid := supervisor.Proc.PID
+	if err == nil && alive(pid) {
+		err = syscall.Kill(pid, syscall.SIGTERM)
+	}
+	must(s.t, "end the zone's server", err)
+	deadline := time.Now().Add(20 * time.Second)
+	for tick := time.NewTicker(20 * time.Millisecond); alive(pid); <-tick.C {
+		if time.Now().After(deadline) {
+			s.t.Fatalf("the zone's server, process %d, still runs after 20 s", pid)
 		}
 	}
-	return n
 }
 
 // write writes a file below the stage's directory.

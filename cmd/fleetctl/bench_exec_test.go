@@ -80,7 +80,10 @@ func listedHosts(b *testing.B, n int, delay time.Duration) *benchHosts {
 	var pins strings.Builder
 	for range n {
 		box := sshtest.Start(b, sshtest.WithAuthorizedKeys(signer.PublicKey()), sshtest.WithDelay(delay), sshtest.WithExec(
-			func(_ context.Context, _ []string, _ io.Reader, stdout, _ io.Writer) int { fmt.Fprintln(stdout, "ok"); return 0 }))
+			func(_ context.Context, _ []string, _ io.Reader, stdout, _ io.Writer) int {
+				fmt.Fprintln(stdout, "ok")
+				return 0
+			}))
 		h.boxes = append(h.boxes, box)
 		host, port, err := net.SplitHostPort(box.Addr)
 		if err != nil {

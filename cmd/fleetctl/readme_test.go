@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -46,27 +47,26 @@ func TestREADME_ItsBlocksPrintWhatTheySay(t *testing.T) {
 	}
 	sections := splitSections(string(text))
 	ran := 0
-	t.Run("sections", func(t *testing.T) {
-		made := stages()
-		for i, section := range sections {
-			heading, _, _ := strings.Cut(section, "\n")
-			open, ok := made[strings.TrimPrefix(heading, "## ")]
-			if !ok {
-				if len(splitReadme(section)) > 1 && everyStage {
-					t.Errorf("%s: it has console blocks, and no stage to run them", heading)
-				}
-				continue
+	made := stages()
+	var all sync.WaitGroup // all at once: they wait most of the time, and parallel tests are as few as processors
+	for i, section := range sections {
+		heading, _, _ := strings.Cut(section, "\n")
+		open, ok := made[strings.TrimPrefix(heading, "## ")]
+		if !ok {
+			if len(splitReadme(section)) > 1 && everyStage {
+				t.Errorf("%s: it has console blocks, and no stage to run them", heading)
 			}
-			ran++
-			t.Run(heading, func(t *testing.T) {
-				t.Parallel()
-				sections[i] = open(t).play(section)
-			})
+			continue
 		}
-		if ran != len(made) {
-			t.Errorf("%d of %d stages have a section", ran, len(made))
-		}
-	})
+		ran++
+		all.Go(func() {
+			t.Run(heading, func(t *testing.T) { sections[i] = open(t).play(section) })
+		})
+	}
+	all.Wait()
+	if ran != len(made) {
+		t.Errorf("%d of %d stages have a section", ran, len(made))
+	}
 	if *update && !t.Failed() {
 		if err := os.WriteFile(readme, []byte(strings.Join(sections, "")), 0o644); err != nil { //nolint:gosec // a file of the repository
 			t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -187,9 +188,11 @@ func TestGuard_PurchasesBeyondTheBoundsAreRefusedBeforeTheFirst(t *testing.T) {
 				s.spec.Provider = fleet.ProviderDigitalOcean
 				s.spec.Ocean = fleet.OceanSpec{MaxMonthly: tt.monthly, MaxMachines: tt.machines}
 				s.world.Sell(6, 0)
-				bought := false
+				var bought atomic.Bool
 				s.world.Fault = func(call string, _ bool) error {
-					bought = bought || call == "provider.create"
+					if call == "provider.create" {
+						bought.Store(true)
+					}
 					return nil
 				}
 				o, err := s.up()
@@ -197,8 +200,8 @@ func TestGuard_PurchasesBeyondTheBoundsAreRefusedBeforeTheFirst(t *testing.T) {
 				switch {
 				case tt.ok && (err != nil || !o.Settled()):
 					t.Errorf("got %v, %+v, want a fleet", err, o.Plan)
-				case !tt.ok && (!errors.As(err, &refusal) || bought):
-					t.Errorf("got %v, bought %t, want a refusal and no purchase", err, bought)
+				case !tt.ok && (!errors.As(err, &refusal) || bought.Load()):
+					t.Errorf("got %v, bought %t, want a refusal and no purchase", err, bought.Load())
 				}
 			})
 		})

@@ -21,7 +21,7 @@ import (
 )
 
 // provenFor is how long a probe that passed counts for the floor.
-const provenFor = 10 * time.Second
+const provenFor = 30 * time.Second
 
 // witness looks at a fleet from outside: at the zone every 20 ms, and at every address
 // that it ever saw there, again and again.
@@ -68,13 +68,17 @@ func (w *witness) prove(ctx context.Context) {
 		known[v] = a
 	}
 	w.mu.Unlock()
+	var all sync.WaitGroup
 	for v, a := range known {
-		if p, err := w.prober.Probe(ctx, a); err == nil && p.Verdict.Verified() {
-			w.mu.Lock()
-			w.passed[v] = p.At
-			w.mu.Unlock()
-		}
+		all.Go(func() {
+			if p, err := w.prober.Probe(ctx, a); err == nil && p.Verdict.Verified() {
+				w.mu.Lock()
+				w.passed[v] = p.At
+				w.mu.Unlock()
+			}
+		})
 	}
+	all.Wait()
 }
 
 // every calls f again and again until ctx ends, d apart.

@@ -13,7 +13,6 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	circuit "github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/client"
-	"github.com/libp2p/go-libp2p/p2p/protocol/ping"
 	ma "github.com/multiformats/go-multiaddr"
 
 	"github.com/relayfleet/fleetctl/pkg/zone"
@@ -25,6 +24,7 @@ type client struct {
 	near host.Host // holds the reservations
 	far  host.Host // opens the circuit
 	line line
+	questions
 
 	mu        sync.Mutex
 	published map[peer.ID][]ma.Multiaddr // newest answer of the zone
@@ -171,14 +171,12 @@ func (c *client) sample(ctx context.Context) sample {
 		s.why = append(s.why, err)
 	}
 	relays := c.relays()
-	asking, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	said := make(chan error, len(relays))
+	var asked []*question
 	for id, addrs := range relays {
-		go func() { said <- answers(asking, c.near, peer.AddrInfo{ID: id, Addrs: addrs}) }()
+		asked = append(asked, c.ask(ctx, c.near, peer.AddrInfo{ID: id, Addrs: addrs}))
 	}
-	for range relays {
-		if err := <-said; err != nil {
+	for _, q := range asked {
+		if err := q.answer(); err != nil {
 			s.why = append(s.why, err)
 		} else {
 			s.answering++
@@ -199,24 +197,6 @@ func (c *client) holding() int {
 		}
 	}
 	return n
-}
-
-// answers is nil if the relay, and no other peer, answers a ping in time.
-func answers(ctx context.Context, h host.Host, at peer.AddrInfo) error {
-	if err := connect(ctx, h, at); err != nil {
-		return fmt.Errorf("%s: %w", at.ID, err)
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	select {
-	case result := <-ping.Ping(ctx, h, at.ID):
-		if result.Error != nil {
-			return fmt.Errorf("%s: ping: %w", at.ID, result.Error)
-		}
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("%s: ping: %w", at.ID, ctx.Err())
-	}
 }
 
 func (c *client) counts() (reservations, circuits int) {

@@ -67,7 +67,7 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	seen := c.watch(ctx)
-	fmt.Print(seen.report(o.floor))
+	fmt.Fprint(os.Stdout, seen.report(o.floor))
 	return seen.verdict(o.floor)
 }
 

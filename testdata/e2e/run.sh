@@ -184,7 +184,7 @@ tagged_tests() {
     dirs=$(xargs -n 1 dirname <<<"$files" | sort -u | sed 's#^#./#')
     names=$(xargs sed -nE 's/^func (Test[A-Za-z0-9_]+)\(t \*testing\.T\).*/\1/p' <<<"$files" | paste -sd '|')
     # shellcheck disable=SC2086 # one argument for each package
-    go run ./testdata/tools/testsum -tags e2e -count=1 -timeout 20m -run "^($names)\$" $dirs
+    go run ./testdata/tools/testsum -tags e2e -count=1 -p 1 -timeout 20m -run "^($names)\$" $dirs
 }
 
 # What the droplets' story needs beside fleetctl: the API that it talks to, and a client.

@@ -286,7 +286,7 @@ func must(t *testing.T, what string, err error) {
 // waits are for tests that need real time.
 func waits() Waits {
 	return Waits{
-		Every: time.Microsecond, Poll: 5 * time.Millisecond, Backoff: time.Millisecond,
+		Every: time.Microsecond, First: time.Microsecond, Poll: 5 * time.Millisecond, Backoff: time.Millisecond,
 		Doubt: 160 * time.Millisecond, Marks: 20 * time.Millisecond,
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -204,9 +205,13 @@ func TestScale_DropletsThatAreWaitedForAreListedEveryFiveSeconds(t *testing.T) {
 		const boots = 3 * time.Minute
 		w := newFleetOf(t, 8)
 		w.boxes.boots = boots
+		var mu sync.Mutex // requests come at once
 		var ordered, last time.Time
 		lists := 0
 		w.cloud.Around(func(_ int, r *http.Request, commit func()) bool {
+			defer commit()
+			mu.Lock()
+			defer mu.Unlock()
 			now := time.Now()
 			switch {
 			case r.Method == http.MethodPost && r.URL.Path == "/v2/droplets":
@@ -219,7 +224,6 @@ func TestScale_DropletsThatAreWaitedForAreListedEveryFiveSeconds(t *testing.T) {
 				}
 				last = now
 			}
-			commit()
 			return true
 		})
 		must(t, "up", w, fleet.Intent{})

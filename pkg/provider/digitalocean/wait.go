@@ -47,6 +47,10 @@ func (p *Provider) untilReady(ctx context.Context, n fleet.NewMachine, id int, t
 	var last godo.Droplet
 	absent := 0
 	waiting := waitActive
+	n.Waiting(waiting)
+	if err := pause(ctx, p.cfg.Waits.First); err != nil {
+		return last, err
+	}
 	look := func() (godo.Droplet, bool, error) { return p.poll(deadline, id) } // at first its tags may be late
 	for {
 		n.Waiting(waiting)

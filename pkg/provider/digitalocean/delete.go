@@ -61,7 +61,8 @@ func (p *Provider) untilGone(ctx context.Context, id int) error {
 	begin := time.Now()
 	deadline, cancel := context.WithTimeout(ctx, p.cfg.Waits.Gone)
 	defer cancel()
-	for look := p.get; ; look = p.glance { // at once, and then with all who wait
+	later := func(ctx context.Context, id int) (godo.Droplet, error) { return p.glance(ctx, id, p.cfg.Waits.Poll) }
+	for look := p.get; ; look = later { // at once, and then with all who wait
 		_, err := look(deadline, id)
 		switch {
 		case errors.Is(err, fleet.ErrNoMachine):

@@ -47,7 +47,7 @@ type Waits struct {
 	Call    time.Duration // for the answer to one request; 30 s
 	Backoff time.Duration // the first pause after an answer that failed; 500 ms
 	Hold    time.Duration // the longest that a used-up rate is waited for; 1 min
-	First   time.Duration // from an order to the first look at the droplet, which is never active at once; 2 s
+	First   time.Duration // before the first look at an ordered droplet, and between looks as long as it is younger than Poll; 1 s
 	Poll    time.Duration // between two lists of droplets that are waited for; 5 s
 	Ready   time.Duration // until an ordered droplet is active; 10 min
 	Gone    time.Duration // until a deleted droplet is not found; 10 min
@@ -61,7 +61,7 @@ func (w Waits) withDefaults() Waits {
 		usual time.Duration
 	}{
 		{&w.Every, 250 * time.Millisecond}, {&w.Call, 30 * time.Second}, {&w.Backoff, 500 * time.Millisecond}, {&w.Hold, time.Minute},
-		{&w.First, 2 * time.Second}, {&w.Poll, 5 * time.Second}, {&w.Ready, 10 * time.Minute}, {&w.Gone, 10 * time.Minute},
+		{&w.First, time.Second}, {&w.Poll, 5 * time.Second}, {&w.Ready, 10 * time.Minute}, {&w.Gone, 10 * time.Minute},
 		{&w.Marks, 30 * time.Second}, {&w.Doubt, time.Minute},
 	} {
 		if *d.wait == 0 {

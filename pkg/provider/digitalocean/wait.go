@@ -18,8 +18,8 @@ const absences = 2
 
 // glance looks at a droplet, in the one list that all waits of a provider share. One that
 // is not in it, because its tags are late or because it is gone, is read by itself.
-func (p *Provider) glance(ctx context.Context, id int) (godo.Droplet, error) {
-	d, listed, err := p.poll(ctx, id)
+func (p *Provider) glance(ctx context.Context, id int, every time.Duration) (godo.Droplet, error) {
+	d, listed, err := p.poll(ctx, id, every)
 	if err != nil || listed {
 		return d, err
 	}
@@ -27,8 +27,8 @@ func (p *Provider) glance(ctx context.Context, id int) (godo.Droplet, error) {
 }
 
 // poll looks for a droplet in the next list.
-func (p *Provider) poll(ctx context.Context, id int) (d godo.Droplet, listed bool, err error) {
-	all, err := p.polling.next(ctx, p.cfg.Waits.Poll, p.listTagged)
+func (p *Provider) poll(ctx context.Context, id int, every time.Duration) (d godo.Droplet, listed bool, err error) {
+	all, err := p.polling.next(ctx, every, p.listTagged)
 	if err != nil {
 		return d, false, err
 	}
@@ -51,13 +51,19 @@ func (p *Provider) untilReady(ctx context.Context, n fleet.NewMachine, id int, t
 	if err := pause(ctx, p.cfg.Waits.First); err != nil {
 		return last, err
 	}
-	look := func() (godo.Droplet, bool, error) { return p.poll(deadline, id) } // at first its tags may be late
+	every := func() time.Duration {
+		if time.Since(begin) < p.cfg.Waits.Poll {
+			return p.cfg.Waits.First
+		}
+		return p.cfg.Waits.Poll
+	}
+	look := func() (godo.Droplet, bool, error) { return p.poll(deadline, id, every()) } // at first its tags may be late
 	for {
 		n.Waiting(waiting)
 		d, listed, err := look()
 		if err == nil && !listed {
 			look = func() (godo.Droplet, bool, error) {
-				d, err := p.glance(deadline, id)
+				d, err := p.glance(deadline, id, every())
 				return d, true, err
 			}
 			continue
@@ -136,7 +142,7 @@ func (p *Provider) start(ctx context.Context, id string) error {
 		}
 	}
 	for {
-		d, err = p.glance(deadline, d.ID)
+		d, err = p.glance(deadline, d.ID, p.cfg.Waits.Poll)
 		switch {
 		case err != nil && ctx.Err() == nil && deadline.Err() != nil:
 			return tooLong(waitActive, d, d.ID, begin)

@@ -2,6 +2,7 @@ package dnsaddr
 
 import (
 	"fmt"
+	"slices"
 	"time"
 	"unicode"
 )
@@ -9,7 +10,12 @@ import (
 // CheckChanges says why a zone with these limits cannot make the changes, nil if it
 // can. A zone asks it before the first write, so that a bad record changes nothing.
 // Errors wrap [ErrBadRecord].
-func CheckChanges(c Changes, l Limits) error {
+func CheckChanges(entry string, c Changes, l Limits) error {
+	for _, r := range slices.Concat(c.Add, c.Update, c.Remove) {
+		if r.Name != "" && !OfFleet(entry, r.Name) {
+			return fmt.Errorf("%w: %s: %q is no name of the fleet at %s", ErrBadRecord, excerpt(r.Value), r.Name, entry)
+		}
+	}
 	for _, r := range c.Add {
 		if err := checkRecord(r, l); err != nil {
 			return err

@@ -65,7 +65,7 @@ func records(prefix string) *rapid.Generator[[]dnsaddr.Record] {
 func wanted() *rapid.Generator[[]dnsaddr.Record] {
 	return rapid.Map(records("w"), func(in []dnsaddr.Record) []dnsaddr.Record {
 		for i := range in {
-			in[i].ID, in[i].Comment = "", mine
+			in[i].ID, in[i].Name, in[i].Comment = "", "name", mine
 		}
 		return in
 	})

@@ -20,10 +20,13 @@ import (
 	"time"
 )
 
-// Record is one TXT record at the name of a fleet.
+// Record is one TXT record at a name of a fleet.
 type Record struct {
 	// ID is the zone's own handle of the record, "" for one that is not there yet.
 	ID string `json:"id,omitempty"`
+	// Name is where the record stands, fully qualified, in lower case and without the
+	// final dot: "_dnsaddr.p2p.example". In what is added, "" is the entry name.
+	Name string `json:"name"`
 	// Value is the text of the record as one string, unquoted: "dnsaddr=/ip4/…".
 	Value string `json:"value"`
 	// TTL is a whole number of seconds. Zero never stands in a zone.
@@ -32,11 +35,11 @@ type Record struct {
 	Comment string `json:"comment,omitempty"`
 }
 
-// Changes are writes to one name. A zone makes them in the order of the fields, so
-// that a name that had records never becomes empty in between.
+// Changes are writes to the names of one fleet. A zone makes them in the order of the
+// fields, so that a name that had records never becomes empty in between.
 type Changes struct {
 	Add    []Record // IDs are ignored
-	Update []Record // by ID: TTL and comment of a record whose value stays
+	Update []Record // by ID: TTL and comment; name and value stay
 	Remove []Record // by ID
 }
 
@@ -45,18 +48,19 @@ func (c Changes) Empty() bool { return len(c.Add)+len(c.Update)+len(c.Remove) ==
 
 // Zone holds TXT records. Implementations are safe for concurrent use.
 type Zone interface {
-	// Records returns every TXT record at name (fully qualified, without the final
-	// dot), foreign ones included, sorted by value and then by ID. A name without
-	// records is an empty slice and no error.
-	Records(ctx context.Context, name string) ([]Record, error)
+	// Records returns every TXT record at the entry name of a fleet, _dnsaddr.<domain>
+	// (fully qualified, without the final dot), and at the names of its lists,
+	// _dnsaddr.<label>.<domain> ([IsListName]); foreign ones included, in the order of
+	// [Record.Compare]. Names without records are an empty slice and no error.
+	Records(ctx context.Context, entry string) ([]Record, error)
 
-	// Apply makes the changes at name: adds, then updates, then removes, and returns
-	// when the zone's own server answers with the result. Adding a record whose value
-	// is already there under the same comment succeeds and makes no second one;
-	// removing one that is gone succeeds; updating one that is gone is
-	// [ErrNoRecord]. After an error the zone may hold any prefix of the changes:
-	// read it again.
-	Apply(ctx context.Context, name string, c Changes) error
+	// Apply makes the changes at these names: adds, then updates, then removes, and
+	// returns when the zone's own server answers with the result. Adding a record whose
+	// value is already at its name under the same comment succeeds and makes no second
+	// one; removing one that is gone succeeds; updating one that is gone is
+	// [ErrNoRecord]. A record at any other name is [ErrBadRecord]. After an error the
+	// zone may hold any prefix of the changes: read it again.
+	Apply(ctx context.Context, entry string, c Changes) error
 
 	// Limits says what the zone accepts.
 	Limits() Limits

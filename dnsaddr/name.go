@@ -21,6 +21,26 @@ const (
 // Name is the name of the records of a domain: "_dnsaddr." before it.
 func Name(domain string) string { return label + domain }
 
+// IsListName reports whether name is that of a list of the fleet at entry: of
+// _dnsaddr.<domain>, _dnsaddr.<label>.<domain>. The case of letters does not matter.
+func IsListName(entry, name string) bool {
+	domain, ok := strings.CutPrefix(strings.ToLower(entry), label)
+	if !ok {
+		return false
+	}
+	list, ok := strings.CutPrefix(strings.ToLower(name), label)
+	if !ok {
+		return false
+	}
+	list, ok = strings.CutSuffix(list, "."+domain)
+	return ok && checkLabel(list) == nil && !strings.Contains(list, ".")
+}
+
+// OfFleet reports whether name is the entry name or that of one of its lists.
+func OfFleet(entry, name string) bool {
+	return strings.EqualFold(entry, name) || IsListName(entry, name)
+}
+
 // CheckName says why domain cannot be a domain name under which relays are published,
 // nil if it can. It accepts labels of ASCII letters, digits, hyphens and underscores,
 // 63 bytes each, and leaves room for "_dnsaddr." within the 253 bytes of a whole name.

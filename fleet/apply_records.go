@@ -65,7 +65,7 @@ func (r *run) zoneChanges(writes []Change, now []dnsaddr.Record) dnsaddr.Changes
 			delete(want, c.Ref.ID)
 		case c.Action == ActionPublish, there:
 			want[c.Ref.ID] = dnsaddr.Record{
-				Value: c.Ref.ID, TTL: r.spec.DNS.TTL,
+				Name: strings.ToLower(r.spec.DNS.RecordName()), Value: c.Ref.ID, TTL: r.spec.DNS.TTL,
 				Comment: dnsaddr.Owner{Fleet: r.spec.Name, Relay: c.Ref.Node}.Comment(),
 			}
 		}

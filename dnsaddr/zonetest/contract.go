@@ -67,6 +67,47 @@ func sameValueOtherComment(t *testing.T, z dnsaddr.Zone) {
 	want(t, z, record(1, z), other)
 }
 
+func sameValueOtherName(t *testing.T, z dnsaddr.Zone) {
+	other := record(1, z)
+	other.Name = listName
+	apply(t, z, dnsaddr.Changes{Add: []dnsaddr.Record{record(1, z), other}})
+	got := want(t, z, record(1, z), other)
+	apply(t, z, dnsaddr.Changes{Remove: got[:1]})
+	want(t, z, other)
+}
+
+func addAtTheEntry(t *testing.T, z dnsaddr.Zone) {
+	r := record(1, z)
+	r.Name = ""
+	apply(t, z, dnsaddr.Changes{Add: []dnsaddr.Record{r}})
+	want(t, z, record(1, z))
+}
+
+func badName(t *testing.T, z dnsaddr.Zone) {
+	for _, at := range []string{"p2p.zone.test", "www.p2p.zone.test", "_dnsaddr.a.b.p2p.zone.test", "_dnsaddr.zone.test", "_dnsaddr.other.test", "_dnsaddr..p2p.zone.test"} {
+		r := record(1, z)
+		r.Name = at
+		wantError(t, tryApply(t, z, dnsaddr.Changes{Add: []dnsaddr.Record{record(2, z), r}}), dnsaddr.ErrBadRecord)
+	}
+	want(t, z)
+}
+
+// A name of another fleet may have ours as its beginning or its end.
+func otherFleet(t *testing.T, z dnsaddr.Zone) {
+	const other = "_dnsaddr.boot.nyc1.p2p.zone.test" // _dnsaddr.nyc1.p2p.zone.test is ours
+	r := record(1, z)
+	r.Name = other
+	if err := z.Apply(t.Context(), other, dnsaddr.Changes{Add: []dnsaddr.Record{r}}); err != nil {
+		t.Fatalf("Apply: %v", err)
+	}
+	want(t, z)
+	apply(t, z, dnsaddr.Changes{Add: []dnsaddr.Record{record(2, z)}})
+	want(t, z, record(2, z))
+	if got, err := z.Records(t.Context(), other); err != nil || len(got) != 1 {
+		t.Fatalf("got %v, %v; want the other fleet's record", got, err)
+	}
+}
+
 func removeTwice(t *testing.T, z dnsaddr.Zone) {
 	apply(t, z, dnsaddr.Changes{Add: []dnsaddr.Record{record(1, z), record(2, z)}})
 	first := list(t, z)[:1]
@@ -105,8 +146,8 @@ func failedUpdateKeeps(t *testing.T, z dnsaddr.Zone) {
 
 func foreignUntouched(t *testing.T, z dnsaddr.Zone) {
 	foreign := []dnsaddr.Record{
-		{Value: value(8), TTL: z.Limits().MinTTL, Comment: "boot of a friend"},
-		{Value: `v=spf1 "quoted" \ -all; x=y`, TTL: z.Limits().MinTTL},
+		{Name: name, Value: value(8), TTL: z.Limits().MinTTL, Comment: "boot of a friend"},
+		{Name: name, Value: `v=spf1 "quoted" \ -all; x=y`, TTL: z.Limits().MinTTL},
 	}
 	apply(t, z, dnsaddr.Changes{Add: foreign})
 	before := list(t, z)

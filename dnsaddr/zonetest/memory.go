@@ -4,11 +4,13 @@
 package zonetest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -37,7 +39,7 @@ type Call struct {
 	Record dnsaddr.Record // of OpAdd, OpUpdate and OpRemove
 }
 
-// Moment is the set of records of one name right after a write to it.
+// Moment is the set of records of one fleet right after a write to it.
 type Moment struct {
 	Call    Call
 	At      time.Time
@@ -78,11 +80,12 @@ func (m *Memory) Put(name string, records ...dnsaddr.Record) []dnsaddr.Record {
 	out := slices.Clone(records)
 	for i := range out {
 		out[i].ID = m.put(name, out[i])
+		out[i].Name = strings.ToLower(cmp.Or(out[i].Name, name))
 	}
 	return out
 }
 
-// History returns every state in which a name was left by a write, oldest first.
+// History returns every state in which a fleet's names were left by a write, oldest first.
 func (m *Memory) History() []Moment {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -117,7 +120,7 @@ func (m *Memory) Apply(ctx context.Context, name string, c dnsaddr.Changes) erro
 	if err := m.before(ctx, Call{Op: OpApply, Name: name}); err != nil {
 		return fmt.Errorf("%s: apply: %w", name, err)
 	}
-	if err := dnsaddr.CheckChanges(c, m.Limits()); err != nil {
+	if err := dnsaddr.CheckChanges(name, c, m.Limits()); err != nil {
 		return fmt.Errorf("%s: apply: %w", name, err)
 	}
 	for _, step := range steps(name, c) {
@@ -139,6 +142,7 @@ func steps(name string, c dnsaddr.Changes) []Call {
 		records []dnsaddr.Record
 	}{{OpAdd, c.Add}, {OpUpdate, c.Update}, {OpRemove, c.Remove}} {
 		for _, r := range part.records {
+			r.Name = strings.ToLower(cmp.Or(r.Name, name))
 			out = append(out, Call{Op: part.op, Name: name, Record: r})
 		}
 	}
@@ -175,7 +179,7 @@ func (m *Memory) do(c Call) error {
 
 func hasTwin(records map[string]dnsaddr.Record, r dnsaddr.Record) bool {
 	for _, other := range records {
-		if other.Value == r.Value && other.Comment == r.Comment {
+		if other.Name == r.Name && other.Value == r.Value && other.Comment == r.Comment {
 			return true
 		}
 	}
@@ -185,7 +189,7 @@ func hasTwin(records map[string]dnsaddr.Record, r dnsaddr.Record) bool {
 // put stores a record under a new ID. The caller holds mu.
 func (m *Memory) put(name string, r dnsaddr.Record) string {
 	m.next++
-	r.ID = "mem-" + strconv.Itoa(m.next)
+	r.ID, r.Name = "mem-"+strconv.Itoa(m.next), strings.ToLower(cmp.Or(r.Name, name))
 	if m.names[name] == nil {
 		m.names[name] = make(map[string]dnsaddr.Record)
 	}

@@ -15,6 +15,9 @@ import (
 // name at which the suite writes.
 const name = "_dnsaddr.p2p.zone.test"
 
+// listName is that of a list of the fleet.
+const listName = "_dnsaddr.nyc1.p2p.zone.test"
+
 // owned is the comment of the suite's own records.
 const owned = "fleetctl:suite/nyc1-1"
 
@@ -22,7 +25,7 @@ const owned = "fleetctl:suite/nyc1-1"
 const limit = 30 * time.Second
 
 // Run is the contract of [dnsaddr.Zone]. newZone returns an empty zone that holds
-// _dnsaddr.p2p.zone.test and is served, if it is one that is served at all; each test
+// p2p.zone.test and all names below, and is served, if it is one that is served at all; each test
 // gets its own.
 func Run(t *testing.T, newZone func(t *testing.T) dnsaddr.Zone) {
 	t.Helper()
@@ -32,10 +35,14 @@ func Run(t *testing.T, newZone func(t *testing.T) dnsaddr.Zone) {
 	}{
 		{"NameWithoutRecordsIsEmptyAndNoError", emptyName},
 		{"AddedRecordIsListedWithAnID", addIsListed},
-		{"RecordsAreSortedByValueThenID", sorted},
+		{"RecordsAreSorted", sorted},
 		{"ReplacementAddsBeforeItRemoves", replacement},
 		{"AddingTwiceMakesOneRecord", addTwice},
 		{"SameValueUnderAnotherCommentIsAnotherRecord", sameValueOtherComment},
+		{"SameValueAtAnotherNameIsAnotherRecord", sameValueOtherName},
+		{"AddWithoutANameIsAtTheEntry", addAtTheEntry},
+		{"NameOfNobodyIsErrBadRecord", badName},
+		{"OtherNamesOfTheZoneAreNotListed", otherFleet},
 		{"RemovingTwiceSucceeds", removeTwice},
 		{"UpdateChangesTTLAndCommentUnderTheSameID", update},
 		{"UpdateOfMissingRecordIsErrNoRecord", updateMissing},
@@ -61,7 +68,7 @@ func value(n int) string {
 }
 
 func record(n int, z dnsaddr.Zone) dnsaddr.Record {
-	return dnsaddr.Record{Value: value(n), TTL: z.Limits().MinTTL, Comment: owned}
+	return dnsaddr.Record{Name: name, Value: value(n), TTL: z.Limits().MinTTL, Comment: owned}
 }
 
 func apply(t *testing.T, z dnsaddr.Zone, c dnsaddr.Changes) {

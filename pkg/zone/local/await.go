@@ -15,11 +15,11 @@ import (
 const awaitEvery = 20 * time.Millisecond
 
 // await returns when the server answers with f, or with what was written after it.
-func (z *Zone) await(ctx context.Context, name string, f file) error {
+func (z *Zone) await(ctx context.Context, names []string, f file) error {
 	limit, cancel := context.WithTimeout(ctx, z.patience)
 	defer cancel()
 	for {
-		err := z.served(limit, name, f)
+		err := z.served(limit, names, f)
 		if err == nil {
 			return nil
 		}
@@ -35,7 +35,7 @@ func (z *Zone) await(ctx context.Context, name string, f file) error {
 }
 
 // served says why the server does not answer with f.
-func (z *Zone) served(ctx context.Context, name string, f file) error {
+func (z *Zone) served(ctx context.Context, names []string, f file) error {
 	port, err := readPort(z.dir)
 	if err != nil {
 		return err
@@ -48,21 +48,35 @@ func (z *Zone) served(ctx context.Context, name string, f file) error {
 	if serial < f.Serial {
 		return fmt.Errorf("%s answers with serial %d, want %d", server, serial, f.Serial)
 	}
-	got, _, err := Resolve(ctx, server, name)
+	got, err := resolveAll(ctx, server, names)
 	if err != nil {
 		return err
 	}
 	if serial, err = askSerial(ctx, server, z.apex, f.ID); err != nil || serial != f.Serial {
 		return err // somebody wrote after us
 	}
-	want := []string{}
-	for _, r := range f.at(name) {
-		want = append(want, r.Value)
-	}
-	if want = slices.Compact(want); !slices.Equal(got, want) {
-		return fmt.Errorf("%s answers with %d records, want %d", server, len(got), len(want))
+	for i, name := range names {
+		want := []string{}
+		for _, r := range f.at(name) {
+			want = append(want, r.Value)
+		}
+		if want = slices.Compact(want); !slices.Equal(got[i], want) {
+			return fmt.Errorf("%s answers with %d records at %s, want %d", server, len(got[i]), name, len(want))
+		}
 	}
 	return nil
+}
+
+// resolveAll asks for each of the names.
+func resolveAll(ctx context.Context, server string, names []string) ([][]string, error) {
+	out := make([][]string, len(names))
+	for i, name := range names {
+		var err error
+		if out[i], _, err = Resolve(ctx, server, name); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
 }
 
 // askSerial asks a server for the serial of the zone with this ID, and so whether it

@@ -47,7 +47,7 @@ type entry struct {
 }
 
 func (e entry) record() dnsaddr.Record {
-	return dnsaddr.Record{ID: e.ID, Value: e.Value, TTL: time.Duration(e.TTLSecs) * time.Second, Comment: e.Comment}
+	return dnsaddr.Record{ID: e.ID, Name: strings.ToLower(e.Name), Value: e.Value, TTL: time.Duration(e.TTLSecs) * time.Second, Comment: e.Comment}
 }
 
 // newFile is the zone of apex before its first record.
@@ -140,7 +140,7 @@ func (f *file) check() error {
 			return fmt.Errorf("record %d: ttl_secs %d", i, e.TTLSecs)
 		}
 		add := dnsaddr.Changes{Add: []dnsaddr.Record{e.record()}}
-		if err := dnsaddr.CheckChanges(add, dnsaddr.Limits{MinTTL: minTTL, MaxTTL: maxTTL}); err != nil {
+		if err := dnsaddr.CheckChanges(e.Name, add, dnsaddr.Limits{MinTTL: minTTL, MaxTTL: maxTTL}); err != nil {
 			return fmt.Errorf("record %d: %w", i, err)
 		}
 	}

@@ -34,7 +34,9 @@ func TestServer_AnswersAsAnAuthorityDoes(t *testing.T) {
 	z, _, server := served(t)
 	apply(t, z, dnsaddr.Changes{Add: []dnsaddr.Record{relay("192.0.2.1")}})
 	deep := "_dnsaddr.fra1.east." + apex
-	if err := z.Apply(t.Context(), deep, dnsaddr.Changes{Add: []dnsaddr.Record{relay("192.0.2.2")}}); err != nil {
+	far := relay("192.0.2.2")
+	far.Name = deep
+	if err := z.Apply(t.Context(), deep, dnsaddr.Changes{Add: []dnsaddr.Record{far}}); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {

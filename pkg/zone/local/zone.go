@@ -2,6 +2,7 @@ package local
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -46,7 +47,7 @@ func (z *Zone) Records(ctx context.Context, name string) ([]dnsaddr.Record, erro
 	if err != nil {
 		return nil, fmt.Errorf("%s: list records: %w", name, err)
 	}
-	return f.at(name), nil
+	return f.of(name), nil
 }
 
 // Apply implements [dnsaddr.Zone]. All changes become visible at once: an error of a
@@ -55,14 +56,14 @@ func (z *Zone) Apply(ctx context.Context, name string, c dnsaddr.Changes) error 
 	if err := z.checkName(name); err != nil {
 		return fmt.Errorf("apply: %w", err)
 	}
-	if err := dnsaddr.CheckChanges(c, z.Limits()); err != nil {
+	if err := dnsaddr.CheckChanges(name, c, z.Limits()); err != nil {
 		return fmt.Errorf("%s: apply: %w", name, err)
 	}
 	f, err := z.write(ctx, func(f *file) error { return f.apply(name, c) })
 	if err != nil {
 		return fmt.Errorf("%s: apply: %w", name, err)
 	}
-	if err := z.await(ctx, name, f); err != nil {
+	if err := z.await(ctx, touched(name, c), f); err != nil {
 		return fmt.Errorf("%s: apply: %w", name, err)
 	}
 	return nil
@@ -222,11 +223,30 @@ func (z *Zone) save(f *file) error {
 	return writeFile(filepath.Join(z.dir, zoneFile), text)
 }
 
-// at returns the records at a name, sorted.
+// touched are the names that changes write to, and the entry name.
+func touched(entry string, c dnsaddr.Changes) []string {
+	names := []string{strings.ToLower(entry)}
+	for _, r := range slices.Concat(c.Add, c.Update, c.Remove) {
+		names = append(names, strings.ToLower(cmp.Or(r.Name, entry)))
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// of returns the records of the fleet at entry, sorted.
+func (f *file) of(entry string) []dnsaddr.Record {
+	return f.where(func(name string) bool { return dnsaddr.OfFleet(entry, name) })
+}
+
+// at returns the records at one name, sorted.
 func (f *file) at(name string) []dnsaddr.Record {
+	return f.where(func(other string) bool { return strings.EqualFold(name, other) })
+}
+
+func (f *file) where(is func(name string) bool) []dnsaddr.Record {
 	out := []dnsaddr.Record{}
 	for _, e := range f.Records {
-		if strings.EqualFold(e.Name, name) {
+		if is(e.Name) {
 			out = append(out, e.record())
 		}
 	}
@@ -237,8 +257,11 @@ func (f *file) at(name string) []dnsaddr.Record {
 // apply makes the changes in memory: adds, updates, removes.
 func (f *file) apply(name string, c dnsaddr.Changes) error {
 	for _, r := range c.Add {
-		if !slices.ContainsFunc(f.at(name), func(o dnsaddr.Record) bool { return o.Value == r.Value && o.Comment == r.Comment }) {
-			f.Records = append(f.Records, entry{ID: ulid.Make().String(), Name: name, Value: r.Value, TTLSecs: int64(r.TTL / time.Second), Comment: r.Comment})
+		at := strings.ToLower(cmp.Or(r.Name, name))
+		if !slices.ContainsFunc(f.Records, func(e entry) bool {
+			return strings.EqualFold(e.Name, at) && e.Value == r.Value && e.Comment == r.Comment
+		}) {
+			f.Records = append(f.Records, entry{ID: ulid.Make().String(), Name: at, Value: r.Value, TTLSecs: int64(r.TTL / time.Second), Comment: r.Comment})
 		}
 	}
 	for _, r := range c.Update {
@@ -256,7 +279,7 @@ func (f *file) apply(name string, c dnsaddr.Changes) error {
 	return nil
 }
 
-// find returns the index of a record, -1 if it is gone.
+// find returns the index of a record of the fleet at name, -1 if it is gone.
 func (f *file) find(name, id string) int {
-	return slices.IndexFunc(f.Records, func(e entry) bool { return e.ID == id && strings.EqualFold(e.Name, name) })
+	return slices.IndexFunc(f.Records, func(e entry) bool { return e.ID == id && dnsaddr.OfFleet(name, e.Name) })
 }

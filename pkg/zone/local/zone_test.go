@@ -27,7 +27,7 @@ const (
 )
 
 func relay(host string) dnsaddr.Record {
-	return dnsaddr.Record{Value: "dnsaddr=/ip4/" + host + "/tcp/9100" + peer, TTL: 2 * time.Second, Comment: "fleetctl:demo/nyc1-1"}
+	return dnsaddr.Record{Name: name, Value: "dnsaddr=/ip4/" + host + "/tcp/9100" + peer, TTL: 2 * time.Second, Comment: "fleetctl:demo/nyc1-1"}
 }
 
 // serve runs a server of dir until the test ends, or until the returned stop.

@@ -147,7 +147,9 @@ func TestZone_OfAnotherDomainWithRecordsIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	apply(t, z, dnsaddr.Changes{Remove: have})
-	if err := other.Apply(t.Context(), "_dnsaddr.p2p.other.test", dnsaddr.Changes{Add: []dnsaddr.Record{relay("192.0.2.1")}}); err != nil {
+	theirs := relay("192.0.2.1")
+	theirs.Name = "_dnsaddr.p2p.other.test"
+	if err := other.Apply(t.Context(), theirs.Name, dnsaddr.Changes{Add: []dnsaddr.Record{theirs}}); err != nil {
 		t.Errorf("the zone is empty, and another domain still refused: %v", err)
 	}
 }

@@ -73,7 +73,9 @@ func listen(addr netip.Addr, port int) (net.Listener, error) {
 // another machine starts just then holds a copy of the old socket until its exec.
 func relisten(addr netip.Addr, port int) (net.Listener, error) {
 	const patience, between = 5 * time.Second, 10 * time.Millisecond
-	for begin := time.Now(); ; time.Sleep(between) {
+	again := time.NewTicker(between)
+	defer again.Stop()
+	for begin := time.Now(); ; <-again.C {
 		l, err := listen(addr, port)
 		if err == nil || !boxsim.IsInUse(err) || time.Since(begin) > patience {
 			return l, err

@@ -139,8 +139,8 @@ func eachDirectImportIsAllowed(t *testing.T, packs map[string]pack) {
 			reason: "go-libp2p is 20 MB and starts goroutines: the daemon and the probe need it, nothing else does",
 		},
 		{
-			what: []string{"github.com/miekg/dns"}, by: []string{"pkg/zone", "pkg/probe"},
-			reason: "only a zone speaks DNS",
+			what: []string{"github.com/miekg/dns"}, by: []string{"pkg/zone", "pkg/probe", "pkg/resolve"},
+			reason: "only a zone and who asks one speak DNS",
 		},
 		{
 			what: []string{"golang.org/x/crypto/ssh", "github.com/pkg/sftp", "github.com/gliderlabs/ssh"}, by: []string{"pkg/sshx", "pkg/provider", "pkg/host", "pkg/statedir"},

@@ -163,11 +163,6 @@ func connect(ctx context.Context, network, addr string) (_ net.Conn, done func()
 	if err != nil {
 		return nil, nil, err
 	}
-	if deadline, ok := ctx.Deadline(); ok {
-		if err := conn.SetDeadline(deadline); err != nil {
-			return nil, nil, errors.Join(err, conn.Close())
-		}
-	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) }) // it may be closed already
 	return conn, func() {
 		stop()

@@ -17,7 +17,7 @@ const (
 	maxAddresses   = 2  // of each
 )
 
-// ErrNoZone: no name server of any zone around a name is known.
+// ErrNoZone means that no name server of any zone around a name is known.
 var ErrNoZone = errors.New("no name servers are known")
 
 // Authority is a name server of a zone.

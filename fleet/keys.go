@@ -21,42 +21,10 @@ const (
 // Providers lists what `provider` accepts, the default first.
 func Providers() []string { return []string{ProviderLocal, ProviderDigitalOcean, ProviderHosts} }
 
-// zoneKind is a kind of DNS host and what it accepts as time to live.
-type zoneKind struct {
-	name           string
-	minTTL, maxTTL time.Duration
-}
-
-func zoneKinds() []zoneKind {
-	return []zoneKind{{name: "local", minTTL: time.Second, maxTTL: 24 * time.Hour}}
-}
-
-// zoneOf is the kind with that name. For an unknown one, which is refused by its name,
-// it is the default.
-func zoneOf(name string) zoneKind {
-	kinds := zoneKinds()
-	for _, k := range kinds {
-		if k.name == name {
-			return k
-		}
-	}
-	return kinds[0]
-}
-
-// Zones lists what `dns.zone` accepts, the default first.
-func Zones() []string {
-	names := []string{}
-	for _, k := range zoneKinds() {
-		names = append(names, k.name)
-	}
-	return names
-}
-
 var (
 	nameForm    = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$`)
 	networkForm = regexp.MustCompile(`^/[a-z0-9-]+$`)
 	agentForm   = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
-	domainForm  = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 )
 
 // keys describes fleet.yaml, bound to the fields of s.
@@ -140,26 +108,6 @@ func limitKeys(l *Limits) group {
 	}
 }
 
-func dnsKeys(d *DNSSpec) group {
-	zone := zoneOf(d.Zone)
-	return group{
-		{name: "zone", doc: "Which DNS host holds the records.",
-			value: text{to: &d.Zone, among: Zones(), want: oneOf(Zones())}},
-		{name: "domain", required: true, doc: "The records stand at _dnsaddr.<domain>; clients are given /dnsaddr/<domain>.",
-			value: text{to: &d.Domain, pattern: domainForm, most: 244, want: "a domain name of two labels or more, in lower case, without _dnsaddr. and without a final dot"}},
-		{name: "ttl", doc: "Time to live of the records, in seconds.",
-			value: seconds{to: &d.TTL, least: zone.minTTL, top: zone.maxTTL}},
-		{name: "min_relays", derived: true, doc: "Verified relays below which nothing may be withdrawn; by default 2, or 1 for a fleet of one.",
-			value: whole[int]{to: &d.MinRelays, least: 1, top: MaxNodes, what: "a number"}},
-		{name: "keep", hidden: true, doc: "Addresses of others that are published at the same name. They are never touched.",
-			value: list[string]{to: &d.Keep, least: 0, most: 100, want: "a list of at most 100 addresses", of: keptAddr}},
-	}
-}
-
-func keptAddr(s *string) shape {
-	return text{to: s, most: 1024, want: "a multiaddr that ends in /p2p/ and a peer ID"}
-}
-
 func rolloutKeys(r *RolloutSpec) group {
 	return group{
 		{name: "max_parallel", doc: "Boxes restarted at once.",
@@ -213,8 +161,11 @@ func Defaults(name, provider, zone string, nodes []NodeSpec) Spec {
 			DrainTimeout: 10 * time.Minute, ProbeMaxAge: 2 * time.Minute,
 		},
 	}
-	if zone == "local" {
+	switch zone {
+	case ZoneLocal:
 		s.DNS.TTL = 2 * time.Second
+	case ZoneRFC2136:
+		s.DNS.RFC2136.KeyAlgorithm = tsigAlgorithms()[0]
 	}
 	switch provider {
 	case ProviderDigitalOcean:

@@ -176,13 +176,5 @@ func (c *checker) ocean(s *Spec) {
 			c.add(fmt.Sprintf("digitalocean.tags[%d]", i), quote(tag), "this is how fleetctl knows its own machines: want another word")
 		}
 	}
-	given := 0
-	for _, set := range []bool{s.Ocean.Token.Env != "", s.Ocean.Token.File != "", len(s.Ocean.Token.Command) > 0} {
-		if set {
-			given++
-		}
-	}
-	if given > 1 {
-		c.add("digitalocean.token", "", "want one of env, file and command")
-	}
+	c.oneSource("digitalocean.token", s.Ocean.Token)
 }

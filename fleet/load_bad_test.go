@@ -21,6 +21,7 @@ func TestLoad_BadInputNamesLineKeyValueAndWhatIsAccepted(t *testing.T) {
 	dns := func(keys string) string {
 		return "name: a\nnodes: [{region: r, count: 3}]\ndns: {domain: a.test, " + keys + "}\n"
 	}
+	update := func(keys string) string { return dns("zone: rfc2136, rfc2136: {key_name: k, " + keys + "}") }
 	for _, tt := range []struct {
 		name, file string
 		want       []string // the lines of the error, in this order
@@ -81,7 +82,7 @@ func TestLoad_BadInputNamesLineKeyValueAndWhatIsAccepted(t *testing.T) {
 		{"name too long", strings.Replace(minimal, "three", strings.Repeat("a", 33), 1), []string{`f:1:1: name: "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa": want a DNS label: 1 to 32 of a-z, 0-9 and -, no - at either end`}},
 		{"name is a number", strings.Replace(minimal, "three", "3", 1), []string{"f:1:7: name: 3: want text, a DNS label: 1 to 32 of a-z, 0-9 and -, no - at either end; quote it"}},
 		{"provider", with("provider: digitaloceam"), []string{`f:4:1: provider: "digitaloceam": want "local" or "digitalocean" or "hosts"`}},
-		{"zone", dns("zone: cloudflare"), []string{`f:3:23: dns.zone: "cloudflare": want "local"`}},
+		{"zone", dns("zone: route53"), []string{`f:3:23: dns.zone: "route53": want "local" or "cloudflare" or "rfc2136"`}},
 		{"no nodes", nodes("[]"), []string{"f:2:1: nodes: 0 entries: want a list of 1 to 1000 regions"}},
 		{"nodes is a word", nodes("nyc1"), []string{`f:2:8: nodes: "nyc1": want a list of 1 to 1000 regions`}},
 		{"node is a word", nodes("[nyc1]"), []string{`f:2:9: nodes[0]: "nyc1": want keys with values`}},
@@ -116,6 +117,28 @@ func TestLoad_BadInputNamesLineKeyValueAndWhatIsAccepted(t *testing.T) {
 		{"keep without a peer ID", dns("keep: [/ip4/192.0.2.1/tcp/1]"), []string{`f:3:30: dns.keep[0]: "/ip4/192.0.2.1/tcp/1": want a multiaddr that ends in /p2p/ and a peer ID: `}},
 		{"keep is no address", dns(`keep: ["a\u001b"]`), []string{`f:3:30: dns.keep[0]: "a\x1b": want a multiaddr that ends in /p2p/ and a peer ID`}},
 		{"keep twice", dns("keep: [" + foreign + ", " + foreign + "]"), []string{"the same address as dns.keep[0]"}},
+		{"ttl below Cloudflare's", dns("zone: cloudflare, ttl: 30"), []string{`dns.ttl: 30: want a number of seconds from 60 to 86400, as zone "cloudflare" accepts them`}},
+		{"ttl of Cloudflare's own choice", dns("zone: cloudflare, ttl: 1"), []string{`dns.ttl: 1: want a number of seconds from 60 to 86400`}},
+		{"domain with an underscore", strings.Replace(minimal, "p2p.three", "p_2.three", 1), []string{`f:3:7: dns.domain: "p_2.three.test": want a domain name of two labels or more`}},
+		{"domain of another script", strings.Replace(minimal, "p2p.three", "relé.three", 1), []string{`f:3:7: dns.domain: "relé.three.test": want a domain name of two labels or more, in lower case, without _dnsaddr. and without a final dot; a name of another script in its xn-- form`}},
+		{"section of another zone", dns("cloudflare: {}"), []string{`dns.cloudflare: only zone "cloudflare" reads it`}},
+		{"section of another zone, too", dns("zone: cloudflare, rfc2136: {server: \"a:53\"}"), []string{`dns.rfc2136: only zone "rfc2136" reads it`}},
+		{"zone ID", dns("zone: cloudflare, cloudflare: {zone_id: example.com}"), []string{`dns.cloudflare.zone_id: "example.com": want 32 of 0-9 and a-f`}},
+		{"Cloudflare's token in the file", dns("zone: cloudflare, cloudflare: {token: abc}"), []string{`dns.cloudflare.token: "abc": want keys with values, one per line`}},
+		{"two tokens of Cloudflare", dns("zone: cloudflare, cloudflare: {token: {env: A, file: b}}"), []string{"dns.cloudflare.token: want one of env, file and command"}},
+		{"unknown key of Cloudflare's", dns("zone: cloudflare, cloudflare: {zoneid: 1}"), []string{"dns.cloudflare.zoneid: 1: unknown key; the nearest known key is dns.cloudflare.zone_id"}},
+		{"updates without a server", dns("zone: rfc2136"), []string{"f:3:1: dns.rfc2136: missing; the key is required"}},
+		{"updates with nothing said", dns("zone: rfc2136, rfc2136: {key: {env: A}}"), []string{"dns.rfc2136.server: missing", "dns.rfc2136.zone: missing", "dns.rfc2136.key_name: missing"}},
+		{"server without a port", update("server: ns.a.test, zone: a.test"), []string{`dns.rfc2136.server: "ns.a.test": want host:port`}},
+		{"domain outside the zone", update(`server: "ns.a.test:53", zone: b.test`), []string{`dns.domain: "a.test": want a name in the zone "b.test" (dns.rfc2136.zone)`}},
+		{"algorithm", update(`server: "ns.a.test:53", zone: a.test, key_algorithm: hmac-md5`), []string{`dns.rfc2136.key_algorithm: "hmac-md5": want "hmac-sha256" or`}},
+		{"transport", dns("publish: {transports: [webtransport]}"), []string{`dns.publish.transports[0]: "webtransport": want "tcp" or "quic" or "ws"`}},
+		{"transport twice", dns("publish: {transports: [tcp, tcp]}"), []string{`dns.publish.transports[1]: "tcp": it stands in the list already`}},
+		{"no transport that is served", dns("publish: {transports: [ws]}"), []string{`dns.publish.transports: ws: want at least one that the relays serve`}},
+		{"family", dns("publish: {families: [ip5]}"), []string{`dns.publish.families[0]: "ip5": want "ip4" or "ip6"`}},
+		{"compact is a list", "name: a\nnodes: [{region: r, count: 17}]\ndns: {domain: a.test, publish: {compact: r}}\n", []string{`dns.publish.compact: "r": want a label that is not the name of a region's list`}},
+		{"domain too long for a list", "name: a\nnodes: [{region: r, count: 17}]\ndns: {domain: " + strings.Repeat("a.", 119) + "tests}\n", []string{`want a shorter name: `}},
+		{"resolver", dns("resolvers: [\"a b\"]"), []string{`dns.resolvers[0]: "a b": want an address such as`}},
 		{"rollout", with("rollout: {max_parallel: 0}"), []string{"rollout.max_parallel: 0: want a number from 1 to 100"}},
 		{"rollout that contradicts", with("rollout: {min_healthy_time: 2m}"), []string{"rollout.min_healthy_time: 2m: want less than rollout.healthy_deadline (1m)"}},
 
@@ -157,7 +180,7 @@ func TestValidate_SpecMadeInCodeIsChecked(t *testing.T) {
 	err := s.Validate()
 	want := `spec: nodes[0].region: "a b": want 1 to 32 of a-z, 0-9 and -, no - at either end
 spec: relay.port: 70000: want a port from 1 to 65535
-spec: dns.domain: "": want a domain name of two labels or more, in lower case, without _dnsaddr. and without a final dot`
+spec: dns.domain: "": want a domain name of two labels or more, in lower case, without _dnsaddr. and without a final dot; a name of another script in its xn-- form`
 	if err == nil || err.Error() != want {
 		t.Errorf("got:\n%v\nwant:\n%s", err, want)
 	}

@@ -125,6 +125,40 @@ rollout: {max_parallel: 4, min_healthy_time: 5s, healthy_deadline: 6s, drain_tim
 	}
 }
 
+func TestLoad_EveryValueOfAZoneReachesItsField(t *testing.T) {
+	const head = "name: a\nnodes: [{region: nyc1, count: 2}]\n"
+	for _, tt := range []struct {
+		dns  string
+		want DNSSpec
+	}{
+		{
+			"{zone: cloudflare, domain: xn--rel-dma.a.test, publish: {addresses: 2, transports: [quic, tcp], families: [ip6], compact: small}, resolvers: [192.0.2.1, \"tls://dns.test\"]," +
+				" cloudflare: {zone_id: 0123456789abcdef0123456789abcdef, token: {command: [op, read]}}}",
+			DNSSpec{
+				Zone: ZoneCloudflare, Domain: "xn--rel-dma.a.test", TTL: 300 * time.Second, MinRelays: 2,
+				Publish:    PublishSpec{Addresses: 2, Transports: []string{"quic", "tcp"}, Families: []string{"ip6"}, Compact: "small"},
+				Resolvers:  []string{"192.0.2.1", "tls://dns.test"},
+				Cloudflare: CloudflareSpec{ZoneID: "0123456789abcdef0123456789abcdef", Token: SecretSpec{Command: []string{"op", "read"}}},
+			},
+		},
+		{
+			"{zone: rfc2136, domain: p2p.a.test, ttl: 60, rfc2136: {server: \"[2001:db8::1]:53\", zone: a.test, key_name: fleet-key., key: {file: k}}}",
+			DNSSpec{
+				Zone: ZoneRFC2136, Domain: "p2p.a.test", TTL: time.Minute, MinRelays: 2,
+				RFC2136: RFC2136Spec{Server: "[2001:db8::1]:53", Zone: "a.test", KeyName: "fleet-key.", KeyAlgorithm: "hmac-sha256", Key: SecretSpec{File: "k"}},
+			},
+		},
+	} {
+		got := mustLoad(t, []byte(head+"dns: "+tt.dns+"\n"), "fleet.yaml")
+		if diff := cmp.Diff(tt.want, got.DNS); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.dns, diff)
+		}
+		if diff := cmp.Diff(got, mustLoad(t, Encode(got), "canonical")); diff != "" {
+			t.Errorf("%s: the canonical form says something else (-file +canonical):\n%s", tt.dns, diff)
+		}
+	}
+}
+
 func TestLoad_WindowsLineEndsAndByteOrderMarkAreAccepted(t *testing.T) {
 	windows := "\ufeff" + strings.ReplaceAll(string(Example("three", ProviderLocal, exampleID)), "\n", "\r\n")
 	if diff := cmp.Diff(mustLoad(t, Example("three", ProviderLocal, exampleID), "unix"), mustLoad(t, []byte(windows), "windows")); diff != "" {

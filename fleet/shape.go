@@ -144,10 +144,11 @@ func (s span) schema() map[string]any {
 type seconds struct {
 	to         *time.Duration
 	least, top time.Duration
+	who        string // whose range it is
 }
 
 func (s seconds) want() string {
-	return fmt.Sprintf("a number of seconds from %d to %d", s.least/time.Second, s.top/time.Second)
+	return fmt.Sprintf("a number of seconds from %d to %d, as %s accepts them", s.least/time.Second, s.top/time.Second, s.who)
 }
 
 func (s seconds) read(r *reader, path string, n ast.Node) {

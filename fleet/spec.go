@@ -89,11 +89,39 @@ type Limits struct {
 
 // DNSSpec is where and how the fleet is published.
 type DNSSpec struct {
-	Zone      string        `yaml:"zone" json:"zone"`     // "local"
-	Domain    string        `yaml:"domain" json:"domain"` // records stand at _dnsaddr.<domain>
-	TTL       time.Duration `yaml:"ttl" json:"ttl"`       // a number of seconds in the file
-	MinRelays int           `yaml:"min_relays" json:"min_relays"`
-	Keep      []string      `yaml:"keep,omitempty" json:"keep"` // addresses of others at our name, never touched
+	Zone       string         `yaml:"zone" json:"zone"`     // one of Zones
+	Domain     string         `yaml:"domain" json:"domain"` // records stand at _dnsaddr.<domain>
+	TTL        time.Duration  `yaml:"ttl" json:"ttl"`       // a number of seconds in the file
+	MinRelays  int            `yaml:"min_relays" json:"min_relays"`
+	Keep       []string       `yaml:"keep,omitempty" json:"keep"` // addresses of others at our name, never touched
+	Publish    PublishSpec    `yaml:"publish,omitempty" json:"publish,omitzero"`
+	Resolvers  []string       `yaml:"resolvers,omitempty" json:"resolvers"` // asked by verify and watch; empty: public ones
+	Cloudflare CloudflareSpec `yaml:"cloudflare,omitempty" json:"cloudflare,omitzero"`
+	RFC2136    RFC2136Spec    `yaml:"rfc2136,omitempty" json:"rfc2136,omitzero"`
+}
+
+// PublishSpec says which addresses of a relay are published. The zero value publishes
+// every transport that is served in every family, as many as the answers have room for.
+type PublishSpec struct {
+	Addresses  int      `yaml:"addresses,omitempty" json:"addresses"`   // of each relay at a name; 0: as many as fit
+	Transports []string `yaml:"transports,omitempty" json:"transports"` // of Transports; empty: all
+	Families   []string `yaml:"families,omitempty" json:"families"`     // of Families; empty: all
+	Compact    string   `yaml:"compact,omitempty" json:"compact"`       // label of one more name, for clients that read 512 bytes; "": none
+}
+
+// CloudflareSpec is a zone at Cloudflare.
+type CloudflareSpec struct {
+	ZoneID string     `yaml:"zone_id,omitempty" json:"zone_id"`      // "": CLOUDFLARE_ZONE_ID, else found by name
+	Token  SecretSpec `yaml:"token,omitempty" json:"token,omitzero"` // the zero value: CLOUDFLARE_API_TOKEN
+}
+
+// RFC2136Spec is a zone that takes dynamic updates signed with TSIG.
+type RFC2136Spec struct {
+	Server       string     `yaml:"server" json:"server"`               // primary, host:port
+	Zone         string     `yaml:"zone" json:"zone"`                   // that holds the domain
+	KeyName      string     `yaml:"key_name" json:"key_name"`           // of the TSIG key
+	KeyAlgorithm string     `yaml:"key_algorithm" json:"key_algorithm"` // one of the accepted HMACs
+	Key          SecretSpec `yaml:"key,omitempty" json:"key,omitzero"`  // base64; the zero value: RFC2136_TSIG_SECRET
 }
 
 // RecordName is the name that holds the TXT records.
@@ -112,6 +140,7 @@ type RolloutSpec struct {
 type Slot struct {
 	Node   string // "nyc1-1"
 	Region string
+	Number int // in its region, from 1
 	Delay  time.Duration
 }
 
@@ -135,19 +164,21 @@ func (s Spec) MaxMachines() int {
 // the same region count on.
 func (s Spec) Slots() []Slot {
 	var slots []Slot
+	next := make(map[string]int)
 	if s.Provider == ProviderHosts {
 		for _, h := range s.Hosts {
-			slots = append(slots, Slot{Node: h.Node, Region: h.Region})
+			next[h.Region]++
+			slots = append(slots, Slot{Node: h.Node, Region: h.Region, Number: next[h.Region]})
 		}
 		return slots
 	}
-	next := make(map[string]int)
 	for _, n := range s.Nodes {
 		for range max(n.Count, 1) {
 			next[n.Region]++
 			slots = append(slots, Slot{
 				Node:   fmt.Sprintf("%s-%d", n.Region, next[n.Region]),
 				Region: n.Region,
+				Number: next[n.Region],
 				Delay:  n.Delay,
 			})
 		}

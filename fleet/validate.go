@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/relayfleet/fleetctl/dnsaddr"
 )
 
 // Validate reports every value that is out of its range, as a [SpecError] without
@@ -118,26 +116,6 @@ func (c *checker) relay(r RelaySpec) {
 	if r.Limits.Reservations > r.Limits.Connections {
 		c.add("relay.limits.reservations", strconv.Itoa(r.Limits.Reservations),
 			fmt.Sprintf("want at most relay.limits.connections (%d): each reservation holds a connection", r.Limits.Connections))
-	}
-}
-
-func (c *checker) dns(s *Spec) {
-	if n := countNodes(s.Nodes); n > 0 && s.DNS.MinRelays > n {
-		c.add("dns.min_relays", strconv.Itoa(s.DNS.MinRelays), fmt.Sprintf("want a number from 1 to %d, the nodes of the fleet", n))
-	}
-	first := make(map[dnsaddr.Addr]int)
-	for i, kept := range s.DNS.Keep {
-		path := fmt.Sprintf("dns.keep[%d]", i)
-		addr, err := dnsaddr.ParseAddr(kept)
-		if err != nil {
-			c.add(path, quote(kept), fmt.Sprintf("want a multiaddr that ends in /p2p/ and a peer ID: %s", plain(err.Error())))
-			continue
-		}
-		if was, twice := first[addr]; twice {
-			c.add(path, quote(kept), fmt.Sprintf("the same address as dns.keep[%d]", was))
-			continue
-		}
-		first[addr] = i
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/relayfleet/fleetctl/dnsaddr"
 	"github.com/relayfleet/fleetctl/fleet"
 	"github.com/relayfleet/fleetctl/pkg/render"
 	"github.com/relayfleet/fleetctl/pkg/statedir"
@@ -228,9 +229,9 @@ func sentinelCode(err error) (int, bool) {
 		return err == sentinel || says && e.Is(sentinel) //nolint:errorlint // likewise
 	}
 	switch {
-	case is(fleet.ErrAuth):
+	case is(fleet.ErrAuth), is(dnsaddr.ErrAuth):
 		return exitAuth, true
-	case is(fleet.ErrQuota):
+	case is(fleet.ErrQuota), is(dnsaddr.ErrFull):
 		return exitQuota, true
 	case is(fleet.ErrOtherFleet):
 		return exitRefused, true

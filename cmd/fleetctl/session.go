@@ -119,7 +119,10 @@ func (a *app) connect(spec fleet.Spec, dir *statedir.Dir, key string, command []
 	if err != nil {
 		return nil, err
 	}
-	s.zone, err = zone.Open(spec.DNS.Zone, zone.Config{Domain: spec.DNS.Domain, Dir: s.zoneDir(), Serve: provider.Server(s.machinesOf)})
+	s.zone, err = zone.Open(spec.DNS.Zone, zone.Config{
+		Domain: spec.DNS.Domain, Dir: s.zoneDir(), Serve: provider.Server(s.machinesOf),
+		Fleet: spec.Name, DNS: spec.DNS, Env: a.getenv, Path: a.expand, Log: log,
+	})
 	if err != nil {
 		return nil, err
 	}

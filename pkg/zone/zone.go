@@ -5,10 +5,12 @@ package zone
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
 	"github.com/relayfleet/fleetctl/dnsaddr"
+	"github.com/relayfleet/fleetctl/fleet"
 	"github.com/relayfleet/fleetctl/pkg/zone/local"
 )
 
@@ -19,6 +21,12 @@ type Config struct {
 	// Serve makes sure that the zone's own server runs, where the zone has one that
 	// somebody must start. Nil: nothing does.
 	Serve func(context.Context) error
+
+	Fleet string                   // its name
+	DNS   fleet.DNSSpec            // where the zone is, and where its secrets are
+	Env   func(name string) string // the environment
+	Path  func(path string) string // makes a path as the spec has it absolute
+	Log   *slog.Logger
 }
 
 // Kinds lists the zones that Open accepts.

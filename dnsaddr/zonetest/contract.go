@@ -25,7 +25,7 @@ func addIsListed(t *testing.T, z dnsaddr.Zone) {
 }
 
 func sorted(t *testing.T, z dnsaddr.Zone) {
-	other := record(2, z)
+	other := record(4, z)
 	other.Comment = ""
 	apply(t, z, dnsaddr.Changes{Add: []dnsaddr.Record{record(3, z), record(1, z), record(2, z)}})
 	apply(t, z, dnsaddr.Changes{Add: []dnsaddr.Record{other, record(0, z)}})
@@ -59,11 +59,16 @@ func addTwice(t *testing.T, z dnsaddr.Zone) {
 	}
 }
 
+// A zone that holds a value once at a name, as a set of records in DNS does, refuses it.
 func sameValueOtherComment(t *testing.T, z dnsaddr.Zone) {
 	other := record(1, z)
 	other.Comment = "fleetctl:other/nyc1-1"
 	apply(t, z, dnsaddr.Changes{Add: []dnsaddr.Record{record(1, z)}})
-	apply(t, z, dnsaddr.Changes{Add: []dnsaddr.Record{other}})
+	if err := tryApply(t, z, dnsaddr.Changes{Add: []dnsaddr.Record{other}}); err != nil {
+		wantError(t, err, dnsaddr.ErrBadRecord)
+		want(t, z, record(1, z))
+		return
+	}
 	want(t, z, record(1, z), other)
 }
 
@@ -170,6 +175,9 @@ func ttlRange(t *testing.T, z dnsaddr.Zone) {
 	want(t, z)
 	most := record(2, z)
 	most.TTL = l.MaxTTL
+	if l.OneTTL {
+		most.Name = listName
+	}
 	apply(t, z, dnsaddr.Changes{Add: []dnsaddr.Record{record(1, z), most}})
 	want(t, z, record(1, z), most)
 }

@@ -177,6 +177,7 @@ func (r *round) pack() (*dns.Msg, []byte, error) {
 	}
 	q := new(dns.Msg).SetQuestion(dns.Fqdn(r.question.Name), uint16(or(r.question.Type, TXT)))
 	q.RecursionDesired = !r.question.Iterative
+	q.CheckingDisabled = r.question.Unchecked
 	q.AuthenticatedData = !r.question.Iterative // tell whether you checked, RFC 6840 section 5.7
 	if !r.question.NoEDNS || r.question.DNSSEC {
 		q.SetEdns0(EDNS, r.question.DNSSEC)

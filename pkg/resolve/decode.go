@@ -55,6 +55,20 @@ func (r *round) take(m *dns.Msg, by Transport, size int) {
 			a.Records = append(a.Records, record(rr))
 		}
 	}
+	a.Nothing = 0
+	if len(a.Records) == 0 {
+		a.Nothing = negative(m)
+	}
+}
+
+// negative is how long it may be kept that nothing is there, RFC 2308 section 5.
+func negative(m *dns.Msg) time.Duration {
+	for _, rr := range m.Ns {
+		if soa, ok := rr.(*dns.SOA); ok {
+			return min(ttl(soa.Hdr.Ttl), ttl(soa.Minttl))
+		}
+	}
+	return 0
 }
 
 // rcodeOf is the whole response code: EDNS carries its upper bits.

@@ -68,6 +68,7 @@ type Question struct {
 	Type      Type
 	NoEDNS    bool // as clients that take 512 bytes by UDP
 	DNSSEC    bool // wants signatures with the answer
+	Unchecked bool // takes what a resolver did not check, or whose signatures are wrong (CD)
 	Iterative bool // asks the server for what it knows itself, as one asks an authoritative one
 }
 
@@ -83,10 +84,11 @@ type Record struct {
 // Answer is what a server said.
 type Answer struct {
 	Server    Server
-	Transport Transport // that it came by: UDP, TCP, TLS or HTTPS
-	Rcode     string    // "NOERROR", "NXDOMAIN", "SERVFAIL", …
-	Records   []Record  // of the type that was asked for, at the name or where its aliases lead; as they came
-	Aliases   []string  // where CNAME records lead from the name, in order
+	Transport Transport     // that it came by: UDP, TCP, TLS or HTTPS
+	Rcode     string        // "NOERROR", "NXDOMAIN", "SERVFAIL", …
+	Records   []Record      // of the type that was asked for, at the name or where its aliases lead; as they came
+	Aliases   []string      // where CNAME records lead from the name, in order
+	Nothing   time.Duration // how long it may be kept that there are no records, 0 if there are or it was not said
 
 	Authoritative bool // the server speaks for the name (AA)
 	Authenticated bool // the server says that it checked the signatures (AD); anybody on the way may have said so

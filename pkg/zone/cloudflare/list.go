@@ -1,0 +1,86 @@
+package cloudflare
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/relayfleet/fleetctl/dnsaddr"
+)
+
+// stored is a record and the form in which the API keeps its text.
+type stored struct {
+	dnsaddr.Record
+	content string
+}
+
+// mostRecords bounds a list.
+const mostRecords = 100_000
+
+// errMoving: the records changed while their pages were read.
+var errMoving = errors.New("the list changes while it is read")
+
+// list reads the TXT records at all names of the fleet at entry, sorted. A list that does
+// not hold as many records as the API counts is read once more, and is then an error:
+// nothing may be concluded from what is not in it.
+func (z *Zone) list(ctx context.Context, id, entry string) ([]stored, error) {
+	have, err := z.pages(ctx, id, entry)
+	if errors.Is(err, errMoving) {
+		z.log.WarnContext(ctx, "listing the records again", slog.Any("error", err))
+		if err := pause(ctx, z.settle); err != nil {
+			return nil, err
+		}
+		have, err = z.pages(ctx, id, entry)
+	}
+	return have, err
+}
+
+func (z *Zone) pages(ctx context.Context, id, entry string) ([]stored, error) {
+	label, suffix := dnsaddr.Name(""), strings.TrimPrefix(strings.ToLower(entry), strings.TrimSuffix(dnsaddr.Name(""), "."))
+	seen := make(map[string]bool)
+	out := []stored{}
+	for page := 1; ; page++ {
+		got, total, err := z.api.texts(ctx, id, label, suffix, page, z.perPage)
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case total < 0:
+			return nil, errors.New("the API does not say how many records there are")
+		case total > mostRecords:
+			return nil, fmt.Errorf("%d records at the names of the fleet, at most %d are read", total, mostRecords)
+		}
+		for _, r := range got {
+			if r.ID == "" || seen[r.ID] {
+				return nil, fmt.Errorf("%w: record %q twice", errMoving, clean(r.ID))
+			}
+			seen[r.ID] = true
+			if r.Type == "TXT" && dnsaddr.OfFleet(entry, r.Name) {
+				out = append(out, r.stored())
+			}
+		}
+		if len(seen) > total || len(seen) < total && len(got) == 0 {
+			return nil, fmt.Errorf("%w: it holds %d records and counts %d", errMoving, len(seen), total)
+		}
+		if len(seen) == total {
+			slices.SortFunc(out, func(a, b stored) int { return a.Compare(b.Record) })
+			return out, nil
+		}
+	}
+}
+
+// stored reads a record of the API. A text that cannot be read stays as it is.
+func (r record) stored() stored {
+	value, err := dnsaddr.DecodeTXT(r.Content)
+	if err != nil {
+		value = r.Content
+	}
+	ttl := min(max(r.TTL, 1), 1<<31)
+	return stored{content: r.Content, Record: dnsaddr.Record{
+		ID: r.ID, Name: strings.ToLower(r.Name), Value: value, TTL: time.Duration(ttl) * time.Second, Comment: r.Comment,
+	}}
+}

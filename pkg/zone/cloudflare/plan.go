@@ -1,0 +1,140 @@
+package cloudflare
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/relayfleet/fleetctl/dnsaddr"
+	"github.com/relayfleet/fleetctl/fleet"
+)
+
+// verb is what an operation does.
+type verb int
+
+const (
+	doPost verb = iota
+	doPatch
+	doDelete
+)
+
+// op is one operation of a batch.
+type op struct {
+	do verb
+	dnsaddr.Record
+	content string // of a post, as the API keeps it
+}
+
+// plan is what is still to do of some changes.
+type plan struct {
+	posts, patches, deletes []op
+}
+
+// planOf compares changes with what is there. What is there already, or gone already, is
+// not done again; what somebody else made of a record in the meantime is an error.
+func planOf(entry string, have []stored, c dnsaddr.Changes) (plan, error) {
+	byID := make(map[string]stored, len(have))
+	comments := make(map[[2]string][]string, len(have)) // by name and value
+	for _, s := range have {
+		byID[s.ID] = s
+		at := [2]string{s.Name, s.Value}
+		comments[at] = append(comments[at], s.Comment)
+	}
+	var p plan
+	for _, r := range c.Add {
+		r.ID, r.Name = "", strings.ToLower(cmp.Or(r.Name, entry))
+		at := [2]string{r.Name, r.Value}
+		there, taken := comments[at]
+		switch {
+		case slices.Contains(there, r.Comment):
+			continue
+		case taken:
+			return plan{}, takenError(r, there[0])
+		}
+		comments[at] = append(there, r.Comment)
+		p.posts = append(p.posts, op{do: doPost, Record: r, content: dnsaddr.EncodeTXT(r.Value)})
+	}
+	for _, r := range c.Update {
+		s, ok := byID[r.ID]
+		if !ok {
+			return plan{}, fmt.Errorf("update %s: %w", clean(r.Value), dnsaddr.ErrNoRecord)
+		}
+		if err := same(entry, s, r); err != nil {
+			return plan{}, fmt.Errorf("update %s: %w", clean(r.Value), err)
+		}
+		if s.TTL != r.TTL || s.Comment != r.Comment {
+			p.patches = append(p.patches, op{do: doPatch, Record: r})
+		}
+	}
+	doomed := make(map[string]bool, len(c.Remove))
+	for _, r := range c.Remove {
+		s, ok := byID[r.ID]
+		if !ok || doomed[r.ID] {
+			continue
+		}
+		doomed[r.ID] = true
+		err := same(entry, s, r)
+		if err == nil && s.Comment != r.Comment {
+			err = edited("its comment is now %q", s.Comment)
+		}
+		if err != nil {
+			return plan{}, fmt.Errorf("remove %s: %w", clean(r.Value), err)
+		}
+		p.deletes = append(p.deletes, op{do: doDelete, Record: s.Record})
+	}
+	return p, nil
+}
+
+// same wants a record to be where it was and to say what it said.
+func same(entry string, s stored, r dnsaddr.Record) error {
+	name := strings.ToLower(cmp.Or(r.Name, entry))
+	switch {
+	case s.Name != name:
+		return edited("it is now at %s", s.Name)
+	case s.Value != r.Value:
+		return edited("it now says %q", s.Value)
+	}
+	return nil
+}
+
+func edited(format, what string) error {
+	return fleet.WithHint(fmt.Errorf("%w: "+format, ErrEdited, clean(what)), againHint)
+}
+
+// takenError is of a value that a zone cannot hold twice at one name.
+func takenError(r dnsaddr.Record, comment string) error {
+	whose := "without a comment"
+	if comment != "" {
+		whose = fmt.Sprintf("with the comment %q", clean(comment))
+	}
+	return fleet.WithHint(fmt.Errorf("%w: %s: it is at %s already, %s, and Cloudflare holds a value once at a name",
+		dnsaddr.ErrBadRecord, clean(r.Value), r.Name, whose), againHint)
+}
+
+// rooms checks that each name has room for what is added to it while nothing is deleted.
+func (p plan) rooms(have []stored) error {
+	size := make(map[string]int)
+	for _, s := range have {
+		size[s.Name] += len(s.content)
+	}
+	for _, o := range p.posts {
+		size[o.Name] += len(o.content)
+	}
+	for _, o := range p.posts { // in their order, so that the error is always the same
+		if size[o.Name] > dnsaddr.MaxContent {
+			return fleet.WithHint(fmt.Errorf("%w: %s would hold %d characters, Cloudflare takes %d at one name", dnsaddr.ErrFull, o.Name, size[o.Name], dnsaddr.MaxContent),
+				"publish fewer addresses of each relay (dns.publish.addresses), or remove records of others from that name")
+		}
+	}
+	return nil
+}
+
+// batches cuts operations into batches, the first of which may be a small one.
+func batches(ops []op, first int) [][]op {
+	if len(ops) == 0 {
+		return nil
+	}
+	first = min(first, len(ops))
+	return append([][]op{ops[:first]}, slices.Collect(slices.Chunk(ops[first:], mostOps))...)
+}

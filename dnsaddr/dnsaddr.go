@@ -73,6 +73,10 @@ type Zone interface {
 // Limits of a zone.
 type Limits struct {
 	MinTTL, MaxTTL time.Duration
+	// OneTTL: the records of one name share a TTL, as the DNS has it. The one that was
+	// written last counts, the smallest if several were written at once, and is what
+	// Records reports of all of them.
+	OneTTL bool
 }
 
 // Status of a zone's service.

@@ -16,7 +16,7 @@ import (
 
 	"github.com/relayfleet/fleetctl/dnsaddr"
 	"github.com/relayfleet/fleetctl/pkg/probe"
-	"github.com/relayfleet/fleetctl/pkg/zone"
+	"github.com/relayfleet/fleetctl/pkg/resolve"
 	"github.com/relayfleet/fleetctl/stats"
 )
 
@@ -38,7 +38,7 @@ type witness struct {
 
 // sample reads the zone once and counts the published records that were proven lately.
 func (w *witness) sample(ctx context.Context) error {
-	values, _, err := zone.Resolve(ctx, w.server, w.name)
+	values, _, err := resolve.Values(ctx, w.server, w.name)
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/relayfleet/fleetctl/dnsaddr"
 	"github.com/relayfleet/fleetctl/fleet"
 	"github.com/relayfleet/fleetctl/pkg/render"
-	"github.com/relayfleet/fleetctl/pkg/zone"
+	"github.com/relayfleet/fleetctl/pkg/resolve"
 )
 
 func newVerify(a *app) *cobra.Command {
@@ -114,7 +114,7 @@ func (s *session) resolve(ctx context.Context, records []dnsaddr.Record, v *veri
 		return
 	}
 	v.Resolved = status.Server
-	values, _, err := zone.Resolve(ctx, status.Server, v.Name)
+	values, _, err := resolve.Values(ctx, status.Server, v.Name)
 	if err != nil {
 		v.Errors = append(v.Errors, err.Error())
 		return

@@ -112,7 +112,7 @@ func record(rr dns.RR) Record {
 		}
 		r.Value = strings.Join(r.Strings, "")
 	case *dns.SOA:
-		r.Value, r.Serial = bare(rr.Ns), rr.Serial
+		r.Value, r.Serial, r.Mailbox = bare(rr.Ns), rr.Serial, bare(rr.Mbox)
 	case *dns.NS:
 		r.Value = bare(rr.Ns)
 	case *dns.CNAME:

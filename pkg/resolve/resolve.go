@@ -78,6 +78,7 @@ type Record struct {
 	Value   string        // TXT: its strings as one; SOA: the primary server; others: the name or address that it holds
 	Strings []string      // of a TXT record, as they came; nil for others
 	Serial  uint32        // of a SOA record
+	Mailbox string        // likewise
 	TTL     time.Duration // that it may still be kept
 }
 

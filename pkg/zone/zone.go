@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
-	"time"
 
 	"github.com/relayfleet/fleetctl/dnsaddr"
 	"github.com/relayfleet/fleetctl/fleet"
@@ -58,11 +57,4 @@ func (s *served) Apply(ctx context.Context, name string, c dnsaddr.Changes) erro
 		}
 	}
 	return s.Zone.Apply(ctx, name, c)
-}
-
-// Resolve asks one DNS server (host:port) for the TXT records of name, as a client
-// does: by UDP, and by TCP if the answer does not fit. It returns the values, sorted,
-// and the shortest TTL; a name that does not exist has none and is no error.
-func Resolve(ctx context.Context, server, name string) ([]string, time.Duration, error) {
-	return local.Resolve(ctx, server, name)
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"github.com/relayfleet/fleetctl/pkg/resolve"
 )
 
 // awaitEvery is how often a server that does not answer yet is asked again.
@@ -72,7 +74,7 @@ func resolveAll(ctx context.Context, server string, names []string) ([][]string,
 	out := make([][]string, len(names))
 	for i, name := range names {
 		var err error
-		if out[i], _, err = Resolve(ctx, server, name); err != nil {
+		if out[i], _, err = resolve.Values(ctx, server, name); err != nil {
 			return nil, err
 		}
 	}
@@ -82,22 +84,19 @@ func resolveAll(ctx context.Context, server string, names []string) ([][]string,
 // askSerial asks a server for the serial of the zone with this ID, and so whether it
 // serves that zone.
 func askSerial(ctx context.Context, server, apex, id string) (uint32, error) {
-	m, err := ask(ctx, server, apex, dns.TypeSOA)
+	a, err := new(resolve.Client).Ask(ctx, resolve.Server{Addr: server}, resolve.Question{Name: apex, Type: resolve.SOA})
 	if err != nil {
 		return 0, fmt.Errorf("nothing answers at %s: %w", server, err)
 	}
-	if m.Rcode != dns.RcodeSuccess || !m.Authoritative {
-		return 0, fmt.Errorf("%s does not serve %s: it answers %s", server, apex, dns.RcodeToString[m.Rcode])
+	if a.Rcode != dns.RcodeToString[dns.RcodeSuccess] || !a.Authoritative {
+		return 0, fmt.Errorf("%s does not serve %s: it answers %s", server, apex, a.Rcode)
 	}
-	for _, rr := range m.Answer {
-		soa, ok := rr.(*dns.SOA)
-		if !ok {
-			continue
-		}
-		if !strings.EqualFold(soa.Mbox, mailbox(id, apex)) {
-			return 0, fmt.Errorf("%s serves another zone of %s", server, apex)
-		}
-		return soa.Serial, nil
+	if len(a.Records) == 0 {
+		return 0, errors.New(server + " answers without a SOA record")
 	}
-	return 0, errors.New(server + " answers without a SOA record")
+	soa := a.Records[0]
+	if !strings.EqualFold(soa.Mailbox+".", mailbox(id, apex)) {
+		return 0, fmt.Errorf("%s serves another zone of %s", server, apex)
+	}
+	return soa.Serial, nil
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/relayfleet/fleetctl/dnsaddr"
+	"github.com/relayfleet/fleetctl/pkg/resolve"
 	"github.com/relayfleet/fleetctl/pkg/zone/local"
 )
 
@@ -35,7 +36,7 @@ func TestZone_DamagedFileIsSetAsideAndNamed(t *testing.T) {
 			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			if _, _, err := local.Resolve(t.Context(), server, name); err == nil || !strings.Contains(err.Error(), "SERVFAIL") {
+			if _, _, err := resolve.Values(t.Context(), server, name); err == nil || !strings.Contains(err.Error(), "SERVFAIL") {
 				t.Errorf("the server answers from a damaged file: got error %v, want SERVFAIL", err)
 			}
 			_, err := z.Records(t.Context(), name)
@@ -48,7 +49,7 @@ func TestZone_DamagedFileIsSetAsideAndNamed(t *testing.T) {
 				t.Errorf("%s holds %q, %v, want the damaged text", damaged.Aside, kept, err)
 			}
 			apply(t, z, dnsaddr.Changes{Add: []dnsaddr.Record{relay("192.0.2.1")}}) // the next run heals
-			if got := resolve(t, server); len(got) != 1 {
+			if got := answers(t, server); len(got) != 1 {
 				t.Errorf("got %q, want the record that was added afterwards", got)
 			}
 		})
@@ -94,7 +95,7 @@ func TestZone_RecordAddedByHandIsServedAndKept(t *testing.T) {
 	if err := os.WriteFile(path, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if got := resolve(t, server); len(got) != 2 {
+	if got := answers(t, server); len(got) != 2 {
 		t.Fatalf("got %q, want the record by hand as well", got)
 	}
 	have, err := z.Records(t.Context(), name)
@@ -102,7 +103,7 @@ func TestZone_RecordAddedByHandIsServedAndKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	apply(t, z, dnsaddr.Diff("demo", have, nil))
-	if got := resolve(t, server); len(got) != 1 || got[0] != byHand {
+	if got := answers(t, server); len(got) != 1 || got[0] != byHand {
 		t.Errorf("got %q, want the record by hand alone", got)
 	}
 }

@@ -12,8 +12,6 @@
 // The port is picked once and kept in the file "port", so that what was printed for
 // clients stays true. A zone.json that cannot be read is moved aside under a name that says so
 // and reported ([DamagedError]); it is never overwritten.
-//
-// [Resolve] asks one DNS server for TXT records, as a client does.
 package local
 
 import (

@@ -14,6 +14,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/relayfleet/fleetctl/dnsaddr"
+	"github.com/relayfleet/fleetctl/pkg/resolve"
 	"github.com/relayfleet/fleetctl/pkg/zone/local"
 )
 
@@ -130,7 +131,7 @@ func TestServer_RefusesAnUnknownVersionOfEDNS(t *testing.T) {
 func TestResolve_FollowsATruncatedAnswerByTCP(t *testing.T) {
 	z, _, server := served(t)
 	fill(t, z, 300)
-	got, ttl, err := local.Resolve(t.Context(), server, name)
+	got, ttl, err := resolve.Values(t.Context(), server, name)
 	if err != nil || len(got) != 300 || ttl != 2*time.Second {
 		t.Errorf("got %d values, TTL %s, error %v; want 300, 2s", len(got), ttl, err)
 	}
@@ -140,7 +141,7 @@ func TestResolve_ReturnsValuesAsTheyWereWrittenAndTheShortestTTL(t *testing.T) {
 	z, _, server := served(t)
 	odd := dnsaddr.Record{Value: `v=spf1 "a" \ \065;()`, TTL: time.Minute}
 	apply(t, z, dnsaddr.Changes{Add: []dnsaddr.Record{odd, relay("192.0.2.1")}})
-	got, ttl, err := local.Resolve(t.Context(), server, name)
+	got, ttl, err := resolve.Values(t.Context(), server, name)
 	if err != nil || len(got) != 2 || got[1] != odd.Value || ttl != 2*time.Second {
 		t.Errorf("got %q, TTL %s, error %v; want %q last and 2s", got, ttl, err, odd.Value)
 	}
@@ -149,11 +150,11 @@ func TestResolve_ReturnsValuesAsTheyWereWrittenAndTheShortestTTL(t *testing.T) {
 func TestResolve_NameWithoutRecordsHasNoValuesAndNoError(t *testing.T) {
 	_, _, server := served(t)
 	for _, n := range []string{name, "nobody." + apex} {
-		if got, _, err := local.Resolve(t.Context(), server, n); err != nil || got == nil || len(got) != 0 {
+		if got, _, err := resolve.Values(t.Context(), server, n); err != nil || got == nil || len(got) != 0 {
 			t.Errorf("%s: got %#v, %v, want an empty slice", n, got, err)
 		}
 	}
-	if _, _, err := local.Resolve(t.Context(), server, "example.net"); err == nil || !strings.Contains(err.Error(), "REFUSED") {
+	if _, _, err := resolve.Values(t.Context(), server, "example.net"); err == nil || !strings.Contains(err.Error(), "REFUSED") {
 		t.Errorf("another zone: got error %v, want one that says REFUSED", err)
 	}
 }
@@ -215,5 +216,5 @@ func TestServer_SurvivesWhatIsNoQuery(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	resolve(t, server)
+	answers(t, server)
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/relayfleet/fleetctl/dnsaddr"
 	"github.com/relayfleet/fleetctl/dnsaddr/zonetest"
+	"github.com/relayfleet/fleetctl/pkg/resolve"
 	"github.com/relayfleet/fleetctl/pkg/zone/local"
 )
 
@@ -79,9 +80,9 @@ func apply(t *testing.T, z dnsaddr.Zone, c dnsaddr.Changes) {
 	}
 }
 
-func resolve(t *testing.T, server string) []string {
+func answers(t *testing.T, server string) []string {
 	t.Helper()
-	got, _, err := local.Resolve(t.Context(), server, name)
+	got, _, err := resolve.Values(t.Context(), server, name)
 	if err != nil {
 		t.Fatalf("Resolve: %v", err)
 	}
@@ -99,7 +100,7 @@ func TestZone_ServerAnswersWithTheResultWhenApplyReturns(t *testing.T) {
 	z, _, server := served(t)
 	for range 20 {
 		apply(t, z, dnsaddr.Changes{Add: []dnsaddr.Record{relay("192.0.2.1")}})
-		if got := resolve(t, server); len(got) != 1 || got[0] != relay("192.0.2.1").Value {
+		if got := answers(t, server); len(got) != 1 || got[0] != relay("192.0.2.1").Value {
 			t.Fatalf("got %q, want the record that was added", got)
 		}
 		have, err := z.Records(t.Context(), name)
@@ -107,7 +108,7 @@ func TestZone_ServerAnswersWithTheResultWhenApplyReturns(t *testing.T) {
 			t.Fatal(err)
 		}
 		apply(t, z, dnsaddr.Changes{Remove: have})
-		if got := resolve(t, server); len(got) != 0 {
+		if got := answers(t, server); len(got) != 0 {
 			t.Fatalf("got %q, want nothing after the removal", got)
 		}
 	}
@@ -130,7 +131,7 @@ func TestContract02_NameIsNeverEmptyDuringAReplacement(t *testing.T) {
 				return nil
 			default:
 			}
-			got, _, err := local.Resolve(context.WithoutCancel(t.Context()), server, name)
+			got, _, err := resolve.Values(context.WithoutCancel(t.Context()), server, name)
 			if err != nil {
 				return err
 			}
@@ -167,7 +168,7 @@ func TestContract03_ForeignBootnodeSurvivesSyncAndTearDown(t *testing.T) {
 		t.Fatal(err)
 	}
 	apply(t, z, dnsaddr.Diff("demo", have, nil))
-	if got := resolve(t, server); len(got) != 1 || got[0] != foreign.Value {
+	if got := answers(t, server); len(got) != 1 || got[0] != foreign.Value {
 		t.Errorf("got %q, want the foreign record alone", got)
 	}
 	left, err := z.Foreign(t.Context(), "demo")
@@ -249,7 +250,7 @@ func TestContract06_TwoZonesWritingAtOnceLoseNothing(t *testing.T) {
 	if err := g.Wait(); err != nil {
 		t.Fatalf("Apply: %v", err)
 	}
-	if got := resolve(t, server); len(got) != writers*each {
+	if got := answers(t, server); len(got) != writers*each {
 		t.Errorf("got %d records, want %d", len(got), writers*each)
 	}
 }

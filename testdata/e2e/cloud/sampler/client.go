@@ -15,7 +15,7 @@ import (
 	circuit "github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/client"
 	ma "github.com/multiformats/go-multiaddr"
 
-	"github.com/relayfleet/fleetctl/pkg/zone"
+	"github.com/relayfleet/fleetctl/pkg/resolve"
 )
 
 // client is one user, reachable through relays, and a friend who calls it.
@@ -86,7 +86,7 @@ func (c *client) begin(ctx context.Context) error {
 
 // resolve reads the zone.
 func (c *client) resolve(ctx context.Context) error {
-	values, _, err := zone.Resolve(ctx, c.server, c.name)
+	values, _, err := resolve.Values(ctx, c.server, c.name)
 	if err != nil {
 		return err
 	}

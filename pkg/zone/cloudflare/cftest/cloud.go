@@ -2,6 +2,7 @@ package cftest
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"net/http"
 	"slices"
@@ -63,9 +64,12 @@ type Cloud struct {
 	around     Around
 }
 
-// New makes a cloud. A configuration that cannot work (a zone or a token twice, a grant of
-// a zone that is not there) panics: it is a mistake in a test.
+// New makes a cloud. A configuration that cannot work panics with what [Check] says: it is
+// a mistake in a test.
 func New(cfg Config) *Cloud {
+	if err := Check(cfg); err != nil {
+		panic("cftest: " + err.Error())
+	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
@@ -97,6 +101,31 @@ func New(cfg Config) *Cloud {
 	}
 	c.mux = c.newMux()
 	return c
+}
+
+// Check says why a cloud cannot be made of a configuration: a zone with a name that no zone
+// has, a token without a value or twice, a grant of a zone that is not there.
+func Check(cfg Config) error {
+	zones := map[string]bool{"": true}
+	for _, z := range cfg.Zones {
+		if !zoneName.MatchString(z.Name) {
+			return fmt.Errorf("zone %q: a zone cannot be called that", z.Name)
+		}
+		zones[z.Name] = true
+	}
+	tokens := map[string]bool{"": true}
+	for i, t := range cfg.Tokens {
+		if tokens[t.Value] {
+			return fmt.Errorf("token %d: it has no value, or that of another one", i+1)
+		}
+		tokens[t.Value] = true
+		for _, g := range t.Grants {
+			if !zones[g.Zone] && len(cfg.Zones) > 0 {
+				return fmt.Errorf("token %d: a grant of %s, which is no zone of the cloud", i+1, g.Zone)
+			}
+		}
+	}
+	return nil
 }
 
 // Handler serves the API under [BasePath].

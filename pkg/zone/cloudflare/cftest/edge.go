@@ -9,6 +9,7 @@ import (
 
 // Change is what one write did to one record.
 type Change struct {
+	Zone   string // its name
 	Record Record // as it is now; as it was if it is gone
 	Gone   bool
 	At     time.Time // of the write
@@ -32,7 +33,7 @@ type server struct {
 	names   map[string]map[string]Record // what it answers with, by name and ID
 	where   map[string]string            // name by ID
 	waiting []waiting                    // in the order of the writes
-	serial  uint32
+	serial  map[string]uint32            // changes by zone
 	history []Moment
 }
 
@@ -44,7 +45,7 @@ type waiting struct {
 }
 
 func newServer(host string) *server {
-	return &server{host: host, names: map[string]map[string]Record{}, where: map[string]string{}, serial: 1}
+	return &server{host: host, names: map[string]map[string]Record{}, where: map[string]string{}, serial: map[string]uint32{}}
 }
 
 // send has a change on its way.
@@ -85,7 +86,7 @@ const momentsKept = 100_000
 
 // apply makes a change seen.
 func (s *server) apply(c Change, at time.Time) {
-	s.serial++
+	s.serial[c.Zone]++
 	id := c.Record.ID
 	touched := []string{c.Record.Name}
 	if old, there := s.where[id]; there {

@@ -23,6 +23,9 @@ func (c *Cloud) newTx(z *zone, now time.Time) *tx {
 // commit makes the changes, and sends them to the name servers.
 func (t *tx) commit() {
 	t.zone.records = t.records
+	if !t.c.serves(t.zone) {
+		return
+	}
 	for _, s := range t.c.servers {
 		for _, change := range t.changes {
 			s.send(change)
@@ -83,7 +86,7 @@ func (t *tx) delete(id string) (*record, *refusal) {
 		return nil, noRecord()
 	}
 	delete(t.records, id)
-	t.changes = append(t.changes, Change{Record: old.Record, Gone: true, At: t.now})
+	t.changes = append(t.changes, Change{Zone: t.zone.Name, Record: old.Record, Gone: true, At: t.now})
 	return old, nil
 }
 
@@ -97,7 +100,7 @@ func (t *tx) store(r *record) (*record, *refusal) {
 		return nil, refused
 	}
 	t.records[r.ID] = r
-	t.changes = append(t.changes, Change{Record: r.Record, At: t.now})
+	t.changes = append(t.changes, Change{Zone: t.zone.Name, Record: r.Record, At: t.now})
 	return r, nil
 }
 

@@ -195,15 +195,15 @@ func (l *linting) count(s served) {
 	}
 	dials := JSLibp2p.habits().dials
 	detail := fmt.Sprintf("%d addresses: rust-libp2p looks at %d of them", n, rustTexts)
-	grade := Note
+	grade, fix := Note, "give such clients the peer ID of a relay: by /p2p/ID they find any of these"
 	if n > dials {
 		detail += fmt.Sprintf(", js-libp2p dials %d", dials)
 	}
 	if n > goAddrs {
 		detail += fmt.Sprintf(", go-libp2p takes %d, and finds no other even by its peer ID", goAddrs)
-		grade = Problem
+		grade, fix = Problem, fmt.Sprintf("spread the relays over lists of at most %d", ListRelays)
 	}
-	l.add(grade, "count", detail, "give clients that know a peer ID the name of a list of at most "+fmt.Sprint(ListRelays))
+	l.add(grade, "count", detail, fix)
 }
 
 // Fix says what to change so that a loss is none, to whoever publishes.

@@ -17,6 +17,7 @@ func newDNSAddr(a *app) *cobra.Command {
 	return group("dnsaddr", "The fleet's _dnsaddr records",
 		newDNSAddrList(a),
 		newDNSAddrSync(a),
+		newDNSAddrLint(a),
 	)
 }
 

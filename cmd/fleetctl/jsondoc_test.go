@@ -26,6 +26,7 @@ func TestJSON_EveryFieldIsNamedInTheDocumentation(t *testing.T) {
 		"stats":              fieldsOf(reflect.TypeFor[statsView](), ""),
 		"plan":               fieldsOf(reflect.TypeFor[fleet.Plan](), ""),
 		"dnsaddr list":       fieldsOf(reflect.TypeFor[recordsView](), ""),
+		"dnsaddr lint":       fieldsOf(reflect.TypeFor[lintView](), ""),
 		"exec":               fieldsOf(reflect.TypeFor[[]execRow](), ""),
 		"hosts":              fieldsOf(reflect.TypeFor[hostsView](), ""),
 		"hosts known-hosts":  fieldsOf(reflect.TypeFor[knownHostsView](), ""),

@@ -1,0 +1,178 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/relayfleet/fleetctl/dnsaddr"
+	"github.com/relayfleet/fleetctl/pkg/resolve/resolvetest"
+)
+
+// lints runs `dnsaddr lint` and reads what it prints.
+func lints(t *testing.T, a *app, stdout, stderr *bytes.Buffer, want int, args ...string) lintView {
+	t.Helper()
+	stdout.Reset()
+	stderr.Reset()
+	a.globals = globals{}
+	args = append([]string{"dnsaddr", "lint", "-o", "json"}, args...)
+	if code := run(t.Context(), a, args); code != want {
+		t.Fatalf("%s: exit %d, want %d\n%s%s", strings.Join(args, " "), code, want, stdout, stderr)
+	}
+	var v lintView
+	if err := json.Unmarshal(stdout.Bytes(), &v); err != nil {
+		t.Fatalf("%v\n%s", err, stdout)
+	}
+	return v
+}
+
+// tried is how many relays each client tries, by "client over network".
+func (v lintView) tried() map[string]int {
+	out := make(map[string]int)
+	for _, c := range v.Clients {
+		out[string(c.Client)+" over "+c.Network] = c.Tried
+	}
+	return out
+}
+
+// findings are the rules that were broken, with their grades.
+func (v lintView) checks() string {
+	var out []string
+	for _, f := range v.Findings {
+		out = append(out, string(f.Grade)+" "+f.Check)
+	}
+	return strings.Join(out, ", ")
+}
+
+func TestLint_NoLayoutOfOursLosesAClientThatCanReceiveIt(t *testing.T) {
+	a, stdout, stderr := testApp(t)
+	for _, n := range []int{1, 3, 10, 11, 16, 17, 100, 1000} {
+		v := lints(t, a, stdout, stderr, exitOK, "--relays", fmt.Sprint(n))
+		if v.Relays != n || v.Source != "layout" || !v.OK {
+			t.Errorf("%d relays: got %d from %s, ok %v", n, v.Relays, v.Source, v.OK)
+		}
+		entry := n
+		if n > 16 {
+			entry = 10
+		}
+		for _, c := range v.Clients {
+			if c.Client == dnsaddr.NimLibp2p || strings.Contains(c.Network, "no tcp") {
+				continue
+			}
+			if c.Tried != entry || c.ByPeerID != n {
+				t.Errorf("%d relays: %s over %s tries %d and reaches %d by peer ID, want %d and %d", n, c.Client, c.Network, c.Tried, c.ByPeerID, entry, n)
+			}
+		}
+	}
+}
+
+func TestLint_TCPBlockedIsJudgedWhereItIsAskedFor(t *testing.T) {
+	a, stdout, stderr := testApp(t)
+	if v := lints(t, a, stdout, stderr, exitOK, "--relays", "16"); v.tried()["go-libp2p over udp 1232, no tcp"] != 0 || v.checks() != "warning size" {
+		t.Errorf("16 relays: got %v, %s; want none without TCP, and a warning", v.tried(), v.checks())
+	}
+	if v := lints(t, a, stdout, stderr, exitUnverified, "--relays", "16", "--tcp-blocked"); v.OK {
+		t.Error("16 relays, TCP blocked: all is well, want not")
+	}
+	for _, n := range []string{"10", "17", "1000"} {
+		if v := lints(t, a, stdout, stderr, exitOK, "--relays", n, "--tcp-blocked"); v.tried()["js-libp2p over udp 1232, no tcp"] != 10 {
+			t.Errorf("%s relays, TCP blocked: got %v, want 10 for js-libp2p", n, v.tried())
+		}
+	}
+}
+
+func TestLint_FollowsThePolicyOfTheSpec(t *testing.T) {
+	a, stdout, stderr := testApp(t)
+	spec := `name: blue
+provider: local
+nodes: [{region: nyc1}]
+dns: {zone: local, domain: p2p.blue.test, publish: {compact: few, addresses: 2}}
+`
+	if err := os.WriteFile(filepath.Join(a.dir, "fleet.yaml"), []byte(spec), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	v := lints(t, a, stdout, stderr, exitOK, "--relays", "100", "--regions", "4")
+	if v.Name != "_dnsaddr.p2p.blue.test" || v.Compact != "_dnsaddr.few.p2p.blue.test" || len(v.Names) != 6 {
+		t.Errorf("got %s, compact %s, %d names; want the spec's, and an entry, a compact name and four lists", v.Name, v.Compact, len(v.Names))
+	}
+	for _, c := range v.Clients {
+		if c.Client == dnsaddr.NimLibp2p && c.Tried != 0 {
+			t.Errorf("nim-libp2p over %s: %d at the entry name, want none", c.Network, c.Tried)
+		}
+		if c.Client == dnsaddr.GoLibp2p && c.Network == "udp 1232" && c.Tried != 10 {
+			t.Errorf("go-libp2p: %d, want 10", c.Tried)
+		}
+	}
+	stdout.Reset()
+	a.globals = globals{}
+	if code := run(t.Context(), a, []string{"dnsaddr", "lint", "--relays", "100"}); code != exitOK || !strings.Contains(stdout.String(), "/dnsaddr/few.p2p.blue.test") {
+		t.Errorf("the table does not say what nim-libp2p is given:\n%s", stdout)
+	}
+}
+
+// foreignName is a name of somebody else: one relay itself, one behind a pointer with its
+// peer ID, and whatever more is given.
+func foreignName(more ...string) resolvetest.Zone {
+	const one, two = "12D3KooWGzCXDd7ZPV5qyVbEWNtgHuzpSrUwCGWcr4iJ4ysYf4bq", "12D3KooWHdiAxVd8uMQR1hGWXccidmfCwLqcMpGwR6QcTP6QRMuD"
+	values := append([]string{"dnsaddr=/ip4/198.151.100.1/tcp/4001/p2p/" + one, "dnsaddr=/dnsaddr/b.boot.example/p2p/" + two}, more...)
+	zone := resolvetest.Texts("_dnsaddr.boot.example.", 300, values...)
+	return append(zone, resolvetest.Texts("_dnsaddr.b.boot.example.", 300, "dnsaddr=/ip4/198.151.100.2/tcp/4001/p2p/"+two)...)
+}
+
+func TestLint_ANameOfSomebodyElse(t *testing.T) {
+	a, stdout, stderr := testApp(t)
+	server := resolvetest.Start(t, foreignName().Recursive)
+	for _, name := range []string{"_dnsaddr.boot.example", "boot.example.", "/dnsaddr/Boot.example"} {
+		v := lints(t, a, stdout, stderr, exitOK, name, "--resolver", server.Addr)
+		if v.Name != "_dnsaddr.boot.example" || v.Source != "dns" || v.Relays != 2 || len(v.Names) != 2 || v.checks() != "" {
+			t.Errorf("%s: got %+v", name, v)
+		}
+		for client, n := range v.tried() {
+			if n != 2 {
+				t.Errorf("%s: %s tries %d, want 2", name, client, n)
+			}
+		}
+	}
+	server.Answer(foreignName("v=spf1 -all").Recursive)
+	v := lints(t, a, stdout, stderr, exitUnverified, "boot.example", "--resolver", server.Addr)
+	if v.tried()["js-libp2p over udp 1232"] != 0 || v.tried()["go-libp2p over udp 1232"] != 2 || v.checks() != "problem foreign" {
+		t.Errorf("SPF at the name: got %v, %s; want nothing for js-libp2p alone", v.tried(), v.checks())
+	}
+	lints(t, a, stdout, stderr, exitOK, "boot.example", "--resolver", server.Addr, "--client", "go-libp2p")
+}
+
+func TestLint_NamesInACircleAreAskedForOnce(t *testing.T) {
+	a, stdout, stderr := testApp(t)
+	server := resolvetest.Start(t, append(
+		resolvetest.Texts("_dnsaddr.a.example.", 300, "dnsaddr=/dnsaddr/b.example", "dnsaddr=/dnsaddr/a.example"),
+		resolvetest.Texts("_dnsaddr.b.example.", 300, "dnsaddr=/dnsaddr/a.example")...).Recursive)
+	v := lints(t, a, stdout, stderr, exitUnverified, "a.example", "--resolver", server.Addr)
+	if asked := server.Asked(); len(asked) != 2 || len(v.Names) != 2 || v.Relays != 0 {
+		t.Errorf("asked %q, got %d names and %d relays; want each of two names once, and no relay", asked, len(v.Names), v.Relays)
+	}
+}
+
+func TestLint_AResolverThatDoesNotKnowIsAnError(t *testing.T) {
+	a, _, stderr := testApp(t)
+	server := resolvetest.Start(t, resolvetest.Rcode(2))
+	if code := run(t.Context(), a, []string{"dnsaddr", "lint", "boot.example", "--resolver", server.Addr}); code != exitError || !strings.Contains(stderr.String(), "SERVFAIL") {
+		t.Errorf("got exit %d, %s; want 1 and SERVFAIL", code, stderr)
+	}
+}
+
+func TestLint_BadArgumentsAreRefused(t *testing.T) {
+	for _, args := range [][]string{
+		{"boot.example", "--relays", "3"}, {"--relays", "0"}, {"--relays", "-1"}, {"--relays", "1000000"}, {"--regions", "3"},
+		{"--relays", "3", "--regions", "4"}, {"--resolver", "127.0.0.1:53"}, {"a..example"}, {"boot.example", "--resolver", "ftp://x"},
+		{"a.example", "b.example"}, {"--relays", "3", "--client", "perl-libp2p"}, {"--relays", "3", "--config", "nothing.yaml"},
+	} {
+		a, stdout, stderr := testApp(t)
+		if code := run(t.Context(), a, append([]string{"dnsaddr", "lint"}, args...)); code != exitError || stdout.Len() > 0 || stderr.Len() == 0 {
+			t.Errorf("%q: exit %d, stdout %q, stderr %q; want 1 and an error", args, code, stdout, stderr)
+		}
+	}
+}

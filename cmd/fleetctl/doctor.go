@@ -73,9 +73,11 @@ func (s *session) examine(ctx context.Context) (doctorView, error) {
 	release, err := s.release()
 	v.add("relay binary", err, release.Path+" "+release.Version, "run 'make build'")
 	s.examineDir(&v)
-	if d, ok := s.machinesOf.(diagnosis.Doctor); ok {
-		for _, f := range d.Diagnose(ctx) {
-			v.add(f.Check, f.Err, f.Detail, f.Fix)
+	for _, adapter := range []any{s.machinesOf, s.zone} {
+		if d, ok := adapter.(diagnosis.Doctor); ok {
+			for _, f := range d.Diagnose(ctx) {
+				v.add(f.Check, f.Err, f.Detail, f.Fix)
+			}
 		}
 	}
 	st, err := fleet.Observe(ctx, s.b, s.spec)

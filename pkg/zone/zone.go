@@ -29,17 +29,19 @@ type Config struct {
 }
 
 // Kinds lists the zones that Open accepts.
-func Kinds() []string { return []string{"local"} }
+func Kinds() []string { return []string{fleet.ZoneLocal, fleet.ZoneCloudflare} }
 
 // Open returns the zone of that kind. It reads and writes nothing yet.
 func Open(kind string, c Config) (dnsaddr.Zone, error) {
 	switch kind {
-	case "local":
+	case fleet.ZoneLocal:
 		z, err := local.New(c.Dir, c.Domain)
 		if err != nil {
 			return nil, err
 		}
 		return &served{Zone: z, serve: c.Serve}, nil
+	case fleet.ZoneCloudflare:
+		return openCloudflare(c)
 	}
 	return nil, fmt.Errorf("unknown zone %q: accepted are %s", kind, strings.Join(Kinds(), ", "))
 }

@@ -1,6 +1,6 @@
-// Package diagnosis is how a provider tells 'fleetctl doctor' what only it can know: where
-// its token comes from and what the token allows, the account, the clock of its API. It
-// stands apart from package provider, which imports every provider.
+// Package diagnosis is how a provider or a zone tells 'fleetctl doctor' what only it can
+// know: where its token comes from and what the token allows, the account, the clock of
+// its API. It stands apart from package provider, which imports every provider.
 package diagnosis
 
 import "context"
@@ -13,7 +13,7 @@ type Finding struct {
 	Fix    string // what puts it right: a command or an imperative sentence
 }
 
-// Doctor is a provider that can be examined. Diagnose changes nothing, and returns what it
+// Doctor is a provider or a zone that can be examined. Diagnose changes nothing, and returns what it
 // found in the order in which it is to be read, also when ctx ends on the way.
 type Doctor interface {
 	Diagnose(ctx context.Context) []Finding

@@ -67,9 +67,10 @@ func (f *failedWrite) Unwrap() error { return f.error }
 // aim is where one Apply writes.
 type aim struct {
 	*Zone
-	id    string
-	entry string
-	sure  bool // that the zone holds the entry name
+	id      string
+	entry   string
+	sure    bool     // that the zone holds the entry name
+	servers []string // the zone's own, host:port
 }
 
 // aim finds the zone and makes sure that it holds the name: the API would put a name from
@@ -84,7 +85,7 @@ func (z *Zone) aim(ctx context.Context, entry string) (*aim, error) {
 	case !h.holds(entry):
 		return nil, errOutside(entry, h.Name)
 	}
-	return &aim{Zone: z, id: h.ID, entry: strings.ToLower(entry), sure: true}, nil
+	return &aim{Zone: z, id: h.ID, entry: strings.ToLower(entry), sure: true, servers: h.servers()}, nil
 }
 
 // pass does what is still to do of the changes.
@@ -105,9 +106,12 @@ func (a *aim) pass(ctx context.Context, c dnsaddr.Changes) error {
 		return err
 	}
 	if len(p.posts)+len(p.patches) > 0 {
-		if p, err = a.readBack(ctx, c); err != nil {
+		if have, p, err = a.readBack(ctx, c); err != nil {
 			return err
 		}
+	}
+	if err := a.see(ctx, wanted(a.entry, have, c, p.deletes)); err != nil {
+		return err
 	}
 	for _, ops := range batches(p.deletes, mostOps) {
 		if _, err := a.api.batch(ctx, a.id, ops); err != nil {
@@ -163,19 +167,19 @@ func (a *aim) lay(ctx context.Context, ops []op) error {
 }
 
 // readBack lists the zone again and returns what is left to do, which is deletes alone.
-func (a *aim) readBack(ctx context.Context, c dnsaddr.Changes) (plan, error) {
+func (a *aim) readBack(ctx context.Context, c dnsaddr.Changes) ([]stored, plan, error) {
 	have, err := a.list(ctx, a.id, a.entry)
 	if err != nil {
-		return plan{}, fmt.Errorf("read back: %w", err)
+		return nil, plan{}, fmt.Errorf("read back: %w", err)
 	}
 	p, err := planOf(a.entry, have, c)
 	if err != nil {
-		return plan{}, fmt.Errorf("read back: %w", err)
+		return nil, plan{}, fmt.Errorf("read back: %w", err)
 	}
 	if missing := slices.Concat(p.posts, p.patches); len(missing) > 0 {
-		return plan{}, fleet.WithHint(fmt.Errorf("read back: %s not in the zone after it was written: nothing was removed", summary(missing)), againHint)
+		return nil, plan{}, fleet.WithHint(fmt.Errorf("read back: %s not in the zone after it was written: nothing was removed", summary(missing)), againHint)
 	}
-	return p, nil
+	return have, p, nil
 }
 
 // summary names what operations are about.

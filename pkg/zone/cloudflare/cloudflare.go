@@ -34,6 +34,9 @@ type Config struct {
 	Log *slog.Logger
 	// Transport carries the requests; nil is a transport with usual timeouts.
 	Transport http.RoundTripper
+	// Resolve asks the zone's own name servers, before anything is deleted, whether they
+	// answer with what was added. Nil asks none: then only the API is read back.
+	Resolve Resolve
 	// Waits are how long what takes; zero fields are the usual times.
 	Waits Waits
 }
@@ -45,6 +48,8 @@ type Waits struct {
 	Backoff time.Duration // the first pause after a read that failed; 500 ms
 	Hold    time.Duration // the longest that a used-up rate is waited for; 1 min
 	Settle  time.Duration // before the zone is listed after a write without an answer; 2 s
+	Look    time.Duration // between two questions to a name server; 1 s
+	Spread  time.Duration // until the name servers answer with what was added; 1 min
 }
 
 func (w Waits) withDefaults() Waits {
@@ -53,7 +58,7 @@ func (w Waits) withDefaults() Waits {
 		usual time.Duration
 	}{
 		{&w.Every, 250 * time.Millisecond}, {&w.Call, 30 * time.Second}, {&w.Backoff, 500 * time.Millisecond},
-		{&w.Hold, time.Minute}, {&w.Settle, 2 * time.Second},
+		{&w.Hold, time.Minute}, {&w.Settle, 2 * time.Second}, {&w.Look, time.Second}, {&w.Spread, time.Minute},
 	} {
 		if *d.wait == 0 {
 			*d.wait = d.usual
@@ -82,7 +87,10 @@ type Zone struct {
 	zoneID  string // given, "" if it is looked up
 	api     *client
 	log     *slog.Logger
+	resolve Resolve
 	settle  time.Duration
+	look    time.Duration
+	spread  time.Duration
 	perPage int
 
 	applying chan struct{} // held during an Apply
@@ -115,7 +123,7 @@ func New(cfg Config) (*Zone, error) {
 	cfg.Waits = cfg.Waits.withDefaults()
 	return &Zone{
 		domain: strings.ToLower(cfg.Domain), zoneID: cfg.ZoneID, api: newClient(cfg, base), log: cfg.Log,
-		settle: cfg.Waits.Settle, perPage: perPage, applying: make(chan struct{}, 1),
+		resolve: cfg.Resolve, settle: cfg.Waits.Settle, look: cfg.Waits.Look, spread: cfg.Waits.Spread, perPage: perPage, applying: make(chan struct{}, 1),
 	}, nil
 }
 

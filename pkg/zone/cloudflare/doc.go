@@ -4,8 +4,9 @@
 //
 // A batch of the API is one transaction, but its deletes come first and its records reach
 // the edge one by one. So whatever is added or changed goes out in batches of its own, is
-// read back, and only then are batches sent that delete. A value therefore never leaves a
-// name before its successor is in the zone.
+// read back, first from the API and then from the zone's name servers, and only then are
+// batches sent that delete. A value therefore never leaves a name before its successor is
+// there, in the zone and at each name server that says anything.
 //
 // A batch is never sent again by itself. After an answer that leaves open whether it was
 // carried out (a 5xx, a reset, silence), or that tells of another writer, the zone is

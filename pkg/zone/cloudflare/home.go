@@ -124,7 +124,9 @@ func (z *Zone) Status(ctx context.Context) dnsaddr.Status {
 		s.Reason = err.Error()
 		return s
 	}
-	s.Server = h.server()
+	if servers := h.servers(); len(servers) > 0 {
+		s.Server = servers[0]
+	}
 	s.Reason = h.trouble(z.domain)
 	s.Serving = s.Reason == ""
 	return s
@@ -149,17 +151,17 @@ func (h home) trouble(domain string) string {
 	return ""
 }
 
-// server is host:port of one of the zone's own name servers, "" if none is known.
-func (h home) server() string {
+// servers are host:port of the zone's own name servers, as far as they are known.
+func (h home) servers() []string {
+	var out []string
 	for _, name := range h.NameServers {
 		if host, _, err := net.SplitHostPort(name); err == nil && host != "" {
-			return name
-		}
-		if dnsaddr.CheckName(name) == nil {
-			return net.JoinHostPort(name, "53")
+			out = append(out, name)
+		} else if dnsaddr.CheckName(name) == nil {
+			out = append(out, net.JoinHostPort(name, "53"))
 		}
 	}
-	return ""
+	return out
 }
 
 // unreadable reports whether err says only that the token may not read the zone itself,

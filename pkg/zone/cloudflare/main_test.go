@@ -100,7 +100,7 @@ func (r *rig) zone(change func(*cloudflare.Config)) *cloudflare.Zone {
 	r.t.Helper()
 	cfg := cloudflare.Config{
 		Domain: domain, ZoneID: r.ZoneID(apex), Token: tokenIs(cftest.DefaultToken), BaseURL: "http://127.0.0.1:1" + cftest.BasePath,
-		Transport: direct{r.Handler()}, Log: slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug - 4})),
+		Transport: direct{r.Handler()}, Resolve: r.resolve, Log: slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug - 4})),
 	}
 	if change != nil {
 		change(&cfg)
@@ -110,6 +110,16 @@ func (r *rig) zone(change func(*cloudflare.Config)) *cloudflare.Zone {
 		r.t.Fatal(err)
 	}
 	return z
+}
+
+// resolve asks a name server of the cloud, without a network.
+func (r *rig) resolve(ctx context.Context, server, name string) ([]string, error) {
+	for i, s := range r.Servers() {
+		if s.Host+":53" == server {
+			return r.Resolve(i, name), ctx.Err()
+		}
+	}
+	return nil, errors.New("no such host")
 }
 
 // byName is for handles that look their zone up.

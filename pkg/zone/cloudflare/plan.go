@@ -43,7 +43,7 @@ func planOf(entry string, have []stored, c dnsaddr.Changes) (plan, error) {
 	}
 	var p plan
 	for _, r := range c.Add {
-		r.ID, r.Name = "", strings.ToLower(cmp.Or(r.Name, entry))
+		r.ID, r.Name = "", nameOf(entry, r)
 		at := [2]string{r.Name, r.Value}
 		there, taken := comments[at]
 		switch {
@@ -86,10 +86,12 @@ func planOf(entry string, have []stored, c dnsaddr.Changes) (plan, error) {
 	return p, nil
 }
 
+// nameOf is where a record of a change stands.
+func nameOf(entry string, r dnsaddr.Record) string { return strings.ToLower(cmp.Or(r.Name, entry)) }
+
 // same wants a record to be where it was and to say what it said.
 func same(entry string, s stored, r dnsaddr.Record) error {
-	name := strings.ToLower(cmp.Or(r.Name, entry))
-	switch {
+	switch name := nameOf(entry, r); {
 	case s.Name != name:
 		return edited("it is now at %s", s.Name)
 	case s.Value != r.Value:

@@ -35,6 +35,12 @@ func ParseOwner(comment string) (Owner, bool) {
 	return Owner{Fleet: fleet, Relay: relay}, true
 }
 
+// Claimed reports whether a comment says that its record belongs to some fleet, be it one
+// that this version cannot read. Such a record is never taken over.
+func Claimed(comment string) bool {
+	return strings.HasPrefix(strings.ToLower(strings.TrimSpace(comment)), mark)
+}
+
 // isOwnerPart accepts the names that a fleet and a node can have.
 func isOwnerPart(s string) bool {
 	return s != "" && strings.IndexFunc(s, func(r rune) bool { return !isNameRune(r) && r != '.' }) < 0

@@ -3,8 +3,6 @@ package fleet
 import (
 	"fmt"
 	"net/netip"
-
-	"github.com/relayfleet/fleetctl/dnsaddr"
 )
 
 // served says which ports a machine's relay serves: a transport that the spec leaves
@@ -25,10 +23,7 @@ func served(s Spec, own Ports) Ports {
 
 // multiaddrs lists the transports of one IP address, plain TCP first: old clients try in order.
 func multiaddrs(ip netip.Addr, p Ports) []string {
-	family := "ip4"
-	if ip.Is6() {
-		family = "ip6"
-	}
+	family := familyOf(ip)
 	var out []string
 	for _, t := range []struct {
 		port   int
@@ -75,30 +70,4 @@ func listen(s Spec, m Machine) []string {
 		out = append(out, multiaddrs(bind, served(s, own))...)
 	}
 	return out
-}
-
-// Published lists the addresses of m's relay that belong into DNS: one for each IP
-// address, plain TCP where it is served. It is nil while the peer ID is unknown.
-func Published(s Spec, m Machine, peerID string) ([]dnsaddr.Addr, error) {
-	return published(s, m, peerID, dnsaddr.ParseAddr)
-}
-
-// published parses with parse, so that a caller can reuse what it has parsed before.
-func published(s Spec, m Machine, peerID string, parse func(string) (dnsaddr.Addr, error)) ([]dnsaddr.Addr, error) {
-	if peerID == "" {
-		return nil, nil
-	}
-	var out []dnsaddr.Addr
-	for _, ip := range m.Addrs {
-		all := multiaddrs(ip, served(s, m.Ports))
-		if len(all) == 0 {
-			continue
-		}
-		a, err := parse(all[0] + "/p2p/" + peerID)
-		if err != nil {
-			return nil, fmt.Errorf("%s: its relay's address: %w", m.Node, err)
-		}
-		out = append(out, a)
-	}
-	return out, nil
 }

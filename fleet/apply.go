@@ -25,7 +25,7 @@ func Apply(ctx context.Context, b Backends, s Spec, in Intent, st State, p Plan,
 	if err := Guard(s, st, in, p); err != nil {
 		return err
 	}
-	run := &run{b: b, spec: s, intent: in, seen: st.At, reporter: newReporter(progress)}
+	run := &run{b: b, spec: s, intent: in, seen: st.At, probes: st.Probes, reporter: newReporter(progress)}
 	if len(p.Orders(s)) > 0 {
 		if err := run.afford(ctx, p); err != nil {
 			return err // before a machine is marked that nothing could replace
@@ -47,7 +47,8 @@ type run struct {
 	b        Backends
 	spec     Spec
 	intent   Intent
-	seen     time.Time // when the state was observed that the plan is from
+	seen     time.Time                        // when the state was observed that the plan is from
+	probes   map[dnsaddr.Addr]Observed[Probe] // of that state
 	reporter *reporter
 }
 
@@ -253,13 +254,26 @@ func (r *run) restart(ctx context.Context, stage string, c Change, m Machine) er
 	return nil
 }
 
-// addresses asks a box who its relay is and lists what it publishes.
+// addresses asks a box who its relay is and lists what of it clients rely on: what was
+// verified when the run began, else the first address that belongs into DNS.
 func (r *run) addresses(ctx context.Context, m Machine) ([]dnsaddr.Addr, error) {
 	rel, err := r.b.Hosts.Inspect(ctx, m)
 	if err != nil {
 		return nil, err
 	}
-	return Published(r.spec, m, rel.PeerID)
+	targets, err := newPublisher(r.spec).targets(m, rel.PeerID)
+	if err != nil {
+		return nil, err
+	}
+	all := distinct(targets)
+	verified := slices.DeleteFunc(slices.Clone(all), func(a dnsaddr.Addr) bool {
+		p, ok := r.probes[a]
+		return !ok || !p.OK() || !p.Value.Verdict.Verified()
+	})
+	if len(verified) > 0 {
+		return verified, nil
+	}
+	return all[:min(1, len(all))], nil
 }
 
 // untilVerified probes an address until it serves.
@@ -300,6 +314,16 @@ func fieldTo(c Change, name string) string {
 	for _, f := range c.Fields {
 		if f.Name == name {
 			return f.To
+		}
+	}
+	return ""
+}
+
+// fieldFrom is what a change's field was, "" if it has none of the name.
+func fieldFrom(c Change, name string) string {
+	for _, f := range c.Fields {
+		if f.Name == name {
+			return f.From
 		}
 	}
 	return ""

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -51,26 +52,40 @@ func (r *run) records(ctx context.Context, st Stage) error {
 }
 
 // zoneChanges turns record changes into writes, given what is there now. A record that
-// is not ours is never part of them, whatever the plan says.
+// is not ours is never part of them, whatever the plan says, but for one that is adopted
+// and still carries the comment that the operator was shown.
 func (r *run) zoneChanges(writes []Change, now []dnsaddr.Record) dnsaddr.Changes {
-	want := make(map[string]dnsaddr.Record)
+	entry := strings.ToLower(r.spec.DNS.RecordName())
+	want, theirs := make(map[spot]dnsaddr.Record), make(map[spot]dnsaddr.Record)
 	for _, rec := range now {
+		at := spot{strings.ToLower(cmp.Or(rec.Name, entry)), rec.Value}
 		if o, ok := rec.Owner(); ok && o.Fleet == r.spec.Name {
-			want[rec.Value] = rec
+			want[at] = rec
+		} else {
+			theirs[at] = rec
 		}
 	}
+	var adopted []dnsaddr.Record
 	for _, c := range writes {
-		switch _, there := want[c.Ref.ID]; {
+		at := spot{strings.ToLower(cmp.Or(c.Ref.Name, entry)), c.Ref.ID}
+		ours := dnsaddr.Record{
+			Name: at.name, Value: at.value, TTL: r.spec.DNS.TTL,
+			Comment: dnsaddr.Owner{Fleet: r.spec.Name, Relay: c.Ref.Node}.Comment(),
+		}
+		_, there := want[at]
+		switch rec, foreign := theirs[at]; {
 		case c.Action == ActionWithdraw:
-			delete(want, c.Ref.ID)
+			delete(want, at)
 		case c.Action == ActionPublish, there:
-			want[c.Ref.ID] = dnsaddr.Record{
-				Name: strings.ToLower(r.spec.DNS.RecordName()), Value: c.Ref.ID, TTL: r.spec.DNS.TTL,
-				Comment: dnsaddr.Owner{Fleet: r.spec.Name, Relay: c.Ref.Node}.Comment(),
-			}
+			want[at] = ours
+		case foreign && !dnsaddr.Claimed(rec.Comment) && fieldFrom(c, fieldComment) == rec.Comment:
+			ours.ID = rec.ID
+			adopted = append(adopted, ours)
 		}
 	}
-	return dnsaddr.Diff(r.spec.Name, now, slices.Collect(maps.Values(want)))
+	changes := dnsaddr.Diff(r.spec.Name, now, slices.Collect(maps.Values(want)))
+	changes.Update = append(changes.Update, adopted...)
+	return changes
 }
 
 // watchOne lets a successor serve for a while and then probes it once more.

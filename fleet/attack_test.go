@@ -108,8 +108,15 @@ func TestUp_ARelayWithANewPeerIDIsPublishedBeforeItsOldRecordGoes(t *testing.T) 
 		s := newSim(t, 2)
 		must(t, "up", s.up)
 		s.world.Change(s.holderOf(t, "ra-1").Machine.ID, func(b *fleettest.Box) { b.Relay.PeerID = fleettest.PeerID("anew") })
-		must(t, "up", s.up)
+		var refusal *fleet.Refusal
+		if _, err := s.up(); !errors.As(err, &refusal) || !strings.Contains(fleet.Hint(err), "--accept-new-peer-id ra-1") {
+			t.Fatalf("up without a word of the new peer ID: got %v, want a refusal that names the flag", err)
+		}
+		in := s.intent
+		in.NewPeerID = []string{"ra-1"}
+		must(t, "up", func() (fleet.Outcome, error) { return s.converge(in) })
 		s.check(t)
+		must(t, "up without the flag", s.up)
 	})
 }
 

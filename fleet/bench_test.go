@@ -39,14 +39,21 @@ func benchState(b *testing.B, n int) (fleet.Spec, fleet.State) {
 			m.Phase = fleet.PhaseOutgoing
 		}
 		peer := fleettest.PeerID(m.ID)
-		addrs, err := fleet.Published(sim.spec, m, peer)
+		records, err := fleet.Published(sim.spec, m, peer)
 		if err != nil {
 			b.Fatal(err)
 		}
 		st.Machines.Value = append(st.Machines.Value, m)
 		st.Relays[m.ID] = fleet.Observed[fleet.Relay]{Value: fleet.Relay{Installed: true, Active: true, Ready: true, PeerID: peer, Config: fleet.RelayConfig(sim.spec, m)}}
-		st.Records.Value = append(st.Records.Value, dnsaddr.Record{ID: fmt.Sprint(i), Value: addrs[0].Value(), TTL: sim.spec.DNS.TTL, Comment: dnsaddr.Owner{Fleet: "demo", Relay: slot.Node}.Comment()})
-		st.Probes[addrs[0]] = fleet.Observed[fleet.Probe]{Value: fleet.Probe{At: st.At, Verdict: fleet.Serving}}
+		for j, rec := range records {
+			rec.ID = fmt.Sprint(i, "-", j)
+			addr, err := rec.Addr()
+			if err != nil {
+				b.Fatal(err)
+			}
+			st.Records.Value = append(st.Records.Value, rec)
+			st.Probes[addr] = fleet.Observed[fleet.Probe]{Value: fleet.Probe{At: st.At, Verdict: fleet.Serving}}
+		}
 	}
 	return sim.spec, st
 }

@@ -45,7 +45,7 @@ func (r Ref) matches(later Ref, a Action) bool {
 	if r.Kind != later.Kind || r.Node != later.Node {
 		return false
 	}
-	return r.ID == later.ID || r.ID == "" && adds(a)
+	return r.ID == later.ID && r.Name == later.Name || r.ID == "" && adds(a)
 }
 
 // adds reports whether an action takes nothing away.

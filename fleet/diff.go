@@ -52,7 +52,7 @@ func Diff(s Spec, st State, in Intent) Plan {
 type planner struct {
 	*roles
 	plan        Plan
-	withdrawing map[string]bool // values of records that this plan withdraws
+	withdrawing map[spot]bool   // records that this plan withdraws
 	ordered     map[string]bool // nodes that get a machine
 	settling    []Change        // of boxes that go on serving
 }
@@ -152,18 +152,21 @@ func (p *planner) abandoned(m Machine) bool { return slices.Contains(p.want.Aban
 // keepForeign lists the records of others.
 func (p *planner) keepForeign() {
 	for _, rec := range p.foreign {
-		p.keep(Ref{Kind: KindRecord, ID: rec.Value}, "not ours", false)
+		p.keep(p.recordRef("", rec), "not ours", false)
 	}
 }
 
-// keepSilent lists our records that stay although nobody could use them just now.
+// keepSilent lists our relays' addresses that stay published although nobody could use
+// them just now.
 func (p *planner) keepSilent() {
+	told := make(map[string]bool)
 	for _, rec := range p.owned {
 		a := p.addr(rec)
-		if a.IsZero() || p.withdrawing[rec.Value] || p.verified(a) {
+		if a.IsZero() || p.withdrawing[p.spot(rec)] || p.verified(a) || told[rec.Value] {
 			continue
 		}
-		p.keep(Ref{Kind: KindRecord, Node: nodeOf(rec), ID: rec.Value},
+		told[rec.Value] = true
+		p.keep(p.recordRef(nodeOf(rec), rec),
 			"its relay did not pass a probe, which is no reason to withdraw it: "+describe(p.state.Probes[a]), true)
 	}
 }

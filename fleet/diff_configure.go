@@ -56,8 +56,8 @@ func (p *planner) configure() {
 // restarts puts off what would leave fewer verified relays than the floor while it goes
 // on. healing says that other relays are on their way up.
 func (p *planner) restarts(all []Change, healing bool) {
-	verified := p.countVerified(p.ownedValues())
-	room := verified - p.spec.DNS.MinRelays
+	verified := p.countVerified(p.ownedSpots())
+	room := p.roomToRestart()
 	if room > 0 {
 		p.stage(StageConfigure, min(p.spec.Rollout.MaxParallel, room), all)
 		return
@@ -213,11 +213,11 @@ func (p *planner) others(at int) []string {
 	out := []string{}
 	for i := 1; i < len(p.slots) && len(out) < introductions; i++ {
 		node := p.slots[(at+i)%len(p.slots)].Node
-		addrs := p.wanted[p.holder[node].ID]
-		for _, a := range addrs {
-			out = append(out, a.String())
+		targets := p.wanted[p.holder[node].ID]
+		for _, t := range targets {
+			out = append(out, t.addr.String())
 		}
-		if len(addrs) == 0 {
+		if len(targets) == 0 {
 			for _, a := range p.recorded[node] {
 				out = append(out, a.String())
 			}

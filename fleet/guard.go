@@ -11,14 +11,17 @@ import (
 // as st shows it, else a *[Refusal]. It is pure, and it trusts nothing that the plan
 // says of itself: every rule is checked against the state.
 //
-// It refuses what lowers the number of verified published relays below min_relays, what
-// empties the record set, what touches a record or a machine that is not ours, what
-// withdraws on the strength of a failed reading, what deletes a machine whose relay is
-// still published, and what fills the slot or withdraws the record of a relay that
-// answers although the provider lists no machine for it. Additions of verified relays
-// always pass. Intent.Down lifts the floor and the emptiness, and nothing else.
+// It refuses what lowers the number of verified published relays below min_relays, in all
+// or at the entry name, what empties that, what takes more than max(1, 30 %) of the
+// relays out of DNS with no successor, what touches a record or a machine that is not
+// ours, what withdraws on the strength of a failed reading, what deletes a machine whose
+// relay is still published, what fills the slot or withdraws the record of a relay that
+// answers although the provider lists no machine for it, what publishes a private address
+// in a public zone, and a peer ID that changed on one machine. Additions of other
+// verified relays always pass. Intent.Down lifts the floor, the emptiness and the number
+// of removals, and nothing else.
 func Guard(s Spec, st State, in Intent, p Plan) error {
-	g := &guard{roles: assign(s, st, in), withdrawn: make(map[string]bool)}
+	g := &guard{roles: assign(s, st, in), withdrawn: make(map[spot]bool)}
 	if p.Fleet != s.Name {
 		g.object(Ref{Kind: KindFleet}, fmt.Sprintf("the plan is for fleet %q, the spec for %q", p.Fleet, s.Name), "")
 	}
@@ -32,6 +35,7 @@ func Guard(s Spec, st State, in Intent, p Plan) error {
 	}
 	if !in.Down {
 		g.checkFloor(p)
+		g.checkRemovals(p)
 	}
 	g.checkBudget(p)
 	if len(g.objections) > 0 {
@@ -43,7 +47,7 @@ func Guard(s Spec, st State, in Intent, p Plan) error {
 // guard goes through a plan once, in order.
 type guard struct {
 	*roles
-	withdrawn  map[string]bool // values of records withdrawn so far in the plan
+	withdrawn  map[spot]bool // records withdrawn so far in the plan
 	objections []Objection
 }
 
@@ -68,74 +72,6 @@ func (g *guard) check(c Change) {
 	default:
 		g.object(c.Ref, fmt.Sprintf("unknown kind of thing %q", c.Ref.Kind), "")
 	}
-}
-
-func (g *guard) checkRecord(c Change) {
-	if !g.state.Records.OK() {
-		g.object(c.Ref, "the zone could not be read", "")
-		return
-	}
-	rec, ours := findRecord(g.owned, c.Ref.ID)
-	if _, foreign := findRecord(g.foreign, c.Ref.ID); foreign && !ours {
-		g.object(c.Ref, "the record "+c.Ref.ID+" is not ours", "")
-		return
-	}
-	switch c.Action {
-	case ActionPublish:
-		a, err := dnsaddr.ParseValue(c.Ref.ID)
-		if err != nil {
-			g.object(c.Ref, err.Error(), "")
-		} else if !ours && !g.verified(a) {
-			g.object(c.Ref, "no probe found it serving: "+describe(g.state.Probes[a]), "")
-		}
-	case ActionWithdraw:
-		if ours {
-			g.checkWithdraw(c, rec)
-		}
-		g.withdrawn[c.Ref.ID] = true
-	case ActionUpdate:
-	default:
-		g.object(c.Ref, fmt.Sprintf("%q is not done to records", c.Action), "")
-	}
-}
-
-// checkWithdraw refuses to take away what may still be somebody's way in.
-func (g *guard) checkWithdraw(c Change, rec dnsaddr.Record) {
-	node := nodeOf(rec)
-	switch {
-	case g.addr(rec).IsZero():
-	case !g.state.Machines.OK():
-		g.object(c.Ref, "the provider did not list its machines: unknown is not absent", "")
-	case g.orphanAnswers(rec):
-		g.objectGone(c.Ref, node)
-	case !g.want.Down && g.mightBeOf(rec):
-		g.object(c.Ref, "its box could not be read: unknown is not absent", "")
-	}
-}
-
-// orphanAnswers reports whether the relay of a record answers, or cannot be told not to,
-// although no listed machine can be its box.
-func (g *guard) orphanAnswers(rec dnsaddr.Record) bool {
-	node := nodeOf(rec)
-	if slices.Contains(g.want.MachineGone, node) {
-		return false
-	}
-	if _, accounted := g.peerNode[g.peerOf(rec)]; accounted {
-		return false
-	}
-	for _, m := range g.state.Machines.Value {
-		if m.Node == node && !g.readable(m) {
-			return false // its own box, just now not readable
-		}
-	}
-	lives, known := g.answers(rec)
-	return lives || !known
-}
-
-func (g *guard) objectGone(ref Ref, node string) {
-	ref.Node = node
-	g.object(ref, "its published relay answers (or could not be probed), although the provider lists no machine for it: a wrong token or account looks like this",
-		"check the provider's account; if the machine is really gone, add --machine-gone "+node)
 }
 
 func (g *guard) checkMachine(c Change) {
@@ -230,11 +166,11 @@ func (g *guard) checkRetire(c Change, m Machine) {
 }
 
 // recordMayBeOf matches records of ours that are, or may be, those of m's relay, but for
-// the values in except.
-func recordMayBeOf(r *roles, m Machine, peer string, except map[string]bool) func(dnsaddr.Record) bool {
+// those in except.
+func recordMayBeOf(r *roles, m Machine, peer string, except map[spot]bool) func(dnsaddr.Record) bool {
 	return func(rec dnsaddr.Record) bool {
 		switch {
-		case except[rec.Value]:
+		case except[r.spot(rec)]:
 			return false
 		case peer != "":
 			return r.peerOf(rec) == peer

@@ -126,13 +126,14 @@ func candidates(s Spec, st State) []dnsaddr.Addr {
 			}
 		}
 	}
+	pub := newPublisher(s)
 	for _, m := range st.Machines.Value {
-		addrs, err := Published(s, m, st.Relays[m.ID].Value.PeerID)
+		targets, err := pub.targets(m, st.Relays[m.ID].Value.PeerID)
 		if err != nil {
 			continue // Diff meets the same error and reports it
 		}
-		for _, a := range addrs {
-			seen[a] = true
+		for _, t := range targets {
+			seen[t.addr] = true
 		}
 	}
 	return slices.SortedFunc(maps.Keys(seen), dnsaddr.Addr.Compare)

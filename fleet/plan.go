@@ -42,9 +42,10 @@ const (
 
 // Ref names what a change is about.
 type Ref struct {
-	Kind string `json:"kind"`         // "machine" or "record" or "fleet"
-	Node string `json:"node"`         // the slot
-	ID   string `json:"id,omitempty"` // machine ID or record value; "" while it does not exist
+	Kind string `json:"kind"`           // "machine" or "record" or "fleet"
+	Node string `json:"node"`           // the slot
+	Name string `json:"name,omitempty"` // of a record that does not stand at the entry name: where it does
+	ID   string `json:"id,omitempty"`   // machine ID or record value; "" while it does not exist
 }
 
 // Field is one difference.

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 
 	"github.com/relayfleet/fleetctl/dnsaddr"
@@ -23,10 +24,13 @@ type roles struct {
 	foreign  []dnsaddr.Record
 	peerNode map[string]Machine // machines whose peer ID is known, by peer ID
 
-	parsed map[string]dnsaddr.Addr   // by record value; the zero Addr is no address
-	wanted map[string][]dnsaddr.Addr // by machine ID: what belongs into DNS
-	broken map[string]error          // by machine ID: why that cannot be told
-	values map[string]bool           // of every record at the name
+	pub    *publisher
+	parsed map[string]dnsaddr.Addr // by record value; the zero Addr is no address
+	wanted map[string][]target     // by machine ID: what belongs into DNS
+	broken map[string]error        // by machine ID: why nothing does
+	spots  map[spot]bool           // of every record at our names
+	ours   map[spot]dnsaddr.Record // of owned
+	theirs map[spot]dnsaddr.Record // of foreign
 
 	recorded map[string][]dnsaddr.Addr   // by node: what our records say
 	byNode   map[string][]dnsaddr.Record // our records by the node that they name
@@ -61,43 +65,56 @@ func assign(s Spec, st State, in Intent) *roles {
 		slots:    s.Slots(),
 		holder:   make(map[string]Machine),
 		peerNode: make(map[string]Machine),
+		pub:      newPublisher(s),
 		parsed:   make(map[string]dnsaddr.Addr, len(st.Records.Value)),
-		wanted:   make(map[string][]dnsaddr.Addr, len(st.Machines.Value)),
+		wanted:   make(map[string][]target, len(st.Machines.Value)),
 		broken:   make(map[string]error),
-		values:   make(map[string]bool, len(st.Records.Value)),
+		spots:    make(map[spot]bool, len(st.Records.Value)),
+		ours:     make(map[spot]dnsaddr.Record, len(st.Records.Value)),
+		theirs:   make(map[spot]dnsaddr.Record),
 		recorded: make(map[string][]dnsaddr.Addr),
 		byNode:   make(map[string][]dnsaddr.Record),
 	}
+	r.pub.parse = r.parse
 	for _, p := range st.Probes {
 		r.sees = r.sees || p.OK() && p.Value.Verdict.Verified()
 	}
-	for _, rec := range st.Records.Value {
-		r.values[rec.Value] = true
-		if a, err := rec.Addr(); err == nil {
-			r.parsed[rec.Value] = a
-		}
-		if o, ok := rec.Owner(); ok && o.Fleet == s.Name && !r.keeps(rec) {
-			r.owned = append(r.owned, rec)
-			r.byNode[o.Relay] = append(r.byNode[o.Relay], rec)
-			if a := r.addr(rec); !a.IsZero() {
-				r.recorded[o.Relay] = append(r.recorded[o.Relay], a)
-			}
-		} else {
-			r.foreign = append(r.foreign, rec)
-		}
-	}
+	r.sortRecords()
 	for _, m := range st.Machines.Value {
 		if p := r.peer(m); p != "" {
 			r.peerNode[p] = m
-			addrs, err := published(s, m, p, r.parse)
+			targets, err := r.pub.targets(m, p)
 			if err != nil {
 				r.broken[m.ID] = err
 			}
-			r.wanted[m.ID] = addrs
+			r.wanted[m.ID] = targets
 		}
 	}
 	r.fill()
+	r.refuseTwins()
 	return r
+}
+
+// refuseTwins publishes no relay whose peer ID another slot's relay has as well: clients
+// could not tell them apart.
+func (r *roles) refuseTwins() {
+	first := make(map[string]Machine)
+	for _, s := range r.slots {
+		m, held := r.holder[s.Node]
+		peer := r.peer(m)
+		if !held || peer == "" {
+			continue
+		}
+		other, twice := first[peer]
+		if !twice {
+			first[peer] = m
+			continue
+		}
+		for _, twin := range []Machine{other, m} {
+			r.broken[twin.ID] = fmt.Errorf("%s: %s and %s have one peer ID, %s: nothing of them is published", twin.Node, other.Node, m.Node, peer)
+			delete(r.wanted, twin.ID)
+		}
+	}
 }
 
 // parse is dnsaddr.ParseAddr, but for an address that stands in a record: that is parsed already.
@@ -195,12 +212,6 @@ func (r *roles) peer(m Machine) string {
 	return ""
 }
 
-// keeps reports whether the spec names the record as somebody else's.
-func (r *roles) keeps(rec dnsaddr.Record) bool {
-	a := r.addr(rec)
-	return !a.IsZero() && slices.Contains(r.spec.DNS.Keep, a.String())
-}
-
 // published reports whether a record of ours carries the peer ID of m.
 func (r *roles) published(m Machine) bool {
 	p := r.peer(m)
@@ -210,16 +221,22 @@ func (r *roles) published(m Machine) bool {
 // verified reports whether a was probed as serving, recently enough.
 func (r *roles) verified(a dnsaddr.Addr) bool { return verifiedAt(r.spec, r.state, a) }
 
-// serves reports whether every address that m ought to have is published and verified:
-// clients of a predecessor can go there.
+// serves reports whether m is published and verified at every name where its node ought
+// to be: clients of a predecessor can go there.
 func (r *roles) serves(m Machine) bool {
-	addrs := r.wanted[m.ID]
-	for _, a := range addrs {
-		if !r.values[a.Value()] || !r.verified(a) {
+	for _, name := range r.pub.layout.At(m.Node) {
+		if !r.servesAt(m, name) {
 			return false
 		}
 	}
-	return len(addrs) > 0
+	return len(r.wanted[m.ID]) > 0
+}
+
+// servesAt reports whether some address of m is published at a name and verified.
+func (r *roles) servesAt(m Machine, name string) bool {
+	return slices.ContainsFunc(r.wanted[m.ID], func(t target) bool {
+		return t.name == name && r.spots[t.spot()] && r.verified(t.addr)
+	})
 }
 
 // answers reports whether a relay lives at a record's address, and whether that is
@@ -251,26 +268,6 @@ func (r *roles) mightBeOf(rec dnsaddr.Record) bool {
 		}
 	}
 	return false
-}
-
-// nodeOf is the node that a record of ours names.
-func nodeOf(rec dnsaddr.Record) string {
-	o, _ := rec.Owner()
-	return o.Relay
-}
-
-// addr is the address in a record, the zero Addr if it holds none.
-func (r *roles) addr(rec dnsaddr.Record) dnsaddr.Addr { return r.parsed[rec.Value] }
-
-// peerOf is the peer ID in a record, "" if it holds none.
-func (r *roles) peerOf(rec dnsaddr.Record) string { return r.addr(rec).PeerID() }
-
-func findRecord(recs []dnsaddr.Record, value string) (dnsaddr.Record, bool) {
-	i := slices.IndexFunc(recs, func(r dnsaddr.Record) bool { return r.Value == value })
-	if i < 0 {
-		return dnsaddr.Record{}, false
-	}
-	return recs[i], true
 }
 
 // verifiedAt reports whether a was probed as serving no longer ago than the spec allows.

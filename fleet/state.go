@@ -37,5 +37,9 @@ type Intent struct {
 	Replace     []string `json:"replace,omitempty"`      // IDs of machines that shall be replaced
 	MachineGone []string `json:"machine_gone,omitempty"` // nodes whose machine is gone although its relay answers
 	Abandon     []string `json:"abandon,omitempty"`      // nodes whose dead box may go, census and all
+	Adopt       bool     `json:"adopt,omitempty"`        // take over our relays' records that carry a comment of somebody else
+	Unverified  bool     `json:"unverified,omitempty"`   // publish addresses that did not pass a probe
+	NewPeerID   []string `json:"new_peer_id,omitempty"`  // nodes whose relay may have another peer ID than it was published with
+	MaxDeletes  int      `json:"max_deletes,omitempty"`  // nodes that may leave DNS without a successor; 0: max(1, 30 %)
 	Most        *int     `json:"most,omitempty"`         // have at most so many machines, those on their way out too; nil: no bound
 }

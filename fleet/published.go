@@ -1,0 +1,161 @@
+package fleet
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/relayfleet/fleetctl/dnsaddr"
+)
+
+// spot is what one record says: a value at a name, fully qualified and in lower case.
+type spot struct{ name, value string }
+
+// target is a record that belongs into DNS: an address at a name.
+type target struct {
+	name string
+	addr dnsaddr.Addr
+}
+
+func (t target) spot() spot { return spot{t.name, t.addr.Value()} }
+
+// publisher knows which records of a relay belong into DNS. It depends on the spec alone.
+type publisher struct {
+	spec   Spec
+	layout dnsaddr.Layout
+	parse  func(string) (dnsaddr.Addr, error) // ParseAddr, or one that remembers
+}
+
+func newPublisher(s Spec) *publisher {
+	return &publisher{spec: s, layout: s.Layout(), parse: dnsaddr.ParseAddr}
+}
+
+// Published lists the records of m's relay that belong into DNS: at each name that the
+// layout has for its node, as many of its addresses as dns.publish or the answer's room
+// says, at least one. Plain TCP comes first, then QUIC, then WebSocket, and of each IPv4
+// before IPv6. It is nil while the peer ID or the address is unknown, and an error if the
+// relay has addresses and none of them may be published.
+func Published(s Spec, m Machine, peerID string) ([]dnsaddr.Record, error) {
+	targets, err := newPublisher(s).targets(m, peerID)
+	out := make([]dnsaddr.Record, len(targets))
+	for i, t := range targets {
+		out[i] = dnsaddr.Record{
+			Name: t.name, Value: t.addr.Value(), TTL: s.DNS.TTL,
+			Comment: dnsaddr.Owner{Fleet: s.Name, Relay: m.Node}.Comment(),
+		}
+	}
+	return out, err
+}
+
+// targets is what [Published] lists.
+func (p *publisher) targets(m Machine, peerID string) ([]target, error) {
+	names := p.layout.At(m.Node)
+	if peerID == "" || len(m.Addrs) == 0 || len(names) == 0 {
+		return nil, nil
+	}
+	most := 0
+	for _, name := range names {
+		most = max(most, p.most(name))
+	}
+	addrs, err := p.addresses(m, peerID, most)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]target, 0, len(names)*len(addrs))
+	for _, name := range names {
+		for _, a := range addrs[:min(p.most(name), len(addrs))] {
+			out = append(out, target{name, a})
+		}
+	}
+	return out, nil
+}
+
+// longestRecord is an upper bound of a record's text with its quotes, in bytes.
+const longestRecord = 120
+
+// most is how many addresses of each relay stand at a name.
+func (p *publisher) most(name string) int {
+	n := cmp.Or(p.spec.DNS.Publish.Addresses, p.layout.Addresses(name))
+	return max(1, min(n, dnsaddr.MaxContent/longestRecord/max(1, p.layout.Relays(name))))
+}
+
+// addresses lists the first addresses of m's relay that may be published, at most so many.
+func (p *publisher) addresses(m Machine, peerID string, most int) ([]dnsaddr.Addr, error) {
+	var out []dnsaddr.Addr
+	private := ""
+	for _, text := range p.ordered(m) {
+		if len(out) == most {
+			break
+		}
+		a, err := p.parse(text + "/p2p/" + peerID)
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("%s: its relay's address: %w", m.Node, err)
+		case p.spec.DNS.Zone != ZoneLocal && a.Private():
+			private = a.Dial()
+		default:
+			out = append(out, a)
+		}
+	}
+	switch {
+	case len(out) > 0:
+		return out, nil
+	case private != "":
+		return nil, fmt.Errorf("%s: it has no public address, so nothing of it is published: %s is private, and zone %q is public", m.Node, private, p.spec.DNS.Zone)
+	}
+	return nil, fmt.Errorf("%s: none of its addresses is one that dns.publish lets into DNS: %s", m.Node, strings.Join(Announce(p.spec, m), ", "))
+}
+
+// ordered lists the addresses that dns.publish lets into DNS, what matters most first.
+func (p *publisher) ordered(m Machine) []string {
+	var out []string
+	ports := served(p.spec, m.Ports)
+	for _, transport := range Transports() {
+		if !lets(p.spec.DNS.Publish.Transports, transport) {
+			continue
+		}
+		only := Ports{}
+		switch transport {
+		case TransportTCP:
+			only.TCP = ports.TCP
+		case TransportQUIC:
+			only.QUIC = ports.QUIC
+		case TransportWS:
+			only.WS = ports.WS
+		}
+		for _, family := range Families() {
+			if !lets(p.spec.DNS.Publish.Families, family) {
+				continue
+			}
+			for _, ip := range m.Addrs {
+				if familyOf(ip) == family {
+					out = append(out, multiaddrs(ip, only)...)
+				}
+			}
+		}
+	}
+	return out
+}
+
+// lets reports whether a list of the spec has a word; an empty one has all.
+func lets(words []string, word string) bool { return len(words) == 0 || slices.Contains(words, word) }
+
+func familyOf(ip netip.Addr) string {
+	if ip.Is6() {
+		return FamilyIP6
+	}
+	return FamilyIP4
+}
+
+// distinct lists the addresses of targets, each once, in their order.
+func distinct(targets []target) []dnsaddr.Addr {
+	var out []dnsaddr.Addr
+	for _, t := range targets {
+		if !slices.Contains(out, t.addr) {
+			out = append(out, t.addr)
+		}
+	}
+	return out
+}

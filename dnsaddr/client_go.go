@@ -1,16 +1,18 @@
 package dnsaddr
 
+import "slices"
+
 // goAddrs is the most addresses that go-libp2p takes of one name, and of one dial.
 const goAddrs = 100
 
 // likeGo resolves as go-libp2p's swarm does: a peer ID is compared only with what is
 // left after the 100th address. kubo compares it before, and takes values with an ID only.
 func (a *asking) likeGo(domain, id string) {
-	suffix := ""
+	suffix, expected := "", id
 	if a.family == Kubo {
-		suffix = id
+		suffix, expected = id, ""
 	}
-	all, failed := a.goLevel(domain, suffix, a.habits.depth, goAddrs)
+	all, failed := a.goLevel(domain, suffix, expected, a.habits.depth, goAddrs)
 	if failed != "" {
 		a.out.Failed = failed
 		return
@@ -21,7 +23,6 @@ func (a *asking) likeGo(domain, id string) {
 			a.lose(nameOf(domain), LostPointer, 1)
 		case v.id == "" && id == "":
 			a.lose(nameOf(domain), LostNoID, 1)
-		case id != "" && v.id != "" && v.id != id:
 		default:
 			a.dialed = append(a.dialed, v)
 		}
@@ -29,7 +30,8 @@ func (a *asking) likeGo(domain, id string) {
 }
 
 // goLevel is one name and the ones behind it, one after another, room addresses at most.
-func (a *asking) goLevel(domain, suffix string, depth, room int) (all []value, failed Reason) {
+// suffix is compared before they are counted, and expected after that.
+func (a *asking) goLevel(domain, suffix, expected string, depth, room int) (all []value, failed Reason) {
 	if room <= 0 {
 		return nil, ""
 	}
@@ -68,12 +70,15 @@ func (a *asking) goLevel(domain, suffix string, depth, room int) (all []value, f
 			all = append(all, p) // it takes the room of an address, and cannot be dialed
 			continue
 		}
-		behind, failed := a.goLevel(p.pointer, p.id, depth-1, room-len(all)-(len(pointers)-i)+1)
+		behind, failed := a.goLevel(p.pointer, p.id, expected, depth-1, room-len(all)-(len(pointers)-i)+1)
 		if failed != "" {
 			a.lose(s.name, LostPointer, 1)
 			continue
 		}
 		all = append(all, behind...)
+	}
+	if expected != "" {
+		all = slices.DeleteFunc(all, func(v value) bool { return v.id != "" && v.id != expected })
 	}
 	return all, ""
 }

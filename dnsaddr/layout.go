@@ -88,7 +88,7 @@ func spread(nodes []Node) []Node {
 	for _, n := range nodes {
 		regions[n.Region] = append(regions[n.Region], n)
 	}
-	names := slices.SortedFunc(maps.Keys(regions), func(a, b string) int { return byHash(a, b) })
+	names := slices.SortedFunc(maps.Keys(regions), byHash)
 	most := 0
 	for _, members := range regions {
 		slices.SortFunc(members, func(a, b Node) int { return byHash(a.Name, b.Name) })

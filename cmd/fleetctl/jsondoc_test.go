@@ -27,6 +27,8 @@ func TestJSON_EveryFieldIsNamedInTheDocumentation(t *testing.T) {
 		"plan":               fieldsOf(reflect.TypeFor[fleet.Plan](), ""),
 		"dnsaddr list":       fieldsOf(reflect.TypeFor[recordsView](), ""),
 		"dnsaddr lint":       fieldsOf(reflect.TypeFor[lintView](), ""),
+		"dnsaddr verify":     fieldsOf(reflect.TypeFor[namesView](), ""),
+		"dnsaddr watch":      fieldsOf(reflect.TypeFor[watchView](), ""),
 		"exec":               fieldsOf(reflect.TypeFor[[]execRow](), ""),
 		"hosts":              fieldsOf(reflect.TypeFor[hostsView](), ""),
 		"hosts known-hosts":  fieldsOf(reflect.TypeFor[knownHostsView](), ""),
@@ -111,7 +113,7 @@ func fieldsOf(t reflect.Type, path string) []string {
 			f := t.Field(i)
 			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 			switch {
-			case name == "-":
+			case name == "-", !f.Anonymous && !f.IsExported():
 			case f.Anonymous && name == "":
 				fields = append(fields, fieldsOf(f.Type, path)...)
 			default:

@@ -13,15 +13,15 @@ import (
 	"github.com/relayfleet/fleetctl/dnsaddr"
 	"github.com/relayfleet/fleetctl/fleet"
 	"github.com/relayfleet/fleetctl/pkg/render"
-	"github.com/relayfleet/fleetctl/pkg/resolve"
 )
 
 func newVerify(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "verify",
 		Short: "Use every published address as a client does",
-		Long: `Use every published address as a client does: resolve the name, dial that address alone,
-check the peer ID, reserve, and pass bytes through the relay. Exit 4 if any fails.`,
+		Long: `Use every published address as a client does: ask the DNS servers that 'dnsaddr verify' asks,
+dial that address alone, check the peer ID, reserve, and pass bytes through the relay. Exit 4
+if any fails, or if a server serves something else than the zone holds.`,
 		Args:              exactArgs(),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
@@ -48,7 +48,14 @@ type verifyView struct {
 	Relays   []verifiedRow `json:"relays"`
 	Errors   []string      `json:"errors"`
 	OK       bool          `json:"ok"`
+	Servers  []serverRow   `json:"servers"`
+	Warnings []string      `json:"warnings"`
+
+	problems []error // those of Errors
 }
+
+// unknownVerdict is that of a probe that could not be made.
+const unknownVerdict fleet.Verdict = "unknown"
 
 // verifiedRow is one address.
 type verifiedRow struct {
@@ -74,19 +81,26 @@ func milliseconds(d time.Duration) float64 {
 	return float64(d.Round(100*time.Microsecond).Microseconds()) / 1e3
 }
 
-// verify resolves the fleet's name and probes what it finds.
+// verify resolves the fleet's names and probes every record of ours.
 func (s *session) verify(ctx context.Context) (verifyView, error) {
-	name := s.spec.DNS.RecordName()
-	v := verifyView{Name: name, Relays: []verifiedRow{}, Errors: []string{}}
-	records, err := s.b.Zone.Records(ctx, name)
+	v := verifyView{Name: s.spec.DNS.RecordName(), Relays: []verifiedRow{}, Errors: []string{}}
+	sources, warnings, err := s.sources(ctx, servers{}, true)
 	if err != nil {
 		return v, err
 	}
-	s.resolve(ctx, records, &v)
+	found, err := s.survey(ctx, sources)
+	if err != nil {
+		return v, err
+	}
+	found.warnings = warnings
+	if len(sources) > 0 {
+		v.Resolved = sources[0].Server.String()
+	}
+	v.Servers, v.Warnings = found.rows(), found.notes()
 	var group errgroup.Group
 	group.SetLimit(8)
 	var ours []dnsaddr.Record
-	for _, rec := range records {
+	for _, rec := range found.records {
 		if o, ok := rec.Owner(); ok && o.Fleet == s.spec.Name {
 			ours = append(ours, rec)
 		}
@@ -99,7 +113,10 @@ func (s *session) verify(ctx context.Context) (verifyView, error) {
 		})
 	}
 	_ = group.Wait()
-	s.unpublished(ours, &v)
+	v.problems = append(found.problems(), s.withoutRecord(found.records)...)
+	for _, p := range v.problems {
+		v.Errors = append(v.Errors, p.Error())
+	}
 	slices.SortStableFunc(v.Relays, func(a, b verifiedRow) int {
 		return slices.Compare([]string{a.Node, a.Address}, []string{b.Node, b.Address})
 	})
@@ -107,36 +124,19 @@ func (s *session) verify(ctx context.Context) (verifyView, error) {
 	return v, ctx.Err()
 }
 
-// resolve asks the zone's own server and compares.
-func (s *session) resolve(ctx context.Context, records []dnsaddr.Record, v *verifyView) {
-	status := s.zone.Status(ctx)
-	if status.Server == "" {
-		return
-	}
-	v.Resolved = status.Server
-	values, _, err := resolve.Values(ctx, status.Server, v.Name)
-	if err != nil {
-		v.Errors = append(v.Errors, err.Error())
-		return
-	}
-	for _, rec := range records {
-		if !slices.Contains(values, rec.Value) {
-			v.Errors = append(v.Errors, status.Server+" does not answer with "+rec.Value)
-		}
-	}
-}
-
-// unpublished names the slots that no record stands for.
-func (s *session) unpublished(ours []dnsaddr.Record, v *verifyView) {
+// withoutRecord names the slots that no record of ours stands for.
+func (s *session) withoutRecord(records []dnsaddr.Record) []error {
+	var errs []error
 	for _, slot := range s.spec.Slots() {
-		published := slices.ContainsFunc(ours, func(rec dnsaddr.Record) bool {
-			o, _ := rec.Owner()
-			return o.Relay == slot.Node
+		published := slices.ContainsFunc(records, func(rec dnsaddr.Record) bool {
+			o, ok := rec.Owner()
+			return ok && o.Fleet == s.spec.Name && o.Relay == slot.Node
 		})
 		if !published {
-			v.Errors = append(v.Errors, slot.Node+" has no record")
+			errs = append(errs, withCode(exitUnverified, errors.New(slot.Node+" has no record")))
 		}
 	}
+	return errs
 }
 
 // probe uses one record's address.
@@ -151,7 +151,7 @@ func (s *session) probe(ctx context.Context, rec dnsaddr.Record) verifiedRow {
 	row.Address, row.PeerID = addr.Dial(), addr.PeerID()
 	p, err := s.b.Prober.Probe(ctx, addr)
 	if err != nil {
-		row.Verdict, row.Step, row.Error = "unknown", "probe", err.Error()
+		row.Verdict, row.Step, row.Error = unknownVerdict, "probe", err.Error()
 		return row
 	}
 	row.Verdict = p.Verdict
@@ -167,10 +167,7 @@ func (s *session) probe(ctx context.Context, rec dnsaddr.Record) verifiedRow {
 
 // verdict is the error of a fleet that is not verified: exit 4, naming who.
 func (v verifyView) verdict() error {
-	var errs []error
-	for _, e := range v.Errors {
-		errs = append(errs, withCode(exitUnverified, errors.New(e)))
-	}
+	errs := slices.Clone(v.problems)
 	for _, r := range v.Relays {
 		if !r.Verdict.Verified() {
 			err := fmt.Errorf("%s: %s: %s at step %q: %s", r.Node, r.Address, r.Verdict, r.Step, r.Error)

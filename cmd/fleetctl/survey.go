@@ -1,0 +1,238 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/relayfleet/fleetctl/dnsaddr"
+	"github.com/relayfleet/fleetctl/fleet"
+	"github.com/relayfleet/fleetctl/pkg/resolve"
+)
+
+// servers are the flags that say which DNS servers are asked.
+type servers struct {
+	resolvers   []string
+	authorities []string
+}
+
+func (f *servers) register(cmd *cobra.Command) {
+	cmd.Flags().StringArrayVar(&f.resolvers, "resolver", nil, "ask this `server` in place of dns.resolvers: host, host:port, tls://host or https://host/path; again for more")
+	cmd.Flags().StringArrayVar(&f.authorities, "authority", nil, "take this `server`, host or host:port, for the zone's name server; again for more")
+}
+
+// publicResolvers are asked of a public zone if nobody names others. Each answers by UDP,
+// TCP, TLS and HTTPS, and has a certificate for its address.
+func publicResolvers() []string { return []string{"1.1.1.1", "8.8.8.8", "9.9.9.9"} }
+
+// sources lists whom a survey asks: the zone's name servers, then resolvers in every way
+// in which they can be asked, or with brief in one. Warnings say whom it could not find.
+func (s *session) sources(ctx context.Context, f servers, brief bool) (_ []resolve.Source, warnings []string, err error) {
+	named := f.resolvers
+	if len(named) == 0 {
+		named = s.spec.DNS.Resolvers
+	}
+	everyWay := len(named) == 0 && !brief
+	if len(named) == 0 && s.public() {
+		named = publicResolvers()
+	}
+	resolvers, err := parseServers(named)
+	if err != nil {
+		return nil, nil, err
+	}
+	out, warnings, err := s.authorities(ctx, f.authorities, resolvers)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, r := range resolvers {
+		for _, by := range ways(r, everyWay, brief) {
+			out = append(out, resolve.Source{Name: hostOf(r), Role: resolve.Resolver, Server: r.By(by)})
+		}
+	}
+	return out, warnings, nil
+}
+
+// ways are the transports by which a resolver is asked. One that was named with a
+// transport is asked by that alone.
+func ways(r resolve.Server, every, brief bool) []resolve.Transport {
+	switch {
+	case r.Transport != resolve.Plain || brief:
+		return []resolve.Transport{r.Transport}
+	case every:
+		return []resolve.Transport{resolve.Plain, resolve.TCP, resolve.TLS, resolve.HTTPS}
+	}
+	return []resolve.Transport{resolve.Plain, resolve.TCP}
+}
+
+// authorities are the zone's name servers: those that are named, else what the zone's
+// adapter knows, and for a zone of the internet those that resolvers know.
+func (s *session) authorities(ctx context.Context, named []string, resolvers []resolve.Server) (out []resolve.Source, warnings []string, err error) {
+	add := func(name string, server resolve.Server) {
+		if !slices.ContainsFunc(out, func(o resolve.Source) bool { return o.Server == server }) {
+			out = append(out, resolve.Source{Name: name, Role: resolve.Authoritative, Server: server})
+		}
+	}
+	given, err := parseServers(named)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, server := range given {
+		add(server.String(), server)
+	}
+	if len(given) > 0 {
+		return out, nil, nil
+	}
+	own, ownErr := resolve.ParseServer(s.zone.Status(ctx).Server)
+	if ownErr == nil && s.spec.DNS.Zone != fleet.ZoneCloudflare {
+		add(own.String(), own)
+	}
+	if s.spec.DNS.Zone != fleet.ZoneLocal {
+		found, err := nameServers(ctx, resolvers, s.spec.DNS.RecordName())
+		if err != nil {
+			warnings = append(warnings, err.Error())
+		}
+		for _, a := range found {
+			if a.Err != nil {
+				warnings = append(warnings, a.Err.Error())
+			}
+			for _, server := range a.Servers {
+				add(a.Name, server)
+			}
+		}
+	}
+	if len(out) == 0 && ownErr == nil {
+		add(own.String(), own)
+	}
+	return out, warnings, ctx.Err()
+}
+
+// nameServers asks one resolver after the other until one knows.
+func nameServers(ctx context.Context, resolvers []resolve.Server, name string) (found []resolve.Authority, err error) {
+	for _, r := range resolvers {
+		if _, found, err = new(resolve.Client).Authorities(ctx, r, name); err == nil {
+			return found, nil
+		}
+	}
+	return nil, err
+}
+
+// public reports whether the zone is one of the internet: its records are not on this
+// computer, its API is not simulated, and its domain is not reserved for private use.
+func (s *session) public() bool {
+	if s.spec.DNS.Zone == fleet.ZoneLocal || s.app.getenv("CLOUDFLARE_BASE_URL") != "" {
+		return false
+	}
+	return !slices.ContainsFunc([]string{"test", "example", "invalid", "localhost", "local", "internal", "home.arpa"}, func(end string) bool {
+		return s.spec.DNS.Domain == end || strings.HasSuffix(s.spec.DNS.Domain, "."+end)
+	})
+}
+
+func parseServers(named []string) ([]resolve.Server, error) {
+	out := make([]resolve.Server, 0, len(named))
+	for _, text := range named {
+		server, err := resolve.ParseServer(text)
+		if err != nil {
+			return nil, fleet.WithHint(err, "write it as 192.0.2.1, 192.0.2.1:5353, tls://dns.example or https://dns.example/dns-query")
+		}
+		out = append(out, server)
+	}
+	return out, nil
+}
+
+// hostOf names a server without its transport, so that several ways to it are one.
+func hostOf(s resolve.Server) string {
+	host, port, err := net.SplitHostPort(s.Addr)
+	if err != nil || port != "53" && s.Transport != resolve.HTTPS && s.Transport != resolve.TLS {
+		return s.Addr
+	}
+	return host
+}
+
+// survey is what DNS servers serve, against what the zone holds.
+type survey struct {
+	records  []dnsaddr.Record
+	readings []resolve.Reading
+	warnings []string
+}
+
+// survey reads the zone and asks every source.
+func (s *session) survey(ctx context.Context, sources []resolve.Source) (survey, error) {
+	name := s.spec.DNS.RecordName()
+	records, err := s.b.Zone.Records(ctx, name)
+	if err != nil {
+		return survey{}, err
+	}
+	v := survey{records: records}
+	v.readings = new(resolve.Client).Survey(ctx, sources, resolve.WantedOf(name, records))
+	return v, ctx.Err()
+}
+
+// problems are what clients run into, with exit code 4, and what is not known, with 3.
+// Of several ways to one server the first that has a problem speaks for it, and one that
+// does not answer is none as long as another does.
+func (v survey) problems() []error {
+	var errs []error
+	told := make(map[string]bool)
+	for _, r := range v.readings {
+		if told[r.Source.Name] {
+			continue
+		}
+		switch {
+		case r.State == resolve.InSync:
+			continue
+		case r.State == resolve.Unknown:
+			if !v.answered(r.Source.Name) {
+				told[r.Source.Name] = true
+				errs = append(errs, withCode(exitPartial, fmt.Errorf("resolve: %s is unknown: %w", r.Source.Server, r.Err)))
+			}
+			continue
+		case r.Err != nil:
+			errs = append(errs, withCode(exitUnverified, fmt.Errorf("resolve: %s is %s: %w", r.Source.Server, r.State, r.Err)))
+		default:
+			errs = append(errs, withCode(exitUnverified, fmt.Errorf("resolve: %s %s", r.Source.Server, difference(r))))
+		}
+		told[r.Source.Name] = true
+	}
+	return errs
+}
+
+// answered reports whether any way to a server brought an answer.
+func (v survey) answered(name string) bool {
+	return slices.ContainsFunc(v.readings, func(r resolve.Reading) bool {
+		return r.Source.Name == name && r.State != resolve.Unknown
+	})
+}
+
+// notes are what is worth knowing and no problem.
+func (v survey) notes() []string {
+	notes := slices.Clone(v.warnings)
+	serials := make(map[uint32]string)
+	for _, r := range v.readings {
+		if r.Serial != nil {
+			serials[*r.Serial] = r.Source.Server.String()
+		}
+		if r.State == resolve.Unknown && v.answered(r.Source.Name) {
+			notes = append(notes, fmt.Sprintf("%s: not available: %v", r.Source.Server, r.Err))
+		}
+		if r.DNSSEC == resolve.Claimed {
+			notes = append(notes, fmt.Sprintf("%s says that it checked signatures, and there are none", r.Source.Server))
+		}
+		for _, err := range r.Failed {
+			notes = append(notes, err.Error())
+		}
+		for _, a := range r.Answers {
+			if len(a.Aliases) > 0 {
+				notes = append(notes, fmt.Sprintf("%s: a name of ours is an alias of %s", r.Source.Server, a.Aliases[len(a.Aliases)-1]))
+			}
+		}
+	}
+	if len(serials) > 1 {
+		notes = append(notes, fmt.Sprintf("the name servers have %d serials of the zone: not all of them have its newest state", len(serials)))
+	}
+	slices.Sort(notes)
+	return slices.Compact(notes)
+}

@@ -48,7 +48,7 @@ func (g *guard) checkPublish(c Change, at spot) {
 		return
 	case !slices.Contains(g.pub.layout.Names(), at.name):
 		g.object(c.Ref, "the layout of the fleet has no name "+at.name, "")
-	case g.spec.DNS.Zone != ZoneLocal && a.Private():
+	case g.spec.DNS.Hides(a):
 		g.object(c.Ref, fmt.Sprintf("%s is private, and zone %q is public", a.Dial(), g.spec.DNS.Zone), "")
 	case !g.want.Unverified && !g.verified(a):
 		g.object(c.Ref, "no probe found it serving: "+describe(g.state.Probes[a]), "wait until it serves; `fleetctl dnsaddr sync --unverified` publishes it without a probe")

@@ -75,6 +75,15 @@ const (
 // Families lists what `dns.publish.families` accepts, what is published first first.
 func Families() []string { return []string{FamilyIP4, FamilyIP6} }
 
+// What may be published in a zone that is not local.
+const (
+	ScopePublic = "public"
+	ScopeAny    = "any"
+)
+
+// Scopes lists what `dns.publish.scope` accepts, the default first.
+func Scopes() []string { return []string{ScopePublic, ScopeAny} }
+
 // tsigAlgorithms lists what signs an update, the default first.
 func tsigAlgorithms() []string { return []string{"hmac-sha256", "hmac-sha384", "hmac-sha512"} }
 
@@ -134,6 +143,8 @@ func publishKeys(p *PublishSpec) group {
 			value: list[string]{to: &p.Transports, least: 0, most: len(Transports()), want: "a list of tcp, quic and ws", of: among(Transports())}},
 		{name: "families", hidden: true, doc: "Families of the addresses that are published; both by default.",
 			value: list[string]{to: &p.Families, least: 0, most: len(Families()), want: "a list of ip4 and ip6", of: among(Families())}},
+		{name: "scope", hidden: true, doc: "Addresses that may enter a zone other than local: public ones, or any, for a zone that a private network reads.",
+			value: text{to: &p.Scope, among: Scopes(), want: oneOf(Scopes())}},
 		{name: "compact", hidden: true, doc: "Label of one more name, _dnsaddr.<label>.<domain>, that holds few relays, for clients that read 512 bytes and no more.",
 			value: text{to: &p.Compact, pattern: nameForm, most: 32, want: "1 to 32 of a-z, 0-9 and -, no - at either end"}},
 	}

@@ -93,7 +93,7 @@ func (p *publisher) addresses(m Machine, peerID string, most int) ([]dnsaddr.Add
 		switch {
 		case err != nil:
 			return nil, fmt.Errorf("%s: its relay's address: %w", m.Node, err)
-		case p.spec.DNS.Zone != ZoneLocal && a.Private():
+		case p.spec.DNS.Hides(a):
 			private = a.Dial()
 		default:
 			out = append(out, a)
@@ -103,7 +103,7 @@ func (p *publisher) addresses(m Machine, peerID string, most int) ([]dnsaddr.Add
 	case len(out) > 0:
 		return out, nil
 	case private != "":
-		return nil, fmt.Errorf("%s: it has no public address, so nothing of it is published: %s is private, and zone %q is public", m.Node, private, p.spec.DNS.Zone)
+		return nil, fmt.Errorf("%s: it has no public address, so nothing of it is published: %s is private, and zone %q is public (dns.publish.scope)", m.Node, private, p.spec.DNS.Zone)
 	}
 	return nil, fmt.Errorf("%s: none of its addresses is one that dns.publish lets into DNS: %s", m.Node, strings.Join(Announce(p.spec, m), ", "))
 }

@@ -3,6 +3,8 @@ package fleet
 import (
 	"fmt"
 	"time"
+
+	"github.com/relayfleet/fleetctl/dnsaddr"
 )
 
 // Spec is a fleet as its operator wants it: fleet.yaml, complete with defaults.
@@ -106,7 +108,14 @@ type PublishSpec struct {
 	Addresses  int      `yaml:"addresses,omitempty" json:"addresses"`   // of each relay at a name; 0: as many as fit
 	Transports []string `yaml:"transports,omitempty" json:"transports"` // of Transports; empty: all
 	Families   []string `yaml:"families,omitempty" json:"families"`     // of Families; empty: all
+	Scope      string   `yaml:"scope,omitempty" json:"scope"`           // one of Scopes; "": ScopePublic
 	Compact    string   `yaml:"compact,omitempty" json:"compact"`       // label of one more name, for clients that read 512 bytes; "": none
+}
+
+// Hides reports whether an address stays out of the zone: a private one, where the zone
+// is one that the internet reads and dns.publish.scope does not say otherwise.
+func (d DNSSpec) Hides(a dnsaddr.Addr) bool {
+	return d.Zone != ZoneLocal && d.Publish.Scope != ScopeAny && a.Private()
 }
 
 // CloudflareSpec is a zone at Cloudflare.

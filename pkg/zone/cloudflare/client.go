@@ -59,12 +59,25 @@ func (c *client) Do(r *http.Request) (*http.Response, error) {
 	case resp.StatusCode < 200 || resp.StatusCode > 299, err == nil && form.Success != nil && !*form.Success:
 		return nil, c.meaning(refused(resp, body.text))
 	case err != nil:
-		return nil, fmt.Errorf("the API's answer cannot be read: %w", err)
+		return nil, fmt.Errorf("%w: %w", errUnread, err)
 	}
 	if kind, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type")); err != nil || kind != "application/json" {
 		resp.Header.Set("Content-Type", "application/json")
 	}
 	return resp, nil
+}
+
+// errUnread: an answer is not of the form that is published.
+var errUnread = errors.New("the API's answer cannot be read")
+
+// unread is the error of an answer whose parts are not what they should be, and every
+// other error as it is.
+func unread(err error) error {
+	var kind *json.UnmarshalTypeError
+	if errors.As(err, &kind) {
+		return fmt.Errorf("%w: %s in place of %s at %q", errUnread, kind.Value, kind.Type, kind.Field)
+	}
+	return err
 }
 
 // envelope is around every answer.
@@ -92,7 +105,7 @@ func (c *client) zonesNamed(ctx context.Context, name string) ([]home, error) {
 	p.PerPage.Value, p.PerPage.Present = 50, true
 	var got envelope[[]home]
 	_, err := c.zones.List(ctx, p, option.WithResponseBodyInto(&got))
-	return got.Result, err
+	return got.Result, unread(err)
 }
 
 // zone reads a zone.
@@ -101,7 +114,7 @@ func (c *client) zone(ctx context.Context, id string) (home, error) {
 	p.ZoneID.Value, p.ZoneID.Present = id, true
 	var got envelope[home]
 	_, err := c.zones.Get(ctx, p, option.WithResponseBodyInto(&got))
-	return got.Result, err
+	return got.Result, unread(err)
 }
 
 // record is a record as the API has it.
@@ -129,7 +142,7 @@ func (c *client) texts(ctx context.Context, zoneID, prefix, suffix string, page,
 	p.PerPage.Value, p.PerPage.Present = float64(perPage), true
 	var got envelope[[]record]
 	if _, err := c.dns.List(ctx, p, option.WithResponseBodyInto(&got)); err != nil {
-		return nil, 0, err
+		return nil, 0, unread(err)
 	}
 	total := -1
 	if got.Info.TotalCount != nil {
@@ -159,7 +172,7 @@ func (c *client) batch(ctx context.Context, zoneID string, ops []op) (posted []r
 		Posts []record `json:"posts"`
 	}]
 	_, err = c.dns.Batch(ctx, p, option.WithResponseBodyInto(&got))
-	return got.Result.Posts, err
+	return got.Result.Posts, unread(err)
 }
 
 func postOf(o op) dns.TXTRecordParam {
@@ -194,7 +207,7 @@ func (c *client) quota(ctx context.Context, zoneID string) (used, most int, err 
 		Usage int  `json:"record_usage"`
 	}]
 	if _, err := c.usage.Get(ctx, p, option.WithResponseBodyInto(&got)); err != nil {
-		return 0, 0, err
+		return 0, 0, unread(err)
 	}
 	if got.Result.Quota == nil {
 		return got.Result.Usage, -1, nil
@@ -219,7 +232,7 @@ func (c *client) verify(ctx context.Context) (status, expires string, err error)
 		Expires string `json:"expires_on"`
 	}]
 	if err := json.NewDecoder(resp.Body).Decode(&got); err != nil {
-		return "", "", fmt.Errorf("the API's answer cannot be read: %w", err)
+		return "", "", unread(err)
 	}
 	return clean(got.Result.Status), clean(got.Result.Expires), nil
 }

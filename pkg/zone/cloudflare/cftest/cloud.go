@@ -23,6 +23,9 @@ type Config struct {
 	NameServers []string         // host names; nil: ada and bob.ns.cloudflare.example
 	Now         func() time.Time // nil: time.Now
 
+	// ShowAddrs names the name servers in a zone by their addresses, host:port, as soon as
+	// [Cloud.ServeDNS] knows them: no DNS finds the hosts, and no server is at port 53.
+	ShowAddrs bool
 	// DuplicateCode is that of an identical record: 81058, or 81057 as it used to be.
 	// Zero is 81058.
 	DuplicateCode int

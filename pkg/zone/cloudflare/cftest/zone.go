@@ -121,11 +121,15 @@ func (z *zone) status() string {
 	return "active"
 }
 
-// body is a zone as it is shown. Nothing of it is known but name, ID, status and plan.
-func (z *zone) body(servers []*server) map[string]any {
+// zoneBody is a zone as it is shown. Nothing of it is known but name, ID, status and plan.
+func (c *Cloud) zoneBody(z *zone) map[string]any {
 	hosts := []string{}
-	for _, s := range servers {
-		hosts = append(hosts, s.host)
+	for _, s := range c.servers {
+		if c.cfg.ShowAddrs && s.addr != "" {
+			hosts = append(hosts, s.addr)
+		} else {
+			hosts = append(hosts, s.host)
+		}
 	}
 	account := map[string]any{"id": hash("account"), "name": "cftest"}
 	b := map[string]any{
@@ -168,7 +172,7 @@ func listZones(c *Cloud, q *call) answer {
 	if q.query.Get("direction") == "desc" {
 		slices.Reverse(found)
 	}
-	return page(q, min(q.number("per_page", zonesPage), maxZonesPage), found, func(z *zone) any { return z.body(c.servers) })
+	return page(q, min(q.number("per_page", zonesPage), maxZonesPage), found, func(z *zone) any { return c.zoneBody(z) })
 }
 
 func matches(have, want string) bool { return want == "" || have == want }
@@ -193,7 +197,7 @@ func matchName(have, want string) bool {
 	}
 }
 
-func getZone(c *Cloud, q *call) answer { return ok(q.zone.body(c.servers)) }
+func getZone(c *Cloud, q *call) answer { return ok(c.zoneBody(q.zone)) }
 
 // getUsage counts the records of a zone.
 func getUsage(_ *Cloud, q *call) answer {

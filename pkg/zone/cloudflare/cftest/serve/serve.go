@@ -112,7 +112,7 @@ func onLoopback(addr string) error {
 
 // config is the cloud that the settings describe.
 func config(s settings) (cftest.Config, error) {
-	var cfg cftest.Config
+	cfg := cftest.Config{ShowAddrs: true}
 	if s.zones == nil {
 		s.zones = []string{cftest.DefaultZone}
 	}

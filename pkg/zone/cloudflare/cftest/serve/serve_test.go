@@ -73,6 +73,9 @@ func TestServe_WhatIsPostedIsAnsweredByTheNameServerUntilItIsTold(t *testing.T) 
 	if code, _ := ask(t, "GET", url+"/zones/"+id+"/dns_records", "cftest", ""); code != http.StatusForbidden {
 		t.Errorf("another token: got %d, want 403", code)
 	}
+	if _, text := ask(t, "GET", url+"/zones/"+id, "made-up", ""); !strings.Contains(text, `"name_servers":["`+addr+`"]`) {
+		t.Errorf("got %s, want %s as its name server", text, addr)
+	}
 	q := new(dns.Msg).SetQuestion("_dnsaddr.relays.test.", dns.TypeTXT)
 	m, _, err := (&dns.Client{Timeout: 30 * time.Second}).ExchangeContext(t.Context(), q, addr)
 	if err != nil || len(m.Answer) != 1 || !strings.Contains(m.Answer[0].String(), `"dnsaddr=/dns4/a.test"`) {

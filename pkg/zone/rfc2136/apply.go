@@ -39,7 +39,7 @@ func (z *Zone) Apply(ctx context.Context, entry string, c dnsaddr.Changes) error
 		err = z.try(ctx, entry, c)
 	}
 	if err != nil {
-		return fmt.Errorf("%s: apply: %w", entry, meaning(err, z.zoneName(), z.keyName))
+		return fmt.Errorf("%s: apply: %w", entry, meaning(err, z.zoneName(), plain(z.keyName)))
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/miekg/dns"
@@ -13,6 +14,9 @@ import (
 	"github.com/relayfleet/fleetctl/dnsaddr"
 	"github.com/relayfleet/fleetctl/fleet"
 )
+
+// plain is a name without its final dot.
+func plain(name string) string { return strings.TrimSuffix(name, ".") }
 
 // fudge is by how much the clocks of signer and reader may differ, in seconds.
 const fudge = 300
@@ -91,17 +95,17 @@ func stamp(seconds uint64) string {
 // unbelievable is of an answer that may be anybody's.
 func (k *key) unbelievable(why string) error {
 	return fleet.WithHint(fmt.Errorf("%w: the answer is not believed: %s", dnsaddr.ErrAuth, why),
-		fmt.Sprintf("see whether dns.rfc2136.server is the primary itself, and whether key %q is the same there", k.name))
+		fmt.Sprintf("see whether dns.rfc2136.server is the primary itself, and whether key %q is the same there", plain(k.name)))
 }
 
 // refused is what a server says of our signature.
 func (k *key) refused(t *dns.TSIG) error {
-	as := fmt.Sprintf("key %q (%s, secret from %s)", k.name, k.algorithm, k.from)
+	as := fmt.Sprintf("key %q (%s, secret from %s)", plain(k.name), plain(k.algorithm), k.from)
 	switch t.Error {
 	case dns.RcodeBadKey:
-		return fleet.WithHint(fmt.Errorf("%w: the server does not know %s: BADKEY", dnsaddr.ErrAuth, as),
-			"compare dns.rfc2136.key_name and key_algorithm with the key in the server's configuration")
-	case dns.RcodeBadSig: // and BADVERS, which no TSIG record says
+		return fleet.WithHint(fmt.Errorf("%w: the server does not know %s, or does not let it do that: BADKEY", dnsaddr.ErrAuth, as),
+			"compare dns.rfc2136.key_name and key_algorithm with the key in the server's configuration, and see what it may do there")
+	case dns.RcodeBadSig:
 		return fleet.WithHint(fmt.Errorf("%w: the server has another secret for %s: BADSIG", dnsaddr.ErrAuth, as),
 			"copy the key's secret from the server's configuration again")
 	case dns.RcodeBadTime:

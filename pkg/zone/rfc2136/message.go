@@ -137,18 +137,27 @@ func (w write) demands() []dns.RR {
 	return out
 }
 
-// changes are the records to add and then those to delete. Under another TTL every record
-// is added again, which makes of those that are there ones with that TTL.
+// changes are what turns before into after. Another TTL takes every record away and puts
+// it there again, in the same message, so that nobody sees the set without it: Knot keeps
+// the TTL of a record that is only added once more.
 func (w write) changes() []dns.RR {
-	fresh := w.after.without(w.before)
 	if w.after.ttl != w.before.ttl {
-		fresh = w.after.sorted()
+		return append(w.deletions(w.before.sorted()), w.additions(w.after.sorted())...)
 	}
+	return append(w.additions(w.after.without(w.before)), w.deletions(w.before.without(w.after))...)
+}
+
+func (w write) additions(all []rdata) []dns.RR {
 	var out []dns.RR
-	for _, d := range fresh {
+	for _, d := range all {
 		out = append(out, d.rr(w.owner, dns.ClassINET, w.after.ttl))
 	}
-	for _, d := range w.before.without(w.after) {
+	return out
+}
+
+func (w write) deletions(all []rdata) []dns.RR {
+	var out []dns.RR
+	for _, d := range all {
 		out = append(out, d.rr(w.owner, dns.ClassNONE, 0))
 	}
 	return out

@@ -183,7 +183,7 @@ func (z *Zone) unanswered(name string, code int) error {
 	err := &codeError{what: "query for " + name, code: code}
 	switch code {
 	case dns.RcodeRefused, dns.RcodeNotAuth:
-		return fleet.WithHint(err, fmt.Sprintf("see whether %s is the primary of the zone, and lets key %q ask", z.cfg.Server, z.keyName))
+		return fleet.WithHint(err, fmt.Sprintf("see whether %s is the primary of the zone, and lets key %q ask", z.cfg.Server, plain(z.keyName)))
 	case dns.RcodeServerFailure:
 		return fleet.WithHint(err, "see in the server's log why it does not serve the zone")
 	}

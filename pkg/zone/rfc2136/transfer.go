@@ -54,6 +54,11 @@ func (z *Zone) transfer(ctx context.Context, zone, entry string) (view, error) {
 		if err := a.Unpack(buf[:n]); err != nil || !a.Response || a.Id != q.Id {
 			return view{}, fmt.Errorf("transfer %s: %w", zone, z.lost(ctx, true, errors.New("what it answers cannot be read")))
 		}
+		if t := a.IsTsig(); t != nil && t.Error == dns.RcodeBadKey {
+			// What Knot says to a key that may not transfer. One that it does not know
+			// will not get an answer to a query either.
+			return view{}, &untransferred{"the server answers BADKEY"}
+		}
 		if stream && a.Rcode == dns.RcodeSuccess && a.IsTsig() == nil {
 			return view{}, &untransferred{"not every message of the transfer is signed"}
 		}

@@ -28,6 +28,7 @@ const (
 type Fault struct {
 	Rcode     int  // the answer; nothing is changed
 	Lost      bool // nothing is changed or answered
+	Ignored   bool // nothing is changed, and the answer says that it was
 	Unsaid    bool // the update is made and not answered
 	Unsigned  bool // the update is made, and the answer is not signed
 	Truncated bool // the update is made, and half of the answer is sent
@@ -48,7 +49,7 @@ type Server struct {
 	skew     time.Duration
 	secret   string
 	faults   func(n int) Fault
-	greedy   bool
+	keepTTL  bool
 	oversize int
 }
 
@@ -115,9 +116,9 @@ func (s *Server) SetClock(ahead time.Duration) { s.set(func() { s.skew = ahead }
 // SetSecret changes the server's idea of the key.
 func (s *Server) SetSecret(base64 string) { s.set(func() { s.secret = base64 }) }
 
-// KeepTTLs makes the server leave the TTL of records that are added once more as it is,
-// against RFC 2136.
-func (s *Server) KeepTTLs() { s.set(func() { s.greedy = true }) }
+// KeepTTLs makes the server leave the TTL of a set as it is when something is added to it,
+// as Knot does, against RFC 2136.
+func (s *Server) KeepTTLs() { s.set(func() { s.keepTTL = true }) }
 
 // MaxRecords makes the server refuse updates that leave more records than that at a name,
 // as BIND does with 100.

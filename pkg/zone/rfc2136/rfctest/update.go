@@ -19,7 +19,7 @@ func (s *Server) update(m, q *dns.Msg) Fault {
 	if s.faults != nil {
 		fault = s.faults(s.updates)
 	}
-	if m.Rcode = fault.Rcode; fault.Rcode != dns.RcodeSuccess || fault.Lost {
+	if m.Rcode = fault.Rcode; fault.Rcode != dns.RcodeSuccess || fault.Lost || fault.Ignored {
 		return fault
 	}
 	zone := q.Question[0]
@@ -128,7 +128,7 @@ func (s *Server) put(data records, name string, rr dns.RR) {
 	if len(data[name][dns.TypeCNAME]) > 0 && rr.Header().Rrtype != dns.TypeCNAME {
 		return // ignored without a word
 	}
-	if set := data[name][rr.Header().Rrtype]; s.greedy && len(set) > 0 {
+	if set := data[name][rr.Header().Rrtype]; s.keepTTL && len(set) > 0 {
 		rr.Header().Ttl = set[0].Header().Ttl
 	}
 	data.add(rr)

@@ -29,7 +29,7 @@ type Config struct {
 }
 
 // Kinds lists the zones that Open accepts.
-func Kinds() []string { return []string{fleet.ZoneLocal, fleet.ZoneCloudflare} }
+func Kinds() []string { return []string{fleet.ZoneLocal, fleet.ZoneCloudflare, fleet.ZoneRFC2136} }
 
 // Open returns the zone of that kind. It reads and writes nothing yet.
 func Open(kind string, c Config) (dnsaddr.Zone, error) {
@@ -42,6 +42,8 @@ func Open(kind string, c Config) (dnsaddr.Zone, error) {
 		return &served{Zone: z, serve: c.Serve}, nil
 	case fleet.ZoneCloudflare:
 		return openCloudflare(c)
+	case fleet.ZoneRFC2136:
+		return openRFC2136(c)
 	}
 	return nil, fmt.Errorf("unknown zone %q: accepted are %s", kind, strings.Join(Kinds(), ", "))
 }

@@ -30,7 +30,9 @@ func Diff(s Spec, st State, in Intent) Plan {
 		p.keepForeign()
 	default:
 		p.keepIdle()
-		if !in.RecordsOnly {
+		if in.RecordsOnly {
+			p.keepUnread()
+		} else {
 			p.provision()
 			p.adjust()
 			p.configure()

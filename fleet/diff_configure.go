@@ -78,14 +78,32 @@ func (p *planner) restarts(all []Change, healing bool) {
 // unreadable leaves a box alone that did not answer, and says so. One that was never
 // published may still be on its way up.
 func (p *planner) unreadable(m Machine) {
-	why := "no reading"
-	if err := p.state.Relays[m.ID].Err; err != nil {
-		why = err.Error()
-	}
-	p.keep(machineRef(m), "its box could not be read, so nothing is changed on it: "+why, true)
+	p.keep(machineRef(m), "its box could not be read, so nothing is changed on it: "+p.whyUnread(m), true)
 	if m.Problem == "" && p.stranger(m) {
 		p.postpone(ActionConfigure, machineRef(m), "its box to answer", true)
 	}
+}
+
+// keepUnread says, where no box is touched, which of them did not answer: whatever their
+// relays publish stays.
+func (p *planner) keepUnread() {
+	for _, s := range p.slots {
+		m, held := p.holder[s.Node]
+		if !held || m.Unmarked || m.Status != StatusRunning {
+			continue
+		}
+		if _, read := p.reading(m); !read {
+			p.keep(machineRef(m), "its box could not be read, so its records stay as they are: "+p.whyUnread(m), true)
+		}
+	}
+}
+
+// whyUnread is why there is no reading of a box.
+func (p *planner) whyUnread(m Machine) string {
+	if err := p.state.Relays[m.ID].Err; err != nil {
+		return err.Error()
+	}
+	return "no reading"
 }
 
 // converge compares one readable box with the spec.

@@ -96,3 +96,25 @@ func TestCreate_OfTwoOperatorsTheLowerOperationKeepsTheSlot(t *testing.T) {
 		}
 	})
 }
+
+func TestSync_ABoxThatDoesNotAnswerKeepsItsRecordAndIsNamed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSim(t, 3)
+		must(t, "up", s.up)
+		before, _ := s.records(t)
+		victim := s.world.Boxes()[1].Machine
+		s.world.Change(victim.ID, func(b *fleettest.Box) { b.SSHDown = true }) // its relay still serves
+		in := s.intent
+		in.RecordsOnly = true
+		o, err := s.converge(in)
+		if err != nil {
+			t.Fatalf("sync: %v", err)
+		}
+		if after, _ := s.records(t); !slices.Equal(before, after) {
+			t.Errorf("records: got %q, want %q", after, before)
+		}
+		if p := o.Plan.Problems(); len(p) != 1 || p[0].Ref.Node != victim.Node || o.Settled() {
+			t.Errorf("got problems %+v, settled %v; want the silent box %s named", p, o.Settled(), victim.Node)
+		}
+	})
+}

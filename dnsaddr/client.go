@@ -13,11 +13,11 @@ type Family string
 const (
 	GoLibp2p   Family = "go-libp2p"   // v0.51: the swarm resolves
 	Kubo       Family = "kubo"        // resolves before it hands over to the swarm
-	JSLibp2p   Family = "js-libp2p"   // 3.3 in Node
+	JSLibp2p   Family = "js-libp2p"   // 3.3 in Node, whose resolver does not use EDNS
 	RustOld    Family = "rust-0.56"   // rust-libp2p 0.54-0.56: its resolver does not use EDNS
 	RustLibp2p Family = "rust-libp2p" // with hickory 0.26
 	NimLibp2p  Family = "nim-libp2p"  // by UDP alone, without EDNS
-	TXTReader  Family = "txt-reader"  // a program that reads the TXT records of one name
+	TXTReader  Family = "txt-reader"  // a program in Node that reads the TXT records of one name
 )
 
 // Families lists all of them, in the order in which they are shown.
@@ -39,7 +39,7 @@ func (f Family) habits() habits {
 	case GoLibp2p, Kubo:
 		return habits{edns: true, tcp: true, udp: true, dials: goAddrs, depth: 4}
 	case JSLibp2p:
-		return habits{edns: true, tcp: true, dials: 25, depth: 33}
+		return habits{tcp: true, dials: 25, depth: 33}
 	case RustLibp2p:
 		return habits{edns: true, tcp: true, udp: true, dials: 16, depth: 32}
 	case RustOld:
@@ -47,7 +47,7 @@ func (f Family) habits() habits {
 	case NimLibp2p:
 		return habits{depth: 7}
 	case TXTReader:
-		return habits{edns: true, tcp: true, udp: true}
+		return habits{tcp: true, udp: true}
 	}
 	return habits{}
 }

@@ -98,11 +98,11 @@ func TestClient_FlatNameBreaksWhereItWasMeasured(t *testing.T) {
 		{dnsaddr.GoLibp2p, noTCP, 11, 0},
 		{dnsaddr.GoLibp2p, dnsaddr.Network{UDP: 4096, NoTCP: true}, 11, 0}, // it asks for 1,232
 		{dnsaddr.GoLibp2p, dnsaddr.Network{UDP: dnsaddr.MaxUDP, NoTCP: true}, 4, 0},
-		{dnsaddr.JSLibp2p, noTCP, 11, 0},
+		{dnsaddr.JSLibp2p, noTCP, 4, 0},
 		{dnsaddr.RustLibp2p, noTCP, 11, 0},
 		{dnsaddr.RustOld, noTCP, 4, 0},
 		{dnsaddr.NimLibp2p, noTCP, 4, 0},
-		{dnsaddr.TXTReader, noTCP, 11, 0},
+		{dnsaddr.TXTReader, noTCP, 4, 0},
 	} {
 		for n, want := range map[int]int{c.good: c.good, c.good + 1: c.worse} {
 			got := dnsaddr.NewClients(flat(n)).Resolve(c.family, c.network, measured, "")

@@ -175,7 +175,7 @@ func (l *linting) size(a Answer) {
 	case size > MaxEDNS:
 		l.add(Warning, "size", fmt.Sprintf("the answer has %d bytes, more than %d: it needs TCP/53", size, MaxEDNS), "tell clients that TCP/53 must be open, or publish fewer addresses at the name")
 	case a.Size(l.name, false) > MaxUDP:
-		l.add(Note, "size", fmt.Sprintf("the answer has %d bytes, more than %d: clients without EDNS need TCP/53, and nim-libp2p finds nothing", size, MaxUDP), "set dns.publish.compact if such clients are served")
+		l.add(Note, "size", fmt.Sprintf("the answer has %d bytes, more than %d: clients without EDNS (js-libp2p, old rust-libp2p) need TCP/53, and nim-libp2p finds nothing", size, MaxUDP), "set dns.publish.compact if such clients are served")
 	}
 	if content > MaxContent {
 		l.add(Warning, "content", fmt.Sprintf("the records have %d characters, Cloudflare takes %d for one name", content, MaxContent), "spread the relays over lists")
@@ -210,8 +210,11 @@ func (l *linting) count(s served) {
 func (l Loss) Fix(f Family) string {
 	switch l.Reason {
 	case LostTruncated:
-		if !f.LargeAnswers() {
+		switch {
+		case !f.LargeAnswers():
 			return "set dns.publish.compact, and give such clients that name"
+		case !f.EDNS():
+			return "open TCP/53 towards the resolver, or set dns.publish.compact and give such clients that name"
 		}
 		return "open TCP/53 towards the resolver, or publish fewer addresses at the name"
 	case LostTooLarge, LostLimit:

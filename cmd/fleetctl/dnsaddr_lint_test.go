@@ -79,8 +79,8 @@ func TestLint_TCPBlockedIsJudgedWhereItIsAskedFor(t *testing.T) {
 		t.Error("16 relays, TCP blocked: all is well, want not")
 	}
 	for _, n := range []string{"10", "17", "1000"} {
-		if v := lints(t, a, stdout, stderr, exitOK, "--relays", n, "--tcp-blocked"); v.tried()["js-libp2p over udp 1232, no tcp"] != 10 {
-			t.Errorf("%s relays, TCP blocked: got %v, want 10 for js-libp2p", n, v.tried())
+		if v := lints(t, a, stdout, stderr, exitOK, "--relays", n, "--tcp-blocked"); v.tried()["rust-libp2p over udp 1232, no tcp"] != 10 {
+			t.Errorf("%s relays, TCP blocked: got %v, want 10 for rust-libp2p", n, v.tried())
 		}
 	}
 }

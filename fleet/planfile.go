@@ -21,14 +21,42 @@ func EncodePlan(p Plan) ([]byte, error) {
 	return append(b, '\n'), nil
 }
 
-// Digest identifies a plan: equal plans have equal digests. It is 64 hex digits.
+// Digest identifies what a plan does and leaves for later: plans with the same changes
+// in the same order have equal digests, whatever words explain them. It is 64 hex digits.
 func (p Plan) Digest() string {
-	b, err := json.Marshal(p)
+	b, err := json.Marshal(struct {
+		Version  int
+		Fleet    string
+		Stages   []Stage
+		Deferred []Deferral
+	}{p.Version, p.Fleet, wordless(p.Stages), wordlessDeferrals(p.Deferred)})
 	if err != nil { // a Plan holds nothing that JSON cannot
 		return ""
 	}
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:])
+}
+
+// wordless drops the reasons, which may tell of addresses and times that differ in every run.
+func wordless(stages []Stage) []Stage {
+	out := make([]Stage, len(stages))
+	for i, s := range stages {
+		changes := make([]Change, len(s.Changes))
+		for j, c := range s.Changes {
+			c.Reason = ""
+			changes[j] = c
+		}
+		out[i] = Stage{Name: s.Name, Parallel: s.Parallel, Changes: changes}
+	}
+	return out
+}
+
+func wordlessDeferrals(all []Deferral) []Deferral {
+	out := make([]Deferral, len(all))
+	for i, d := range all {
+		out[i] = Deferral{Action: d.Action, Ref: d.Ref}
+	}
+	return out
 }
 
 // DecodePlan reads a plan file for the fleet. It refuses another fleet's plan, another
@@ -48,11 +76,18 @@ func DecodePlan(r io.Reader, fleet string) (Plan, error) {
 	if head.Version != PlanVersion {
 		return Plan{}, WithHint(fmt.Errorf("plan file: version %d, this fleetctl reads version %d", head.Version, PlanVersion), "make a new plan with `fleetctl plan --out FILE`")
 	}
-	var p Plan
+	var file struct {
+		Plan
+		Hash string `json:"hash"` // of what -o json printed
+	}
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields()
-	if err := dec.Decode(&p); err != nil {
+	if err := dec.Decode(&file); err != nil {
 		return Plan{}, fmt.Errorf("plan file: %w", err)
+	}
+	p := file.Plan
+	if file.Hash != "" && file.Hash != p.Digest() {
+		return Plan{}, fmt.Errorf("plan file: its hash is not that of the plan in it: the file was changed")
 	}
 	if p.Fleet != fleet {
 		return Plan{}, fmt.Errorf("plan file: it is for fleet %q, the spec is for %q", p.Fleet, fleet)

@@ -1,15 +1,14 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/relayfleet/fleetctl/dnsaddr"
-	"github.com/relayfleet/fleetctl/fleet"
 	"github.com/relayfleet/fleetctl/pkg/render"
 )
 
@@ -21,34 +20,6 @@ func newDNSAddr(a *app) *cobra.Command {
 		newDNSAddrVerify(a),
 		newDNSAddrWatch(a),
 	)
-}
-
-func newDNSAddrSync(a *app) *cobra.Command {
-	in := fleet.Intent{RecordsOnly: true}
-	var flags mutationFlags
-	cmd := &cobra.Command{
-		Use:   "sync",
-		Short: "Make the records what the fleet is; touch nothing else",
-		Long: `Make the records what the fleet is; touch nothing else. A relay that does not answer
-keeps its record, and is named. A record of somebody else is never touched.`,
-		Args:              exactArgs(),
-		ValidArgsFunction: cobra.NoFileCompletions,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.mutate(cmd.Context(), mutation{
-				command: commandLine(cmd, nil), question: "Write these records?", flags: flags,
-				intent: func(s *session, st fleet.State) (fleet.Intent, error) { return in, knownNodes(s.spec, st, in) },
-				finish: finishSync,
-			})
-		},
-	}
-	flags.register(cmd)
-	alsoFrom(cmd, "dry-run", "DRY_RUN")
-	a.machineGoneFlag(cmd, &in.MachineGone)
-	return cmd
-}
-
-func finishSync(ctx context.Context, s *session, o fleet.Outcome) error {
-	return s.app.show(s.records(o.State.Records.Value))
 }
 
 func newDNSAddrList(a *app) *cobra.Command {
@@ -74,6 +45,7 @@ func newDNSAddrList(a *app) *cobra.Command {
 
 // recordRow is one record in a list.
 type recordRow struct {
+	Name    string `json:"name"`
 	Node    string `json:"node"` // "" for a record of somebody else
 	PeerID  string `json:"peer_id"`
 	Value   string `json:"value"`
@@ -91,7 +63,7 @@ type recordsView struct {
 func (s *session) records(all []dnsaddr.Record) recordsView {
 	v := recordsView{Name: s.spec.DNS.RecordName(), Records: []recordRow{}}
 	for _, rec := range all {
-		row := recordRow{Value: rec.Value, TTL: int(rec.TTL / time.Second), Comment: rec.Comment}
+		row := recordRow{Name: rec.Name, Value: rec.Value, TTL: int(rec.TTL / time.Second), Comment: rec.Comment}
 		if o, ok := rec.Owner(); ok && o.Fleet == s.spec.Name {
 			row.Node, row.Ours = o.Relay, true
 		}
@@ -104,9 +76,13 @@ func (s *session) records(all []dnsaddr.Record) recordsView {
 }
 
 func (v recordsView) Table() render.Table {
+	nameColumn := render.Column{Name: "name", Show: render.WideOnly}
+	if slices.ContainsFunc(v.Records, func(r recordRow) bool { return r.Name != v.Records[0].Name }) {
+		nameColumn.Show = render.Always
+	}
 	t := render.Table{
 		Columns: []render.Column{
-			{Name: "node"}, {Name: "ours"}, {Name: "ttl"}, {Name: "peer id", Show: render.WideOnly}, {Name: "value"}, {Name: "comment", Show: render.WideOnly},
+			{Name: "node"}, {Name: "ours"}, {Name: "ttl"}, {Name: "peer id", Show: render.WideOnly}, {Name: "value"}, {Name: "comment", Show: render.WideOnly}, nameColumn,
 		},
 		Empty: fmt.Sprintf("no records at %s", v.Name),
 	}
@@ -115,7 +91,7 @@ func (v recordsView) Table() render.Table {
 		if r.Node != "" {
 			node = r.Node
 		}
-		t.Rows = append(t.Rows, []any{node, r.Ours, r.TTL, render.PeerID(r.PeerID), r.Value, r.Comment})
+		t.Rows = append(t.Rows, []any{node, r.Ours, r.TTL, render.PeerID(r.PeerID), r.Value, r.Comment, r.Name})
 	}
 	return t
 }

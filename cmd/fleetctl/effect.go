@@ -17,22 +17,14 @@ func (s *session) effect(st fleet.State, p fleet.Plan) render.Effect {
 	if q := st.Quote.Value; q.Currency != "" {
 		e.Bill = fleet.BillOf(q, p)
 	}
+	count := s.tally(st)
 	healed := make(map[string]bool)
 	add := func(a fleet.Action, ref fleet.Ref) {
-		addr, err := dnsaddr.ParseValue(ref.ID)
-		id := render.Identity{Node: ref.Node}
-		if err == nil {
-			id.PeerID = addr.PeerID()
-		}
 		switch a {
 		case fleet.ActionPublish:
-			e.Appear = append(e.Appear, id)
-			e.After++
+			count.publish(ref)
 		case fleet.ActionWithdraw:
-			e.Vanish = append(e.Vanish, id)
-			if pr := st.Probes[addr]; pr.OK() && pr.Value.Verdict.Verified() {
-				e.After--
-			}
+			count.withdraw(ref)
 		case fleet.ActionStart, fleet.ActionConfigure:
 			if !healed[ref.Node] && s.publishedInVain(st, ref.Node) {
 				healed[ref.Node] = true
@@ -46,7 +38,66 @@ func (s *session) effect(st fleet.State, p fleet.Plan) render.Effect {
 	for _, d := range p.Deferred {
 		add(d.Action, d.Ref)
 	}
+	e.Appear, e.Vanish = count.appear, count.vanish
+	e.After += count.gained
 	return e
+}
+
+// tally counts the records of each peer ID, which may have several, while a plan is gone through.
+type tally struct {
+	records  map[string]int  // of ours, by peer ID
+	verified map[string]bool // peer IDs that a probe found serving
+	gained   int             // relays that clients can use, more than before
+	appear   []render.Identity
+	vanish   []render.Identity
+}
+
+// tally counts what is published now.
+func (s *session) tally(st fleet.State) *tally {
+	t := &tally{records: make(map[string]int), verified: make(map[string]bool)}
+	for _, rec := range st.Records.Value {
+		if o, ours := rec.Owner(); !ours || o.Fleet != s.spec.Name {
+			continue
+		}
+		if addr, err := rec.Addr(); err == nil {
+			t.records[addr.PeerID()]++
+			pr := st.Probes[addr]
+			t.verified[addr.PeerID()] = t.verified[addr.PeerID()] || pr.OK() && pr.Value.Verdict.Verified()
+		}
+	}
+	return t
+}
+
+func (t *tally) publish(ref fleet.Ref) {
+	id := identityOf(ref)
+	if id.PeerID != "" {
+		if t.records[id.PeerID]++; t.records[id.PeerID] > 1 {
+			return
+		}
+		t.verified[id.PeerID] = true // it will be, or it is not published
+	}
+	t.appear = append(t.appear, id)
+	t.gained++
+}
+
+func (t *tally) withdraw(ref fleet.Ref) {
+	id := identityOf(ref)
+	if t.records[id.PeerID]--; t.records[id.PeerID] > 0 {
+		return
+	}
+	t.vanish = append(t.vanish, id)
+	if t.verified[id.PeerID] {
+		t.gained--
+	}
+}
+
+// identityOf is the peer ID that a record of a change names.
+func identityOf(ref fleet.Ref) render.Identity {
+	id := render.Identity{Node: ref.Node}
+	if addr, err := dnsaddr.ParseValue(ref.ID); err == nil {
+		id.PeerID = addr.PeerID()
+	}
+	return id
 }
 
 // publishedInVain reports whether a node has records, and no probe verified any of them.

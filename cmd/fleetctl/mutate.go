@@ -25,6 +25,7 @@ type mutation struct {
 	install  bool                                                         // relays may be installed: find the binary
 	intent   func(s *session, st fleet.State) (fleet.Intent, error)       // what is asked for, given what is there
 	finish   func(ctx context.Context, s *session, o fleet.Outcome) error // shows the result
+	shown    func(s *session, p fleet.Plan)                               // nil, or what ends a dry run
 
 	// approve, if set, asks in place of question; an error ends the command before anything is changed.
 	approve func(ctx context.Context, s *session, st fleet.State, p fleet.Plan) error
@@ -35,8 +36,10 @@ type mutationFlags struct {
 	dryRun   bool
 	detailed bool
 	lockWait time.Duration
-	planFile string // up alone
-	partial  bool   // likewise
+	planFile string // up and dnsaddr sync
+	partial  bool   // up alone
+	planHash string // dnsaddr sync alone
+	out      string // likewise
 }
 
 func (f *mutationFlags) register(cmd *cobra.Command) {
@@ -70,6 +73,9 @@ func (a *app) mutate(ctx context.Context, m mutation) (err error) {
 	}
 	st, in, plan, short := s.priced(ctx, st, in, m.flags.partial)
 	s.digest.Store(plan.Digest())
+	if err := s.keepPlan(m.flags, plan); err != nil {
+		return err
+	}
 	shown := plan
 	if m.flags.planFile != "" {
 		if shown, err = s.savedPlan(m.flags.planFile, plan); err != nil {
@@ -82,7 +88,11 @@ func (a *app) mutate(ctx context.Context, m mutation) (err error) {
 		refusal = fleet.Guard(s.spec, st, in, plan)
 	}
 	if m.flags.dryRun {
-		return a.showPlan(view, refusal, m.flags.detailed)
+		err := a.showPlan(view, refusal, m.flags.detailed)
+		if m.shown != nil {
+			m.shown(s, plan)
+		}
+		return err
 	}
 	if refusal != nil {
 		_ = a.tell(view)
@@ -212,6 +222,21 @@ func (s *session) anyPlatform() fleet.Hosts {
 		of, err := host.FindBuilds(main)
 		return host.Builds{Main: main, Of: of}, err
 	}))
+}
+
+// keepPlan writes the plan where the flags say, and refuses another than the one that
+// they approve.
+func (s *session) keepPlan(f mutationFlags, p fleet.Plan) error {
+	if f.out != "" {
+		if err := savePlan(s.app.abs(f.out), p); err != nil {
+			return err
+		}
+	}
+	if f.planHash != "" && f.planHash != p.Digest() {
+		err := fmt.Errorf("the plan is another one than was approved: its hash is %s, --plan-hash says %s", p.Digest(), render.SafeUpTo(f.planHash, 80))
+		return withCode(exitRefused, fleet.WithHint(err, "the fleet or its zone changed meanwhile: look at the plan again with --dry-run"))
+	}
+	return nil
 }
 
 // savedPlan reads a plan that was approved earlier, and refuses to do more than it shows.

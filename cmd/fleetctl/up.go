@@ -39,6 +39,7 @@ alone, and so is its record. Run it again after anything: it goes on from what i
 	f.BoolVar(&in.Force, "force", false, "restart a relay that was restarted less than an hour ago")
 	a.machineGoneFlag(cmd, &in.MachineGone)
 	a.abandonFlag(cmd, &in.Abandon)
+	a.recordFlags(cmd, &in)
 	return cmd
 }
 
@@ -68,7 +69,7 @@ func knownNodes(s fleet.Spec, st fleet.State, in fleet.Intent) error {
 			known = append(known, o.Relay)
 		}
 	}
-	for _, node := range slices.Concat(in.MachineGone, in.Abandon) {
+	for _, node := range slices.Concat(in.MachineGone, in.Abandon, in.NewPeerID) {
 		if !slices.Contains(known, node) {
 			err := fmt.Errorf("the fleet has no node %q", node)
 			return fleet.WithHint(err, didYouMean(node, known, "'fleetctl status' lists the nodes"))

@@ -25,7 +25,7 @@ type Identity struct {
 	PeerID string
 }
 
-// PlanView shows a plan. Its JSON is that of the plan, which a saved plan is, too.
+// PlanView shows a plan and its hash. Its JSON is a plan file, too.
 type PlanView struct {
 	Plan   fleet.Plan
 	Effect Effect
@@ -33,22 +33,33 @@ type PlanView struct {
 
 var _ TextView = PlanView{}
 
-// MarshalJSON encodes the plan alone.
-func (v PlanView) MarshalJSON() ([]byte, error) { return json.Marshal(withoutNil(v.Plan)) }
+// MarshalJSON encodes the plan and its hash.
+func (v PlanView) MarshalJSON() ([]byte, error) {
+	return json.Marshal(withoutNil(struct {
+		fleet.Plan
+		Hash string `json:"hash"`
+	}{v.Plan, v.Plan.Digest()}))
+}
 
 // Table is the plan as rows, for CSV.
 func (v PlanView) Table() Table {
-	t := Table{Columns: []Column{{Name: "stage"}, {Name: "action"}, {Name: "kind"}, {Name: "node"}, {Name: "id"}, {Name: "reason"}}}
+	t := Table{Columns: []Column{{Name: "stage"}, {Name: "action"}, {Name: "kind"}, {Name: "node"}, {Name: "id"}, {Name: "reason"}, {Name: "name"}}}
 	for _, s := range v.Plan.Stages {
 		for _, c := range s.Changes {
-			t.Rows = append(t.Rows, []any{s.Name, c.Action, c.Ref.Kind, c.Ref.Node, c.Ref.ID, c.Reason})
+			t.Rows = append(t.Rows, []any{s.Name, c.Action, c.Ref.Kind, c.Ref.Node, c.Ref.ID, c.Reason, c.Ref.Name})
 		}
 	}
 	return t
 }
 
 // Text is the plan for people.
-func (v PlanView) Text(w io.Writer, o Options) error { return Plan(w, v.Plan, v.Effect, o) }
+func (v PlanView) Text(w io.Writer, o Options) error {
+	if err := Plan(w, v.Plan, v.Effect, o); err != nil || v.Plan.Empty() {
+		return err
+	}
+	_, err := fmt.Fprintf(w, "\nplan hash: %s\n", v.Plan.Digest())
+	return err
+}
 
 // Plan writes what would be done and why, what waits and for what, what is left
 // alone, and what it means for clients.
@@ -149,6 +160,9 @@ func subject(r fleet.Ref, o Options) string {
 	id := r.ID
 	if r.Kind == fleet.KindRecord && o.Format != FormatWide {
 		id = shortAddress(id)
+	}
+	if r.Name != "" {
+		id += " at " + r.Name
 	}
 	switch {
 	case r.Node == "" && id == "" && r.Kind == fleet.KindFleet:

@@ -209,7 +209,7 @@ func (v survey) answered(name string) bool {
 
 // notes are what is worth knowing and no problem.
 func (v survey) notes() []string {
-	notes := slices.Clone(v.warnings)
+	notes := append([]string{}, v.warnings...)
 	serials := make(map[uint32]string)
 	for _, r := range v.readings {
 		if r.Serial != nil {

@@ -24,7 +24,7 @@ func TestJSON_EveryFieldIsNamedInTheDocumentation(t *testing.T) {
 		"status":             fieldsOf(reflect.TypeFor[statusView](), ""),
 		"verify":             fieldsOf(reflect.TypeFor[verifyView](), ""),
 		"stats":              fieldsOf(reflect.TypeFor[statsView](), ""),
-		"plan":               fieldsOf(reflect.TypeFor[fleet.Plan](), ""),
+		"plan":               append(fieldsOf(reflect.TypeFor[fleet.Plan](), ""), "hash"),
 		"dnsaddr list":       fieldsOf(reflect.TypeFor[recordsView](), ""),
 		"dnsaddr lint":       fieldsOf(reflect.TypeFor[lintView](), ""),
 		"dnsaddr verify":     fieldsOf(reflect.TypeFor[namesView](), ""),

@@ -99,7 +99,8 @@ func listen() (packets net.PacketConn, stream net.Listener, err error) {
 // Addr is where the server listens, host:port.
 func (s *Server) Addr() string { return s.addr }
 
-// Fail sets what goes wrong with the n-th update from now on, counted from 1; nil for nothing.
+// Fail sets what goes wrong with the n-th update from now on, counted from 1; nil for
+// nothing. What it does itself happens right before the update.
 func (s *Server) Fail(faults func(n int) Fault) {
 	s.set(func() { s.faults, s.updates = faults, 0 })
 }
@@ -180,7 +181,7 @@ func (s *Server) remember() {
 	now := make(map[string][]string)
 	for name := range s.data {
 		if texts := s.data.texts(name); len(texts) > 0 {
-			now[name] = texts
+			now[strings.TrimSuffix(name, ".")] = texts
 		}
 	}
 	s.moments = append(s.moments, now)

@@ -13,12 +13,14 @@ import (
 // update makes an update as RFC 2136, section 3, has it, or says in m why not.
 func (s *Server) update(m, q *dns.Msg) Fault {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.updates++
-	fault := Fault{}
-	if s.faults != nil {
-		fault = s.faults(s.updates)
+	n, faults, fault := s.updates, s.faults, Fault{}
+	s.mu.Unlock()
+	if faults != nil {
+		fault = faults(n)
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if m.Rcode = fault.Rcode; fault.Rcode != dns.RcodeSuccess || fault.Lost || fault.Ignored {
 		return fault
 	}

@@ -2,6 +2,7 @@ package rfc2136
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/miekg/dns"
 
@@ -43,7 +44,7 @@ func updates(v view, s stage) []update {
 		v, names, size = u.after, nil, 0
 	}
 	for _, name := range s.names() {
-		most := v.places[name].done(s[name]).size() + v.places[name].size()
+		most := v.places[name].size(s[name])
 		if len(names) > 0 && size+most > fullMessage {
 			flush()
 		}
@@ -98,14 +99,22 @@ func (v view) noteLists(names []string) {
 	v.places[v.entry] = entry
 }
 
-// size is what a place takes in a message, in bytes, as far as it is known beforehand.
-func (p place) size() int {
-	const around = 2*12 + 64 // pointer, type, class, TTL, length; and the names, once
-	n := around
-	for _, s := range []set{p.values, p.marks} {
-		for d := range s.data {
-			n += 12 + len(d)
-		}
+// size is what an edit of a place takes in a message, in bytes: all that was there before,
+// as a demand, and what changes.
+func (p place) size(e edit) int {
+	const around = 256 // the names, once, and a note of a list with its demand
+	n := around + bytesOf(p.values.sorted(), p.marks.sorted(), e.values.add, e.values.remove, e.marks.add, e.marks.remove)
+	if e.ttl != 0 {
+		n += bytesOf(p.values.sorted(), p.values.sorted())
+	}
+	return n
+}
+
+func bytesOf(lists ...[]rdata) int {
+	const around = 2 + 10 // pointer to the name; type, class, TTL, length
+	n := 0
+	for _, d := range slices.Concat(lists...) {
+		n += around + len(d)
 	}
 	return n
 }

@@ -136,7 +136,7 @@ func (a *app) mayBeThere() (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if spec.Provider != fleet.ProviderLocal {
+	if spec.Provider != fleet.ProviderLocal || spec.DNS.Zone != fleet.ZoneLocal {
 		return true, nil
 	}
 	dir, err := a.readState(spec)

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/relayfleet/fleetctl/dnsaddr"
 	"github.com/relayfleet/fleetctl/fleet"
 	"github.com/relayfleet/fleetctl/pkg/host"
 	"github.com/relayfleet/fleetctl/pkg/render"
@@ -170,9 +171,12 @@ func (s *session) observe(ctx context.Context) (fleet.State, error) {
 	return st, errors.Join(err, barred(st))
 }
 
-// barred is why no command can go on: the provider does not let us in, or has a fleet of
-// somebody else under our name. Any other failed reading is a part of the state.
+// barred is why no command can go on: the provider or the zone does not let us in, or has
+// a fleet of somebody else under our name. Any other failed reading is a part of the state.
 func barred(st fleet.State) error {
+	if errors.Is(st.Records.Err, dnsaddr.ErrAuth) {
+		return st.Records.Err
+	}
 	for _, why := range []error{fleet.ErrAuth, fleet.ErrOtherFleet, fleet.ErrQuota} {
 		if errors.Is(st.Machines.Err, why) {
 			return st.Machines.Err

@@ -140,7 +140,7 @@ func NewClients(answers Answers) *Clients {
 // Resolve is what a client of the family makes of /dnsaddr/<domain>, or with a peer ID of
 // /dnsaddr/<domain>/p2p/<id>.
 func (c *Clients) Resolve(f Family, n Network, domain, id string) Resolution {
-	a := &asking{clients: c, family: f, habits: f.habits(), network: n}
+	a := &asking{clients: c, domain: domain, family: f, habits: f.habits(), network: n}
 	switch f {
 	case GoLibp2p, Kubo:
 		a.likeGo(domain, id)
@@ -158,12 +158,14 @@ func (c *Clients) Resolve(f Family, n Network, domain, id string) Resolution {
 
 // asking is one resolution under way.
 type asking struct {
-	clients *Clients
-	family  Family
-	habits  habits
-	network Network
-	out     Resolution
-	dialed  []value
+	clients  *Clients
+	domain   string
+	family   Family
+	habits   habits
+	network  Network
+	out      Resolution
+	dialed   []value
+	unspoken []value // it does not dial such addresses
 }
 
 // ask is one TXT query: the records that arrive, and why none do.
@@ -249,6 +251,11 @@ func (a *asking) result() Resolution {
 		if v.id != "" && !seen[v.id] {
 			seen[v.id] = true
 			a.out.Relays = append(a.out.Relays, v.id)
+		}
+	}
+	for _, v := range a.unspoken {
+		if !seen[v.id] { // of a relay that is tried elsewhere nothing is lost
+			a.lose(nameOf(a.domain), LostTransport, 1)
 		}
 	}
 	slices.SortStableFunc(a.out.Losses, func(x, y Loss) int { return strings.Compare(x.Name, y.Name) })

@@ -23,7 +23,7 @@ func (a *asking) likeJS(domain, id string) {
 		switch {
 		case seen[v.addr] || id != "" && v.id != "" && v.id != id:
 		case !a.speaks(v.m):
-			a.lose(nameOf(domain), LostTransport, 1)
+			a.unspoken = append(a.unspoken, v)
 		default:
 			seen[v.addr] = true
 			dial = append(dial, v)

@@ -10,7 +10,7 @@ func (a *asking) likeNim(domain, id string) {
 	}
 	for _, v := range all {
 		if !a.speaks(v.m) {
-			a.lose(nameOf(domain), LostTransport, 1)
+			a.unspoken = append(a.unspoken, v)
 			continue
 		}
 		a.dialed = append(a.dialed, v)

@@ -21,7 +21,7 @@ func (a *asking) likeRust(domain, id string) {
 				lookups++
 			}
 			if !a.speaks(v.m) {
-				a.lose(nameOf(domain), LostTransport, 1)
+				a.unspoken = append(a.unspoken, v)
 				continue
 			}
 			if len(a.dialed) == a.habits.dials || lookups > rustLookups {

@@ -95,16 +95,19 @@ func (a *app) lint(cmd *cobra.Command, args []string, flags lintFlags) (lintView
 
 // lintLayout judges a fleet that is not there, with the policy of the spec, if there is one.
 func (a *app) lintLayout(flags lintFlags) (lintView, error) {
-	spec := fleet.Spec{DNS: fleet.DNSSpec{Domain: "p2p.example", TTL: defaultLintTTL}, Relay: fleet.RelaySpec{Port: 9100, QUICPort: 9101}}
-	if _, err := os.Stat(a.specPath()); !errors.Is(err, fs.ErrNotExist) || a.globals.config != defaultConfig {
+	spec, err := unspecified(), error(nil)
+	if _, missing := os.Stat(a.specPath()); !errors.Is(missing, fs.ErrNotExist) || a.globals.config != defaultConfig {
 		if spec, err = a.loadSpec(); err != nil {
 			return lintView{}, err
 		}
 	}
-	nodes := madeUpNodes(flags.relays, flags.regions)
-	layout := dnsaddr.NewLayout(spec.DNS.Domain, nodes, spec.DNS.Publish.Compact)
-	answers := dnsaddr.AnswersOf(madeUpRecords(spec, layout, nodes))
-	v := newLintView(layout.Entry(), answers, flags).withCompact(answers, compactName(spec))
+	spec = madeUpFleet(spec, flags.relays, flags.regions)
+	records, err := madeUpRecords(spec)
+	if err != nil {
+		return lintView{}, err
+	}
+	entry, answers := strings.ToLower(spec.DNS.RecordName()), dnsaddr.AnswersOf(records)
+	v := newLintView(entry, answers, flags).withCompact(answers, compactName(spec))
 	v.Source = lintedLayout
 	return v, nil
 }

@@ -3,7 +3,7 @@ package main
 import (
 	"crypto/sha256"
 	"fmt"
-	"slices"
+	"net/netip"
 	"time"
 
 	"github.com/mr-tron/base58"
@@ -18,66 +18,51 @@ const defaultLintTTL = 5 * time.Minute
 // perRegion is how many made-up relays stand in a region where nobody says otherwise.
 const perRegion = 200
 
-// madeUpNodes are n nodes in so many regions; 0: three, or more for a large fleet.
-func madeUpNodes(n, regions int) []dnsaddr.Node {
+// unspecified is a spec for fleets of which nothing is known but their size.
+func unspecified() fleet.Spec {
+	return fleet.Spec{
+		Name: "madeup", DNS: fleet.DNSSpec{Domain: "p2p.example", TTL: defaultLintTTL},
+		Relay: fleet.RelaySpec{Port: 9100, QUICPort: 9101},
+	}
+}
+
+// madeUpFleet turns a spec into that of n relays in so many regions, at a provider that
+// counts them; 0 regions: three, or more for a large fleet.
+func madeUpFleet(spec fleet.Spec, n, regions int) fleet.Spec {
 	if regions == 0 {
 		regions = min(n, max(3, (n+perRegion-1)/perRegion))
 	}
-	nodes := make([]dnsaddr.Node, n)
-	for i := range nodes {
-		region, number := fmt.Sprintf("region%d", i%regions+1), i/regions+1
-		nodes[i] = dnsaddr.Node{Name: fmt.Sprintf("%s-%d", region, number), Region: region, Number: number}
+	spec.Nodes = make([]fleet.NodeSpec, regions)
+	for i := range spec.Nodes {
+		spec.Nodes[i] = fleet.NodeSpec{Region: fmt.Sprintf("region%d", i+1), Count: (n - i + regions - 1) / regions}
 	}
-	return nodes
+	if spec.Provider == fleet.ProviderHosts {
+		spec.Provider = fleet.ProviderDigitalOcean
+	}
+	return spec
 }
 
-// madeUpRecords publishes made-up relays at their names, as the spec's policy has it.
-func madeUpRecords(spec fleet.Spec, l dnsaddr.Layout, nodes []dnsaddr.Node) []dnsaddr.Record {
-	var out []dnsaddr.Record
-	for i, n := range nodes {
-		addrs := madeUpAddrs(spec, i)
-		for _, name := range l.At(n.Name) {
-			most := l.Addresses(name)
-			if spec.DNS.Publish.Addresses > 0 {
-				most = spec.DNS.Publish.Addresses
-			}
-			for _, addr := range addrs[:min(most, len(addrs))] {
-				out = append(out, dnsaddr.Record{Name: name, Value: "dnsaddr=" + addr, TTL: spec.DNS.TTL})
-			}
-		}
+// madeUpRecords are those of relays that nobody runs, by the rules by which real ones are
+// published.
+func madeUpRecords(spec fleet.Spec) ([]dnsaddr.Record, error) {
+	ids := make(map[string]string)
+	var machines []fleet.Machine
+	for i, slot := range spec.Slots() {
+		key := sha256.Sum256(fmt.Append(nil, "a relay that nobody runs: ", i))
+		ids[slot.Node] = base58.Encode(append([]byte{0x00, 0x24, 0x08, 0x01, 0x12, 0x20}, key[:]...))
+		machines = append(machines, fleet.Machine{Node: slot.Node, Region: slot.Region, Addrs: madeUpAddrs(spec, i)})
 	}
-	return out
+	return fleet.PublishedAll(spec, machines, ids)
 }
 
-// madeUpAddrs are the addresses of the i-th relay, the most useful first, at public IPs
-// of the greatest length.
-func madeUpAddrs(spec fleet.Spec, i int) []string {
-	key := sha256.Sum256(fmt.Append(nil, "a relay that nobody runs: ", i))
-	id := base58.Encode(append([]byte{0x00, 0x24, 0x08, 0x01, 0x12, 0x20}, key[:]...))
-	hosts := map[string]string{
-		"ip4": fmt.Sprintf("/ip4/198.151.%d.%d", 100+i/100, 100+i%100),
-		"ip6": fmt.Sprintf("/ip6/2600:1f18:1111:2222:3333:4444:%x:%x", 0x1000+i/100, 0x1000+i%100),
+// madeUpAddrs are public addresses of the greatest length.
+func madeUpAddrs(spec fleet.Spec, i int) []netip.Addr {
+	high, low := byte(100+i/100), byte(100+i%100)
+	addrs := []netip.Addr{netip.AddrFrom4([4]byte{198, 151, high, low})}
+	if spec.Provider == fleet.ProviderDigitalOcean {
+		six := netip.MustParseAddr("2600:1f18:1111:2222:3333:4444:5555:6666").As16()
+		six[14], six[15] = 0x10+high, low
+		addrs = append(addrs, netip.AddrFrom16(six))
 	}
-	ports := []struct {
-		transport, text string
-		port            int
-	}{
-		{"tcp", "/tcp/%d", spec.Relay.Port},
-		{"quic", "/udp/%d/quic-v1", spec.Relay.QUICPort},
-		{"ws", "/tcp/%d/ws", spec.Relay.WSPort},
-	}
-	policy := spec.DNS.Publish
-	var out []string
-	for _, p := range ports {
-		for _, family := range []string{"ip4", "ip6"} {
-			if p.port == 0 || !allows(policy.Transports, p.transport) || !allows(policy.Families, family) {
-				continue
-			}
-			out = append(out, hosts[family]+fmt.Sprintf(p.text, p.port)+"/p2p/"+id)
-		}
-	}
-	return out
+	return addrs
 }
-
-// allows reports whether a list that may be empty, for everything, has a word.
-func allows(list []string, word string) bool { return len(list) == 0 || slices.Contains(list, word) }

@@ -56,6 +56,9 @@ func (p *planner) configure() {
 // restarts puts off what would leave fewer verified relays than the floor while it goes
 // on. healing says that other relays are on their way up.
 func (p *planner) restarts(all []Change, healing bool) {
+	if len(all) == 0 {
+		return
+	}
 	verified := p.countVerified(p.ownedSpots())
 	room := p.roomToRestart()
 	if room > 0 {

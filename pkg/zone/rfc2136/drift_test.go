@@ -21,7 +21,7 @@ func TestZone_RecordRemovedByHandIsMissedAndRepaired(t *testing.T) {
 	s := rfctest.Start(t, apex)
 	z := open(t, config(s))
 	want := []dnsaddr.Record{relay("192.0.2.1"), relay("192.0.2.2")}
-	if err := sync(t, z, want); err != nil {
+	if err := syncTo(t, z, want); err != nil {
 		t.Fatal(err)
 	}
 	s.Delete(t, line(want[0]))
@@ -42,7 +42,7 @@ func TestZone_RecordChangedByHandIsForeignAndStays(t *testing.T) {
 	s := rfctest.Start(t, apex)
 	z := open(t, config(s))
 	want := []dnsaddr.Record{relay("192.0.2.1")}
-	if err := sync(t, z, want); err != nil {
+	if err := syncTo(t, z, want); err != nil {
 		t.Fatal(err)
 	}
 	s.Delete(t, line(want[0]))
@@ -50,10 +50,10 @@ func TestZone_RecordChangedByHandIsForeignAndStays(t *testing.T) {
 	if got := list(t, z); len(got) != 1 || got[0].Comment != "" {
 		t.Fatalf("got %v, want the changed record, without a comment", got)
 	}
-	if err := sync(t, z, want); err != nil {
+	if err := syncTo(t, z, want); err != nil {
 		t.Fatal(err)
 	}
-	if err := sync(t, z, nil); err != nil {
+	if err := syncTo(t, z, nil); err != nil {
 		t.Fatal(err)
 	}
 	if got := s.TXT(name); !slices.Equal(got, []string{relay("203.0.113.9").Value}) {
@@ -66,7 +66,7 @@ func TestZone_EditUnderOurHandsIsReadAndNotUndone(t *testing.T) {
 	s := rfctest.Start(t, apex)
 	z := open(t, config(s))
 	mine, theirs := relay("192.0.2.1"), relay("203.0.113.9")
-	if err := sync(t, z, []dnsaddr.Record{mine, theirs}); err != nil {
+	if err := syncTo(t, z, []dnsaddr.Record{mine, theirs}); err != nil {
 		t.Fatal(err)
 	}
 	s.Fail(func(n int) rfctest.Fault {
@@ -90,13 +90,13 @@ func TestZone_TTLIsChangedOfTheWholeNameAtOnce(t *testing.T) {
 			s.KeepTTLs()
 		}
 		z := open(t, config(s))
-		if err := sync(t, z, []dnsaddr.Record{relay("192.0.2.1"), relay("192.0.2.2")}); err != nil {
+		if err := syncTo(t, z, []dnsaddr.Record{relay("192.0.2.1"), relay("192.0.2.2")}); err != nil {
 			t.Fatal(err)
 		}
 		old := len(s.History())
 		slow, fast := relay("192.0.2.1"), relay("192.0.2.2")
 		slow.TTL, fast.TTL = time.Hour, 5*time.Minute
-		if err := sync(t, z, []dnsaddr.Record{slow, fast}); err != nil {
+		if err := syncTo(t, z, []dnsaddr.Record{slow, fast}); err != nil {
 			t.Fatalf("server that keeps TTLs: %t: %v", keeps, err)
 		}
 		for _, r := range list(t, z) {
@@ -123,7 +123,7 @@ func TestZone_ForeignValueThatWeAlsoPublishOutlivesUs(t *testing.T) {
 	if len(got) != 2 || !slices.Contains(got, foreign[0]) {
 		t.Fatalf("got %v, want the foreign record as it was, and ours", got)
 	}
-	if err := sync(t, z, nil); err != nil {
+	if err := syncTo(t, z, nil); err != nil {
 		t.Fatal(err)
 	}
 	if got := list(t, z); !slices.Equal(got, foreign) {
@@ -156,10 +156,10 @@ func TestZone_ForeignTextsOfAnyFormAreListedAndUntouched(t *testing.T) {
 	if len(foreign) != 5 {
 		t.Fatalf("got %v, want five records", foreign)
 	}
-	if err := sync(t, z, []dnsaddr.Record{relay("192.0.2.1")}); err != nil {
+	if err := syncTo(t, z, []dnsaddr.Record{relay("192.0.2.1")}); err != nil {
 		t.Fatal(err)
 	}
-	if err := sync(t, z, nil); err != nil {
+	if err := syncTo(t, z, nil); err != nil {
 		t.Fatal(err)
 	}
 	if got := list(t, z); !slices.Equal(got, foreign) || !slices.Equal(s.TXT(name), theirs) {
@@ -209,5 +209,21 @@ func TestZone_ConcurrentWritersConverge(t *testing.T) {
 	}
 	if got := s.TXT(name); len(got) != 16 {
 		t.Errorf("got %d records, want those of both: %q", len(got), got)
+	}
+}
+
+func TestZone_MarksOfValuesRemovedByHandGoWithTheNextWriteOfTheirFleet(t *testing.T) {
+	s := rfctest.Start(t, apex)
+	z := open(t, config(s))
+	gone, theirs := relay("192.0.2.1"), relay("192.0.2.2")
+	theirs.Comment = "fleetctl:other/nyc1-1"
+	apply(t, z, dnsaddr.Changes{Add: []dnsaddr.Record{gone, theirs}})
+	s.Delete(t, line(gone), line(theirs))
+	if err := syncTo(t, z, []dnsaddr.Record{relay("192.0.2.3")}); err != nil {
+		t.Fatal(err)
+	}
+	got := s.TXT(companion)
+	if len(got) != 2 || !slices.ContainsFunc(got, func(m string) bool { return strings.HasSuffix(m, theirs.Comment) }) {
+		t.Errorf("companion: got %q, want that of the new record and the other fleet's", got)
 	}
 }

@@ -37,8 +37,8 @@ func moved() (before, after []dnsaddr.Record) {
 	return before, append(after, far)
 }
 
-// want is what a fleet's zone is to become.
-func sync(t *testing.T, z dnsaddr.Zone, want []dnsaddr.Record) error {
+// syncTo makes the records of the fleet demo those in want.
+func syncTo(t *testing.T, z dnsaddr.Zone, want []dnsaddr.Record) error {
 	t.Helper()
 	return z.Apply(t.Context(), name, dnsaddr.Diff("demo", list(t, z), want))
 }
@@ -67,7 +67,7 @@ func faultAt(t *testing.T, fault rfctest.Fault, at int, transfers bool) bool {
 	s.Put(t, name+`. 60 TXT "dnsaddr=/dnsaddr/friend.test"`)
 	z := open(t, config(s))
 	before, after := moved()
-	if err := sync(t, z, before); err != nil {
+	if err := syncTo(t, z, before); err != nil {
 		t.Fatalf("sync: %v", err)
 	}
 	start := len(s.History())
@@ -77,13 +77,13 @@ func faultAt(t *testing.T, fault rfctest.Fault, at int, transfers bool) bool {
 		}
 		return rfctest.Fault{}
 	})
-	err := sync(t, z, after)
+	err := syncTo(t, z, after)
 	reached := s.Updates() >= at
 	if fault.Rcode == dns.RcodeRefused && reached && !errors.Is(err, dnsaddr.ErrAuth) {
 		t.Errorf("got %v, want %v", err, dnsaddr.ErrAuth)
 	}
 	s.Fail(nil)
-	if err := sync(t, z, after); err != nil {
+	if err := syncTo(t, z, after); err != nil {
 		t.Fatalf("the next run: %v", err)
 	}
 	for i, moment := range s.History()[start:] {
@@ -137,7 +137,7 @@ func TestZone_UpdateThatTheServerOnlyClaimsToMakeRemovesNothing(t *testing.T) {
 	apply(t, z, dnsaddr.Changes{Add: []dnsaddr.Record{relay("192.0.2.1")}})
 	s.Fail(func(int) rfctest.Fault { return rfctest.Fault{Ignored: true} })
 	z = open(t, cfg)
-	err := sync(t, z, []dnsaddr.Record{relay("192.0.2.2")})
+	err := syncTo(t, z, []dnsaddr.Record{relay("192.0.2.2")})
 	if err == nil {
 		t.Error("got no error, want one")
 	}

@@ -37,7 +37,7 @@ func TestZone_ThousandRelaysAreAHandfulOfMessages(t *testing.T) {
 		s.RefuseTransfers(!transfers)
 		z := open(t, config(s))
 		want := fleetOf(1000)
-		if err := sync(t, z, want); err != nil {
+		if err := syncTo(t, z, want); err != nil {
 			t.Fatal(err)
 		}
 		if n := s.Updates(); n > most {
@@ -47,10 +47,10 @@ func TestZone_ThousandRelaysAreAHandfulOfMessages(t *testing.T) {
 			t.Errorf("transfers %t: second run: got %d changes, want none", transfers, len(c.Add)+len(c.Update)+len(c.Remove))
 		}
 		s.Fail(nil)
-		if err := sync(t, z, want); err != nil || s.Updates() != 0 {
+		if err := syncTo(t, z, want); err != nil || s.Updates() != 0 {
 			t.Errorf("transfers %t: second run: got %d updates, %v; want none", transfers, s.Updates(), err)
 		}
-		if err := sync(t, z, nil); err != nil {
+		if err := syncTo(t, z, nil); err != nil {
 			t.Fatal(err)
 		}
 		for at := range s.History()[len(s.History())-1] {
@@ -62,7 +62,7 @@ func TestZone_ThousandRelaysAreAHandfulOfMessages(t *testing.T) {
 func TestZone_ListsAreFoundByQueries(t *testing.T) {
 	s := rfctest.Start(t, apex)
 	want := fleetOf(17)
-	if err := sync(t, open(t, config(s)), want); err != nil {
+	if err := syncTo(t, open(t, config(s)), want); err != nil {
 		t.Fatal(err)
 	}
 	s.RefuseTransfers(true)

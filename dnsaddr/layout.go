@@ -85,8 +85,17 @@ func listName(domain string, n Node) string {
 // and so that one node more or less moves few others.
 func spread(nodes []Node) []Node {
 	regions := make(map[string][]Node)
+	hashes := make(map[string][sha256.Size]byte, len(nodes))
 	for _, n := range nodes {
 		regions[n.Region] = append(regions[n.Region], n)
+		hashes[n.Name] = hash(n.Name)
+	}
+	for region := range regions {
+		hashes[region] = hash(region)
+	}
+	byHash := func(a, b string) int {
+		x, y := hashes[a], hashes[b]
+		return cmp.Or(slices.Compare(x[:], y[:]), cmp.Compare(a, b))
 	}
 	names := slices.SortedFunc(maps.Keys(regions), byHash)
 	most := 0
@@ -105,11 +114,8 @@ func spread(nodes []Node) []Node {
 	return out
 }
 
-// byHash orders texts by a hash that no release may change: records would move.
-func byHash(a, b string) int {
-	x, y := sha256.Sum256([]byte(a)), sha256.Sum256([]byte(b))
-	return cmp.Or(slices.Compare(x[:], y[:]), cmp.Compare(a, b))
-}
+// hash orders nodes and regions. No release may change it: records would move.
+func hash(text string) [sha256.Size]byte { return sha256.Sum256([]byte(text)) }
 
 // Entry is the name that clients are given: _dnsaddr.<domain>, in lower case.
 func (l Layout) Entry() string { return l.entry }

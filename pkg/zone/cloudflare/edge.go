@@ -19,9 +19,6 @@ import (
 // their texts. An error means that it said nothing.
 type Resolve func(ctx context.Context, server, name string) ([]string, error)
 
-// ErrNotSeen: a name server of the zone does not answer yet with what is in the zone.
-var ErrNotSeen = errors.New("not seen at the zone's name server yet")
-
 // silences is how often a name server may say nothing before it is left out.
 const silences = 2
 

@@ -15,9 +15,14 @@ import (
 	"github.com/relayfleet/fleetctl/fleet"
 )
 
-// ErrEdited: a record that was to be changed or removed is not what it was when the
-// change was planned.
-var ErrEdited = errors.New("record edited meanwhile")
+// Errors that callers branch on, beside those of package dnsaddr.
+var (
+	// ErrEdited: a record that was to be changed or removed is not what it was when the
+	// change was planned.
+	ErrEdited = errors.New("record edited meanwhile")
+	// ErrNotSeen: a name server of the zone does not answer yet with what is in the zone.
+	ErrNotSeen = errors.New("not seen at the zone's name server yet")
+)
 
 // Codes of the API that have a meaning here.
 const (

@@ -111,8 +111,11 @@ func (s story) play(t *testing.T) error {
 		return fmt.Errorf("the next run: %w", err)
 	}
 	r.ResetCalls()
-	if err := run(); err != nil || r.wrote() != 0 {
-		return fmt.Errorf("the run after that: got %d writes, %v, want none", r.wrote(), err)
+	if err := run(); err != nil {
+		return fmt.Errorf("the run after that: %w", err)
+	}
+	if got := r.wrote(); got != 0 {
+		return fmt.Errorf("the run after that: got %d writes, want none", got)
 	}
 	time.Sleep(time.Minute) // bubble: the last change arrives
 	if err := s.wasServed(r, since); err != nil {

@@ -65,7 +65,7 @@ func (p *publisher) targets(m Machine, peerID string) ([]target, error) {
 	}
 	out := make([]target, 0, len(names)*len(addrs))
 	for _, name := range names {
-		for _, a := range addrs[:min(p.most(name), len(addrs))] {
+		for _, a := range p.fitting(name, addrs[:min(p.most(name), len(addrs))]) {
 			out = append(out, target{name, a})
 		}
 	}
@@ -79,6 +79,27 @@ const longestRecord = 120
 func (p *publisher) most(name string) int {
 	n := cmp.Or(p.spec.DNS.Publish.Addresses, p.layout.Addresses(name))
 	return max(1, min(n, dnsaddr.MaxContent/longestRecord/max(1, p.layout.Relays(name))))
+}
+
+// fitting cuts addresses to a relay's share of the answer, which IPv6 fills sooner; a
+// number that the spec names is not cut.
+func (p *publisher) fitting(name string, addrs []dnsaddr.Addr) []dnsaddr.Addr {
+	if p.spec.DNS.Publish.Addresses > 0 || len(addrs) < 2 {
+		return addrs
+	}
+	relays, budget := p.layout.Relays(name), dnsaddr.MaxEDNS
+	if relays <= dnsaddr.CompactRelays {
+		budget = dnsaddr.MaxUDP
+	}
+	empty := dnsaddr.WireSize(name, nil)
+	size := 0
+	for i, a := range addrs {
+		size += dnsaddr.WireSize(name, []string{a.Value()}) - empty
+		if i > 0 && size > (budget-empty)/relays {
+			return addrs[:i]
+		}
+	}
+	return addrs
 }
 
 // addresses lists the first addresses of m's relay that may be published, at most so many.

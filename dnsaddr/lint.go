@@ -175,7 +175,7 @@ func (l *linting) size(a Answer) {
 	case size > MaxEDNS:
 		l.add(Warning, "size", fmt.Sprintf("the answer has %d bytes, more than %d: it needs TCP/53", size, MaxEDNS), "tell clients that TCP/53 must be open, or publish fewer addresses at the name")
 	case a.Size(l.name, false) > MaxUDP:
-		l.add(Note, "size", fmt.Sprintf("the answer has %d bytes, more than %d: clients without EDNS (js-libp2p, old rust-libp2p) need TCP/53, and nim-libp2p finds nothing", size, MaxUDP), "set dns.publish.compact if such clients are served")
+		l.add(Note, "size", fmt.Sprintf("the answer has %d bytes, more than %d: js-libp2p and old rust-libp2p need TCP/53, nim-libp2p finds nothing", size, MaxUDP), "set dns.publish.compact if such clients are served")
 	}
 	if content > MaxContent {
 		l.add(Warning, "content", fmt.Sprintf("the records have %d characters, Cloudflare takes %d for one name", content, MaxContent), "spread the relays over lists")

@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/relayfleet/fleetctl/dnsaddr"
 	"github.com/relayfleet/fleetctl/pkg/resolve/resolvetest"
@@ -173,6 +176,27 @@ func TestLint_BadArgumentsAreRefused(t *testing.T) {
 		a, stdout, stderr := testApp(t)
 		if code := run(t.Context(), a, append([]string{"dnsaddr", "lint"}, args...)); code != exitError || stdout.Len() > 0 || stderr.Len() == 0 {
 			t.Errorf("%q: exit %d, stdout %q, stderr %q; want 1 and an error", args, code, stdout, stderr)
+		}
+	}
+}
+
+// The blocks of docs/dns.md print what they say.
+func TestLint_BlocksOfThePagePrintWhatTheySay(t *testing.T) {
+	page, err := os.ReadFile("../../docs/dns.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := regexp.MustCompile("(?s)```console\n\\$ fleetctl (dnsaddr lint [^\n]*)\n(.*?)```").FindAllStringSubmatch(string(page), -1)
+	if len(blocks) == 0 {
+		t.Fatal("the page shows no output of lint")
+	}
+	for _, block := range blocks {
+		a, stdout, stderr := testApp(t)
+		if code := run(t.Context(), a, strings.Fields(block[1])); code != exitOK {
+			t.Fatalf("%s: exit %d\n%s", block[1], code, stderr)
+		}
+		if diff := cmp.Diff(block[2], stdout.String()); diff != "" {
+			t.Errorf("%s: -page +printed\n%s", block[1], diff)
 		}
 	}
 }

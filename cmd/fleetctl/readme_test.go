@@ -33,6 +33,8 @@ type stage struct {
 func stages() map[string]func(*testing.T) *stage {
 	all := cloudStages()
 	all["A fleet on this machine"] = localStage
+	all["Records at Cloudflare"] = cloudflareStage
+	all["Records at BIND, Knot or PowerDNS"] = bindStage
 	return all
 }
 

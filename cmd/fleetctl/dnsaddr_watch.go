@@ -88,7 +88,7 @@ func (s *session) watch(ctx context.Context, w watching) (watchView, error) {
 		switch {
 		case ctx.Err() != nil:
 			return v, ctx.Err()
-		case err != nil && limit.Err() == nil:
+		case err != nil && !errors.Is(err, context.DeadlineExceeded):
 			return v, err
 		case err == nil: // a look that the timeout ended is none
 			found.warnings = warnings

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -86,11 +87,17 @@ func (s *session) authorities(ctx context.Context, named []string, resolvers []r
 	if len(given) > 0 {
 		return out, nil, nil
 	}
-	own, ownErr := resolve.ParseServer(s.zone.Status(ctx).Server)
-	if ownErr == nil && s.spec.DNS.Zone != fleet.ZoneCloudflare {
-		add(own.String(), own)
+	own, err := parseServers(s.ownServers(ctx))
+	if err != nil {
+		return nil, nil, err
 	}
-	if s.spec.DNS.Zone != fleet.ZoneLocal {
+	hosted := s.spec.DNS.Zone == fleet.ZoneCloudflare // its name servers are found like anybody's
+	if !hosted || !s.public() {
+		for _, server := range own {
+			add(server.String(), server)
+		}
+	}
+	if s.spec.DNS.Zone != fleet.ZoneLocal && (!hosted || len(out) == 0) {
 		found, err := nameServers(ctx, resolvers, s.spec.DNS.RecordName())
 		if err != nil {
 			warnings = append(warnings, err.Error())
@@ -104,10 +111,25 @@ func (s *session) authorities(ctx context.Context, named []string, resolvers []r
 			}
 		}
 	}
-	if len(out) == 0 && ownErr == nil {
-		add(own.String(), own)
+	if len(out) == 0 {
+		for _, server := range own {
+			add(server.String(), server)
+		}
 	}
 	return out, warnings, ctx.Err()
+}
+
+// ownServers are the name servers that the zone's adapter knows, host:port.
+func (s *session) ownServers(ctx context.Context) []string {
+	if z, ok := s.zone.(interface {
+		NameServers(ctx context.Context) []string
+	}); ok {
+		return z.NameServers(ctx)
+	}
+	if server := s.zone.Status(ctx).Server; server != "" {
+		return []string{server}
+	}
+	return nil
 }
 
 // nameServers asks one resolver after the other until one knows.
@@ -168,6 +190,12 @@ func (s *session) survey(ctx context.Context, sources []resolve.Source) (survey,
 	}
 	v := survey{records: records}
 	v.readings = new(resolve.Client).Survey(ctx, sources, resolve.WantedOf(name, records))
+	for _, r := range v.readings {
+		cut := errors.Is(r.Err, context.Canceled) || errors.Is(r.Err, context.DeadlineExceeded)
+		if cut && !errors.Is(r.Err, resolve.ErrNoAnswer) {
+			return survey{}, r.Err // ctx ended, and nobody can say what the server would have said
+		}
+	}
 	return v, ctx.Err()
 }
 

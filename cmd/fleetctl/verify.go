@@ -16,15 +16,23 @@ import (
 )
 
 func newVerify(a *app) *cobra.Command {
-	return &cobra.Command{
+	var cold bool
+	var resolver string
+	cmd := &cobra.Command{
 		Use:   "verify",
 		Short: "Use every published address as a client does",
 		Long: `Use every published address as a client does: ask the DNS servers that 'dnsaddr verify' asks,
 dial that address alone, check the peer ID, reserve, and pass bytes through the relay. Exit 4
-if any fails, or if a server serves something else than the zone holds.`,
+if any fails, or if a server serves something else than the zone holds.
+
+With --cold-start be an application instead that knows /dnsaddr/<domain> and nothing else:
+resolve, dial all that comes, reserve at whichever answers first, and say how long it took.`,
 		Args:              exactArgs(),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			if cold {
+				return a.runColdStart(cmd.Context(), resolver)
+			}
 			s, err := a.read("verify")
 			if err != nil {
 				return err
@@ -39,6 +47,9 @@ if any fails, or if a server serves something else than the zone holds.`,
 			return errors.Join(a.show(v), v.verdict())
 		},
 	}
+	cmd.Flags().BoolVar(&cold, "cold-start", false, "begin with /dnsaddr/<domain> alone, as an application does")
+	cmd.Flags().StringVar(&resolver, "resolver", "", "with --cold-start: resolve by this `server`, host or host:port, in place of this computer's")
+	return cmd
 }
 
 // verifyView is what `fleetctl verify` found.

@@ -93,7 +93,7 @@ func (c *coldStart) run(ctx context.Context, agent, domain, server string) error
 	}
 	found, err := resolver.ResolveDNSAddr(ctx, "", from, coldDepth, coldOutput)
 	if err != nil {
-		return fmt.Errorf("resolve: %w", err)
+		return fmt.Errorf("resolve: %w", askedAt(server, err))
 	}
 	c.got.Resolved, c.got.Addresses = time.Since(c.began), len(found)
 	relays := relaysOf(found)
@@ -124,6 +124,18 @@ func newResolver(server string) (swarm.ResolverFromMaDNS, error) {
 	}
 	r, err := madns.NewResolver(madns.WithDefaultResolver(system))
 	return swarm.ResolverFromMaDNS{Resolver: r}, err
+}
+
+// askedAt corrects the server that a lookup's error names: the resolver of the standard
+// library names that of this computer, whoever it asked.
+func askedAt(server string, err error) error {
+	var lookup *net.DNSError
+	if server == "" || !errors.As(err, &lookup) {
+		return err
+	}
+	corrected := *lookup
+	corrected.Server = server
+	return &corrected
 }
 
 // newApplication is a host as an application makes it, that listens nowhere.

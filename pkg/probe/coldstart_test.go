@@ -80,6 +80,9 @@ func TestColdStart_SaysAtWhichStepItEnded(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "/dnsaddr/"+coldDomain+": "+step+": ") || got.PeerID != "" || got.Reserved != 0 {
 			t.Errorf("got %+v, error %v; want one of step %s", got, err, step)
 		}
+		if step == "resolve" && !strings.Contains(err.Error(), server) {
+			t.Errorf("got error %v, want the server %s that was asked in it", err, server)
+		}
 		if connected := step == "reserve"; (got.Connected > 0) != connected {
 			t.Errorf("%s: connected after %s, want %v", step, got.Connected, connected)
 		}

@@ -29,8 +29,8 @@ func (c *Client) Ask(ctx context.Context, s Server, q Question) (Answer, error) 
 	if err == nil {
 		return r.answer, nil
 	}
-	if ctx.Err() != nil {
-		return r.answer, fmt.Errorf("ask %s: %w", s, ctx.Err())
+	if ended := over(ctx); ended != nil {
+		return r.answer, fmt.Errorf("ask %s: %w", s, ended)
 	}
 	return r.answer, fmt.Errorf("ask %s: %w: %w", s, ErrNoAnswer, err)
 }
@@ -68,7 +68,7 @@ func (r *round) run(ctx context.Context) error {
 func (r *round) packet(ctx context.Context) error {
 	var err error
 	for range packetTries {
-		if err = r.onePacket(ctx); err == nil || ctx.Err() != nil || !isTimeout(err) {
+		if err = r.onePacket(ctx); err == nil || over(ctx) != nil || !isTimeout(err) {
 			break
 		}
 	}
@@ -190,6 +190,18 @@ func (r *round) pack() (*dns.Msg, []byte, error) {
 		return nil, nil, fmt.Errorf("question %q: %w", r.question.Name, err)
 	}
 	return q, text, nil
+}
+
+// over is the error of a context that has ended, or whose deadline is reached: a dial may
+// know that a moment before the context does.
+func over(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) {
+		return context.DeadlineExceeded
+	}
+	return nil
 }
 
 // or is v, or otherwise if v is zero.

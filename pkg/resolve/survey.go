@@ -176,7 +176,7 @@ func (c *Client) failure(ctx context.Context, source Source, name string, err er
 	if errors.Is(err, errLame) {
 		return Lame, err
 	}
-	if source.Role == Resolver && !errors.Is(err, ErrNoAnswer) && ctx.Err() == nil {
+	if source.Role == Resolver && !errors.Is(err, ErrNoAnswer) && over(ctx) == nil {
 		a, askErr := c.Ask(ctx, source.Server, Question{Name: name, Unchecked: true})
 		if askErr == nil && a.Err() == nil && len(a.Records) > 0 {
 			return Bogus, fmt.Errorf("%w; it does answer who wants no signatures checked", err)

@@ -121,7 +121,7 @@ func (w *walk) descend(ctx context.Context, from visit, r Record, depth int) err
 		w.skip(r, fmt.Sprintf("more than %d names", maxNames))
 	default:
 		if err := w.at(ctx, next, depth+1); err != nil {
-			if ctx.Err() != nil {
+			if over(ctx) != nil {
 				return err
 			}
 			w.got.Failed = append(w.got.Failed, err)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -76,6 +77,57 @@ func everyFamilyResolves(t interface {
 			got := clients.Resolve(family, dnsaddr.Networks()[0], list[len("_dnsaddr."):], peerID(i))
 			if !slices.Equal(got.Relays, []string{peerID(i)}) {
 				t.Errorf("%d relays: %s reaches %s at %s by its peer ID as %v", len(all), family, n.Name, list, got.Relays)
+			}
+		}
+	}
+}
+
+// While a fleet grows or shrinks, every client that can receive large answers finds two
+// relays at least, whichever writes were made already: adds first, then removes.
+func TestLayout_EveryClientFindsRelaysAtEveryWriteBetweenTwoSizes(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		sizes := rapid.OneOf(rapid.IntRange(2, 40), rapid.SampledFrom([]int{10, 11, 12, 15, 16, 17, 18}))
+		from, to := evenly(sizes.Draw(t, "from")), evenly(sizes.Draw(t, "to"))
+		before, after := fleetRecords(from), fleetRecords(to)
+		c := dnsaddr.Diff("demo", before, after)
+		state := slices.Clone(before)
+		add, remove := rapid.Permutation(c.Add).Draw(t, "add"), rapid.Permutation(c.Remove).Draw(t, "remove")
+		least := min(2, len(from), len(to))
+		everyClientFinds(t, least, state)
+		for _, r := range add {
+			state = append(state, r)
+			everyClientFinds(t, least, state)
+		}
+		for _, r := range remove {
+			state = slices.DeleteFunc(state, func(have dnsaddr.Record) bool { return have.Name == r.Name && have.Value == r.Value })
+			everyClientFinds(t, least, state)
+		}
+	})
+}
+
+// fleetRecords of these nodes; the same node has the same relay in every fleet.
+func fleetRecords(all []dnsaddr.Node) []dnsaddr.Record {
+	l := dnsaddr.NewLayout(domain, all, "")
+	var out []dnsaddr.Record
+	for _, n := range all {
+		region := 0
+		_, _ = fmt.Sscanf(n.Region, "r%d", &region)
+		for _, name := range l.At(n.Name) {
+			out = append(out, dnsaddr.Record{Name: name, Value: tcp(100*region + n.Number), TTL: time.Minute, Comment: dnsaddr.Owner{Fleet: "demo", Relay: n.Name}.Comment()})
+		}
+	}
+	return out
+}
+
+func everyClientFinds(t *rapid.T, least int, state []dnsaddr.Record) {
+	clients := dnsaddr.NewClients(dnsaddr.AnswersOf(state))
+	for _, family := range dnsaddr.Families() {
+		for _, network := range dnsaddr.Networks() {
+			if !family.LargeAnswers() || network.NoTCP {
+				continue
+			}
+			if got := clients.Resolve(family, network, domain, ""); len(got.Relays) < least {
+				t.Fatalf("%s over %s finds %d relays in a zone of %d records (%v), want %d", family, network, len(got.Relays), len(state), got.Losses, least)
 			}
 		}
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/relayfleet/fleetctl/dnsaddr"
 	"github.com/relayfleet/fleetctl/pkg/resolve/resolvetest"
+	"github.com/relayfleet/fleetctl/pkg/sshx"
 )
 
 // lints runs `dnsaddr lint` and reads what it prints.
@@ -114,6 +115,41 @@ dns: {zone: local, domain: p2p.blue.test, publish: {compact: few, addresses: 2}}
 	a.globals = globals{}
 	if code := run(t.Context(), a, []string{"dnsaddr", "lint", "--relays", "100"}); code != exitOK || !strings.Contains(stdout.String(), "/dnsaddr/few.p2p.blue.test") {
 		t.Errorf("the table does not say what nim-libp2p is given:\n%s", stdout)
+	}
+}
+
+// The fleet's own records are judged as its zone holds them, strangers' among them.
+func TestLint_TheFleetsOwnRecords(t *testing.T) {
+	a, stdout, stderr := testApp(t)
+	a.wrapRunner = func(r sshx.Runner) sshx.Runner { return r }
+	spec := "name: blue\nprovider: local\nnodes: [{region: nyc1}]\ndns: {zone: local, domain: p2p.blue.test}\n"
+	if err := os.WriteFile(filepath.Join(a.dir, "fleet.yaml"), []byte(spec), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if v := lints(t, a, stdout, stderr, exitUnverified); v.Source != "zone" || v.Relays != 0 || v.checks() != "problem empty" {
+		t.Errorf("nothing published: got %d relays from %s, %s", v.Relays, v.Source, v.checks())
+	}
+	loaded, err := a.loadSpec()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := a.openState(loaded)
+	if err != nil {
+		t.Fatal(err)
+	}
+	zone := filepath.Join(dir.Path(), "zone")
+	if err := os.MkdirAll(zone, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	text := `{"version":1,"id":"01jd0000000000000000000000","apex":"p2p.blue.test","serial":1,"records":[
+{"id":"a","name":"_dnsaddr.p2p.blue.test","value":"dnsaddr=/ip4/198.151.100.1/tcp/9100/p2p/12D3KooWGzCXDd7ZPV5qyVbEWNtgHuzpSrUwCGWcr4iJ4ysYf4bq","ttl_secs":300,"comment":"fleetctl:blue/nyc1-1"},
+{"id":"b","name":"_dnsaddr.p2p.blue.test","value":"v=spf1 -all","ttl_secs":30}]}`
+	if err := os.WriteFile(filepath.Join(zone, "zone.json"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	v := lints(t, a, stdout, stderr, exitUnverified)
+	if v.Relays != 1 || v.checks() != "warning ttl, problem foreign" || v.tried()["go-libp2p over udp 1232"] != 1 || v.tried()["js-libp2p over udp 1232"] != 0 {
+		t.Errorf("a relay and SPF: got %d relays, %s, %v", v.Relays, v.checks(), v.tried())
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -139,9 +140,11 @@ func (s *session) examineZone(ctx context.Context, st fleet.State, v *doctorView
 		problem = errors.New(status.Reason)
 	}
 	v.add("zone server", problem, status.Server, "run 'fleetctl up'")
-	values := make([]string, len(st.Records.Value))
-	for i, rec := range st.Records.Value {
-		values[i] = rec.Value
+	var values []string // at the entry name: lists are for clients that ask by TCP
+	for _, rec := range st.Records.Value {
+		if strings.EqualFold(rec.Name, s.spec.DNS.RecordName()) {
+			values = append(values, rec.Value)
+		}
 	}
 	size := dnsaddr.WireSize(s.spec.DNS.RecordName(), values)
 	problem = nil

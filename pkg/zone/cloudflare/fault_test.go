@@ -86,6 +86,9 @@ func TestApply_AFaultAtAnyRequestNeverLeavesFewerAndTheNextRunFinishes(t *testin
 	for name, how := range faults() {
 		for nth := 1; nth <= 6; nth++ {
 			for _, times := range []int{1, -1} {
+				if times < 0 && nth < 5 {
+					continue // the last two requests are enough for a fault that stays
+				}
 				t.Run(fmt.Sprintf("%s/%d/%d", name, nth, times), func(t *testing.T) {
 					bubble(t, cftest.Config{}, func(t *testing.T, r *rig) {
 						want := replaced(t, r)

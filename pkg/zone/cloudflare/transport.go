@@ -25,7 +25,7 @@ const (
 	tries       = 4        // of a read that failed
 	busyTries   = 4        // of any request that was refused for its rate
 	mostBackoff = 10       // times Waits.Backoff
-	mostAnswer  = 32 << 20 // bytes
+	mostAnswer  = 16 << 20 // bytes
 )
 
 // transport sends requests with the token, at the zone's pace, each under its own
@@ -127,7 +127,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 				return resp, nil
 			}
 			continue
-		case r.Method != http.MethodGet && !errors.As(err, &never) || try == tries:
+		case r.Method != http.MethodGet && !errors.As(err, &never), errors.Is(err, errTooLong), try == tries:
 			return resp, err
 		}
 		if err := pause(ctx, t.delay(try)); err != nil {
@@ -195,6 +195,9 @@ type answer struct {
 
 func (answer) Close() error { return nil }
 
+// errTooLong is of an answer that nobody will read.
+var errTooLong = fmt.Errorf("the answer is longer than %d bytes", mostAnswer)
+
 // buffer reads an answer to its end, so that its deadline holds for all of it.
 func buffer(resp *http.Response) error {
 	text, err := io.ReadAll(io.LimitReader(resp.Body, mostAnswer+1))
@@ -203,7 +206,7 @@ func buffer(resp *http.Response) error {
 	case err != nil:
 		return fmt.Errorf("read the answer: %w", err)
 	case len(text) > mostAnswer:
-		return fmt.Errorf("the answer is longer than %d bytes", mostAnswer)
+		return errTooLong
 	}
 	resp.Body = answer{bytes.NewReader(text), text}
 	return nil

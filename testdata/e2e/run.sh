@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Foreign witnesses: programs that share no code with fleetctl use a fleet of three local
-# relays, each in its own way; then the tests that take long; then a fleet of three droplets
+# relays, each in its own way; then the tests that take long; then a fleet in zones of BIND and
+# of Knot, dns/dns.sh; then one of three droplets
 # that are real Debian systems, cloud/story.sh, as root. Linux. What is missing is named and
 # fails the run; nothing is skipped. Traffic stays on loopback and in network namespaces
 # (npm ci fetches the packages of js/ once, debootstrap the Debian of the droplets once).
@@ -28,6 +29,7 @@ if [ "$(id -u)" != 0 ]; then
     root=(sudo -n "--preserve-env=TMPDIR,FLEETCTL_E2E_CACHE,FLEETCTL_E2E_MIRROR" env "PATH=$PATH:/usr/sbin:/sbin" HOME=/root)
 fi
 "${root[@]}" bash "$repo/testdata/e2e/cloud/story.sh" --needs
+bash "$repo/testdata/e2e/dns/dns.sh" --needs
 for binary in "$fleetctl" "$repo/bin/relay"; do [ -x "$binary" ] || die "$binary is missing: make build"; done
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/fe2e.XXXXXX")
@@ -203,5 +205,6 @@ step "npm packages" js_packages
 step "js-libp2p" js_libp2p
 step "nothing left running" nothing_left
 step "tests with the tag e2e" tagged_tests
+bash "$repo/testdata/e2e/dns/dns.sh" "$repo/bin"
 step "programs of the cloud" programs
 "${root[@]}" bash "$repo/testdata/e2e/cloud/story.sh" "$work/programs"

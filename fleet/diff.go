@@ -55,6 +55,7 @@ type planner struct {
 	*roles
 	plan        Plan
 	withdrawing map[spot]bool   // records that this plan withdraws
+	left        *ledger         // our records without these
 	ordered     map[string]bool // nodes that get a machine
 	settling    []Change        // of boxes that go on serving
 }

@@ -59,7 +59,7 @@ func (p *planner) restarts(all []Change, healing bool) {
 	if len(all) == 0 {
 		return
 	}
-	verified := p.countVerified(p.ownedSpots())
+	verified := len(p.ledger().all)
 	room := p.roomToRestart()
 	if room > 0 {
 		p.stage(StageConfigure, min(p.spec.Rollout.MaxParallel, room), all)

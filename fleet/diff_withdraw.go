@@ -15,6 +15,7 @@ func (p *planner) withdrawals() []Change {
 	if !p.state.Records.OK() {
 		return nil
 	}
+	p.left = p.ledger()
 	var changes []Change
 	watched := make(map[string]bool)
 	for _, rec := range p.owned {
@@ -39,6 +40,7 @@ func (p *planner) withdrawals() []Change {
 			})
 		}
 		p.withdrawing[p.spot(rec)] = true
+		p.left.remove(p.spot(rec))
 		changes = append(changes, Change{Action: ActionWithdraw, Ref: ref, Fields: []Field{{Name: "ttl", From: ttlSeconds(rec.TTL)}}, Reason: reason})
 	}
 	p.explainRemovals(changes)
@@ -147,11 +149,7 @@ func (p *planner) seenAt(node, name string) bool {
 // breaksFloor reports whether withdrawing a record, beside those that this plan
 // withdraws already, takes a verified relay away that the floor needs.
 func (p *planner) breaksFloor(rec dnsaddr.Record) bool {
-	left := p.ownedSpots()
-	for at := range p.withdrawing {
-		delete(left, at)
-	}
-	return p.belowFloor(left, p.spot(rec)) != ""
+	return p.left.mustStay(p.spot(rec)) != ""
 }
 
 // allServe reports whether every slot's relay is published and serves: waiting longer

@@ -36,8 +36,8 @@ func TestLayout_EveryClientFamilyResolvesIt(t *testing.T) {
 func TestLayout_EveryClientFamilyResolvesAnyFleet(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		counts := make(map[string]int)
-		for i := range rapid.IntRange(1, 12).Draw(t, "regions") {
-			counts[fmt.Sprintf("r%d", i)] = rapid.IntRange(1, 90).Draw(t, "nodes")
+		for i := range rapid.IntRange(1, 6).Draw(t, "regions") {
+			counts[fmt.Sprintf("r%d", i)] = rapid.IntRange(1, 60).Draw(t, "nodes")
 		}
 		everyFamilyResolves(t, nodes(counts))
 	})
@@ -68,7 +68,8 @@ func everyFamilyResolves(t interface {
 		if !family.LargeAnswers() {
 			continue
 		}
-		for i, n := range all {
+		for i := 0; i < len(all); i += 1 + len(all)/25 { // a sample of a large fleet
+			n := all[i]
 			at := l.At(n.Name)
 			list := at[len(at)-1]
 			if len(at) > 1 && list == "_dnsaddr.few."+domain {
@@ -105,14 +106,15 @@ func TestLayout_EveryClientFindsRelaysAtEveryWriteBetweenTwoSizes(t *testing.T) 
 	})
 }
 
-// fleetRecords of these nodes; the same node has the same relay in every fleet.
+// fleetRecords are those of these nodes at the entry name; the same node has the same relay
+// in every fleet.
 func fleetRecords(all []dnsaddr.Node) []dnsaddr.Record {
 	l := dnsaddr.NewLayout(domain, all, "")
 	var out []dnsaddr.Record
 	for _, n := range all {
 		region := 0
 		_, _ = fmt.Sscanf(n.Region, "r%d", &region)
-		for _, name := range l.At(n.Name) {
+		if name := l.At(n.Name)[0]; name == l.Entry() {
 			out = append(out, dnsaddr.Record{Name: name, Value: tcp(100*region + n.Number), TTL: time.Minute, Comment: dnsaddr.Owner{Fleet: "demo", Relay: n.Name}.Comment()})
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/relayfleet/fleetctl/dnsaddr"
@@ -41,14 +42,17 @@ type coldTry struct {
 }
 
 // runColdStart starts as an application does and shows how far it came.
-func (a *app) runColdStart(ctx context.Context, resolver string) (err error) {
+func (a *app) runColdStart(ctx context.Context, resolvers []string) (err error) {
+	if len(resolvers) > 1 {
+		return errors.New("verify: --cold-start asks one --resolver, as an application does")
+	}
 	s, err := a.read("verify", "--cold-start")
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
 	done := a.busy("starting from /dnsaddr/" + s.spec.DNS.Domain)
-	v, err := s.coldStart(ctx, probe.New(probe.Config{Version: thisVersion().Version}), resolver)
+	v, err := s.coldStart(ctx, probe.New(probe.Config{Version: thisVersion().Version}), strings.Join(resolvers, ""))
 	done()
 	if err != nil {
 		return err

@@ -25,6 +25,7 @@ func watchSession(t *testing.T) (*session, *bytes.Buffer) {
 }
 
 func TestDNSAddrWatch_EndsWhenEveryServerServesTheSet(t *testing.T) {
+	t.Parallel()
 	s, stderr := watchSession(t)
 	good, stale := testZone(testValue(1), testValue(2)), testZone(testValue(1), testValue(9))
 	var asked atomic.Int32
@@ -47,6 +48,7 @@ func TestDNSAddrWatch_EndsWhenEveryServerServesTheSet(t *testing.T) {
 }
 
 func TestDNSAddrWatch_TimeoutNamesWhoServesWhat(t *testing.T) {
+	t.Parallel()
 	s, _ := watchSession(t)
 	w := watching{timeout: 3 * time.Second, interval: 50 * time.Millisecond}
 	stale := resolvetest.Start(t, testZone(testValue(1), testValue(9)).Recursive)
@@ -61,6 +63,7 @@ func TestDNSAddrWatch_TimeoutNamesWhoServesWhat(t *testing.T) {
 }
 
 func TestDNSAddrWatch_ServerThatDoesNotAnswerIsUnknownAtTheTimeout(t *testing.T) {
+	t.Parallel()
 	s, _ := watchSession(t)
 	w := watching{timeout: 3 * time.Second, interval: 50 * time.Millisecond}
 	w.resolvers = []string{resolvetest.Start(t, resolvetest.Rcode(dns.RcodeServerFailure)).Addr}
@@ -75,6 +78,7 @@ func TestDNSAddrWatch_ServerThatDoesNotAnswerIsUnknownAtTheTimeout(t *testing.T)
 }
 
 func TestDNSAddrWatch_EndsWithItsContext(t *testing.T) {
+	t.Parallel()
 	s, _ := watchSession(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	w := watching{timeout: time.Minute, interval: 10 * time.Millisecond}

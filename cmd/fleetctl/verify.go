@@ -17,7 +17,7 @@ import (
 
 func newVerify(a *app) *cobra.Command {
 	var cold bool
-	var resolver string
+	var ask servers
 	cmd := &cobra.Command{
 		Use:   "verify",
 		Short: "Use every published address as a client does",
@@ -31,7 +31,7 @@ resolve, dial all that comes, reserve at whichever answers first, and say how lo
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			if cold {
-				return a.runColdStart(cmd.Context(), resolver)
+				return a.runColdStart(cmd.Context(), ask.resolvers)
 			}
 			s, err := a.read("verify")
 			if err != nil {
@@ -39,7 +39,7 @@ resolve, dial all that comes, reserve at whichever answers first, and say how lo
 			}
 			defer func() { err = errors.Join(err, s.close()) }()
 			done := a.busy("probing every published address of fleet " + s.spec.Name)
-			v, err := s.verify(cmd.Context())
+			v, err := s.verify(cmd.Context(), ask)
 			done()
 			if err != nil {
 				return err
@@ -48,7 +48,7 @@ resolve, dial all that comes, reserve at whichever answers first, and say how lo
 		},
 	}
 	cmd.Flags().BoolVar(&cold, "cold-start", false, "begin with /dnsaddr/<domain> alone, as an application does")
-	cmd.Flags().StringVar(&resolver, "resolver", "", "with --cold-start: resolve by this `server`, host or host:port, in place of this computer's")
+	ask.register(cmd)
 	return cmd
 }
 
@@ -93,9 +93,9 @@ func milliseconds(d time.Duration) float64 {
 }
 
 // verify resolves the fleet's names and probes every record of ours.
-func (s *session) verify(ctx context.Context) (verifyView, error) {
+func (s *session) verify(ctx context.Context, ask servers) (verifyView, error) {
 	v := verifyView{Name: s.spec.DNS.RecordName(), Relays: []verifiedRow{}, Errors: []string{}}
-	sources, warnings, err := s.sources(ctx, servers{}, true)
+	sources, warnings, err := s.sources(ctx, ask, true)
 	if err != nil {
 		return v, err
 	}

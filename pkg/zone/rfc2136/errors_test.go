@@ -68,7 +68,7 @@ func TestZone_ErrorSaysWhatToDo(t *testing.T) {
 			if err == nil {
 				t.Fatal("got no error")
 			}
-			if is := errors.Is(err, dnsaddr.ErrAuth); is != (c.is == dnsaddr.ErrAuth) {
+			if is := errors.Is(err, dnsaddr.ErrAuth); is != errors.Is(c.is, dnsaddr.ErrAuth) {
 				t.Errorf("%v: is ErrAuth: got %t, want %t", err, is, !is)
 			}
 			if !strings.Contains(err.Error(), c.says) || !strings.Contains(hint(err), c.hint) {

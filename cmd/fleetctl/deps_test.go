@@ -143,6 +143,10 @@ func eachDirectImportIsAllowed(t *testing.T, packs map[string]pack) {
 			reason: "only a zone and who asks one speak DNS",
 		},
 		{
+			what: []string{"github.com/cloudflare"}, by: []string{"pkg/zone/cloudflare"},
+			reason: "only a zone at Cloudflare knows Cloudflare's API",
+		},
+		{
 			what: []string{"golang.org/x/crypto/ssh", "github.com/pkg/sftp", "github.com/gliderlabs/ssh"}, by: []string{"pkg/sshx", "pkg/provider", "pkg/host", "pkg/statedir"},
 			reason: "SSH goes through pkg/sshx, where host keys are pinned; a provider keeps keys and may be a data centre",
 		},

@@ -30,7 +30,7 @@ demo: build ## a fleet of three relays on this machine: up, proven, broken, heal
 	@bash testdata/demo/demo.sh
 
 .PHONY: demo-cloud
-demo-cloud: build ## the same on droplets of a simulated DigitalOcean, with its price (Linux)
+demo-cloud: build ## the same on a simulated DigitalOcean and Cloudflare, with its price (Linux)
 	@bash testdata/demo/cloud.sh
 
 .PHONY: test

@@ -55,11 +55,8 @@ func (s *server) send(c Change) {
 		w.due = c.At.Add(s.delay(c))
 	}
 	for _, before := range s.waiting {
-		if before.Record.ID == c.Record.ID {
-			w.held = w.held || before.held
-			if before.due.After(w.due) {
-				w.due = before.due
-			}
+		if before.Record.ID == c.Record.ID && before.due.After(w.due) {
+			w.due = before.due
 		}
 	}
 	s.waiting = append(s.waiting, w)

@@ -116,6 +116,11 @@ func TestContent_OfOneNameIsAtMost8192Characters(t *testing.T) {
 		t.Errorf("got %d records of 96 characters, want 85", made)
 	}
 	s.create(t, "other", value(0)) // another name has room
+	room := 8192 - 85*96
+	if r := s.do(t, "POST", "", txt("full", strings.Repeat("x", room+1), "")); r.chained() != 9303 {
+		t.Errorf("8,193 characters: got %d %s, want 9303", r.status, r.raw)
+	}
+	s.create(t, "full", strings.Repeat("x", room))
 	id := s.Records(cftest.DefaultZone)[0].ID
 	if r := s.do(t, "PATCH", "/"+id, `{"content":"`+strings.Repeat("x", 500)+`"}`); r.chained() != 9303 {
 		t.Errorf("patch: got %d %s, want 9303", r.status, r.raw)

@@ -65,6 +65,7 @@ Exit 4 if a kind of client that can receive large answers finds no relay at all.
 	f.IntVar(&flags.relays, "relays", 0, "look at the layout of `N` relays that nobody runs")
 	f.IntVar(&flags.regions, "regions", 0, "with --relays: spread them over `N` regions")
 	f.Var(&flags.client, "client", "one kind of client: "+strings.Join(families, ", "))
+	_ = cmd.RegisterFlagCompletionFunc("client", cobra.FixedCompletions(families, cobra.ShellCompDirectiveNoFileComp))
 	f.BoolVar(&flags.tcpBlocked, "tcp-blocked", false, "judge networks alone in which TCP/53 is blocked")
 	f.StringVar(&flags.resolver, "resolver", "", "with NAME: the DNS `server` to ask (default: this computer's)")
 	return cmd

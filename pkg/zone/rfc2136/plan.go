@@ -83,33 +83,42 @@ func lower(ttls map[string]time.Duration, name string, ttl time.Duration) {
 // add puts a record at a name, and reports false if it is there already.
 func (v view) add(name string, r dnsaddr.Record, newID func() string) bool {
 	p := v.places[name]
-	data := textRdata(r.Value)
-	exists := p.values.data[data]
-	for _, it := range p.items(name) {
-		if it.data != data {
-			continue
-		}
-		if it.record.Comment == r.Comment {
-			return false
-		}
-		if it.mark.id == "" {
-			// Somebody's without a mark: with one it outlives ours.
-			p.marks.add(mark{id: it.record.ID, sum: sumOf(r.Value)}.rdata())
-		}
+	data, sum := textRdata(r.Value), sumOf(r.Value)
+	exists, marks := p.values.data[data], p.marksOf(sum)
+	if slices.ContainsFunc(marks, func(m mark) bool { return exists && m.comment == r.Comment }) {
+		return false
 	}
-	if !exists {
-		for _, m := range p.orphans() {
-			if m.sum == sumOf(r.Value) {
-				delete(p.marks.data, m.rdata())
-			}
+	switch {
+	case exists && len(marks) == 0 && r.Comment == "":
+		return false
+	case exists && len(marks) == 0:
+		// Somebody's without a mark: with one it outlives ours.
+		p.marks.add(mark{id: bareID(name, data), sum: sum}.rdata())
+	case !exists:
+		for _, m := range marks { // of a value that somebody removed
+			delete(p.marks.data, m.rdata())
 		}
 	}
 	p.values.add(data)
 	if exists || r.Comment != "" {
-		p.marks.add(mark{id: newID(), sum: sumOf(r.Value), comment: r.Comment}.rdata())
+		p.marks.add(mark{id: newID(), sum: sum, comment: r.Comment}.rdata())
 	}
 	v.places[name] = p
 	return true
+}
+
+// marksOf are the marks of the value with that sum.
+func (p place) marksOf(sum string) []mark {
+	var out []mark
+	for text := range p.marks.data {
+		if !strings.Contains(string(text), sum) {
+			continue // without a closer look, of which there would be very many
+		}
+		if m, ok := parseMark(text); ok && m.sum == sum {
+			out = append(out, m)
+		}
+	}
+	return out
 }
 
 // comment gives a record another comment, and a mark if it had none.
@@ -130,10 +139,8 @@ func (v view) remove(at located) {
 	p := v.places[at.name]
 	if at.mark.id != "" {
 		delete(p.marks.data, at.mark.rdata())
-		for text := range p.marks.data {
-			if m, ok := parseMark(text); ok && m.sum == at.mark.sum {
-				return
-			}
+		if len(p.marksOf(at.mark.sum)) > 0 {
+			return
 		}
 	}
 	delete(p.values.data, at.data)

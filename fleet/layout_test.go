@@ -206,7 +206,8 @@ func TestProperty_LayoutsChangeWithoutAGap(t *testing.T) {
 		sizes := rapid.SliceOfN(rapid.SampledFrom([]int{3, 12, 15, 16, 17, 18}), 2, 2).Draw(rt, "sizes")
 		regions := rapid.IntRange(1, 4).Draw(rt, "regions")
 		floor := rapid.IntRange(1, 3).Draw(rt, "floor")
-		every := rapid.SampledFrom([]int{0, 2, 5, 11}).Draw(rt, "every n-th call fails")
+		every := rapid.SampledFrom([]int{0, 3, 7, 13}).Draw(rt, "every n-th call fails")
+		killed := rapid.SampledFrom([]int{-1, 0, 1, 4, 9, 20, 35}).Draw(rt, "first run killed at this call")
 		twice := rapid.Bool().Draw(rt, "two runs at once")
 		strangers := rapid.SliceOfN(rapid.SampledFrom([]string{
 			"v=spf1 -all", "heritage=external-dns", "dnsaddr=/dnsaddr/other.test", "dnsaddr=junk",
@@ -214,7 +215,7 @@ func TestProperty_LayoutsChangeWithoutAGap(t *testing.T) {
 		}), 0, 5).Draw(rt, "strangers")
 		var problem string
 		synctest.Test(t, func(*testing.T) {
-			problem = crossSizes(rt, sizes, regions, floor, every, twice, strangers)
+			problem = crossSizes(rt, sizes, regions, floor, every, killed, twice, strangers)
 		})
 		if problem != "" {
 			rt.Fatalf("%s", problem)
@@ -222,7 +223,7 @@ func TestProperty_LayoutsChangeWithoutAGap(t *testing.T) {
 	})
 }
 
-func crossSizes(rt *rapid.T, sizes []int, regions, floor, every int, twice bool, strangers []string) string {
+func crossSizes(rt *rapid.T, sizes []int, regions, floor, every, killed int, twice bool, strangers []string) string {
 	s := newSim(rt, 1)
 	s.spec.DNS.MinRelays = floor
 	s.intent.MaxDeletes = fleet.MaxNodes
@@ -244,7 +245,7 @@ func crossSizes(rt *rapid.T, sizes []int, regions, floor, every int, twice bool,
 	broken := s.watchNames(floor, func() error {
 		mu.Lock()
 		defer mu.Unlock()
-		if calls++; every > 0 && calls%every == 0 {
+		if calls++; every > 0 && calls%every == 0 || killed >= 0 && calls > killed {
 			return errWrite
 		}
 		return nil
@@ -254,8 +255,15 @@ func crossSizes(rt *rapid.T, sizes []int, regions, floor, every int, twice bool,
 		defer mu.Unlock()
 		every = 0
 	}
+	revive := func() {
+		mu.Lock()
+		defer mu.Unlock()
+		killed = -1
+	}
 	for _, n := range sizes[1:] {
 		s.resize(n, regions)
+		_, _ = s.up()
+		revive()
 		for settled, tries := false, 0; !settled; tries++ {
 			if tries == 60 {
 				return fmt.Sprintf("up of %d does not settle", n)
@@ -266,7 +274,7 @@ func crossSizes(rt *rapid.T, sizes []int, regions, floor, every int, twice bool,
 				_, _ = s.up()
 				other.Wait()
 			}
-			if tries == 20 {
+			if tries == 4 {
 				fairWeather()
 			}
 			o, err := s.up()

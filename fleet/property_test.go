@@ -192,6 +192,7 @@ func drive(rt *rapid.T, nodes int, seed uint64, chance float64, steps []string) 
 	w.chance = 0
 	w.mu.Unlock()
 	w.repair()
+	s.intent.MaxDeletes = nodes // whatever was taken out of fleet.yaml is meant to go
 	for range 3 {
 		o, err := s.up()
 		if err != nil && !errors.Is(err, fleet.ErrStalePlan) { // a plan made in bad weather shows less: run again

@@ -47,7 +47,13 @@ func (z *Zone) apply(ctx context.Context, entry string, c dnsaddr.Changes) error
 	if err != nil {
 		return err
 	}
-	err = a.pass(ctx, c)
+	have, known := z.lately(a.entry, c)
+	if !known {
+		if have, err = z.list(ctx, a.id, a.entry); err != nil {
+			return err
+		}
+	}
+	err = a.pass(ctx, have, c)
 	var write *failedWrite
 	if ctx.Err() != nil || !errors.As(err, &write) || !doubtful(err) && !overtaken(err) {
 		return err
@@ -56,7 +62,10 @@ func (z *Zone) apply(ctx context.Context, entry string, c dnsaddr.Changes) error
 	if err := pause(ctx, z.settle); err != nil {
 		return err
 	}
-	return a.pass(ctx, c)
+	if have, err = z.list(ctx, a.id, a.entry); err != nil {
+		return err
+	}
+	return a.pass(ctx, have, c)
 }
 
 // failedWrite is the error of a batch.
@@ -88,12 +97,9 @@ func (z *Zone) aim(ctx context.Context, entry string) (*aim, error) {
 	return &aim{Zone: z, id: h.ID, entry: strings.ToLower(entry), sure: true, servers: h.servers()}, nil
 }
 
-// pass does what is still to do of the changes.
-func (a *aim) pass(ctx context.Context, c dnsaddr.Changes) error {
-	have, err := a.list(ctx, a.id, a.entry)
-	if err != nil {
-		return err
-	}
+// pass does what is still to do of the changes, given what is there.
+func (a *aim) pass(ctx context.Context, have []stored, c dnsaddr.Changes) error {
+	defer a.remember(nil)
 	p, err := planOf(a.entry, have, c)
 	if err != nil {
 		return err

@@ -96,7 +96,8 @@ type Zone struct {
 	applying chan struct{} // held during an Apply
 
 	mu   sync.Mutex
-	home *home // once it was found
+	home *home    // once it was found
+	last *listing // since the last write
 }
 
 var _ dnsaddr.Zone = (*Zone)(nil)
@@ -122,7 +123,7 @@ func New(cfg Config) (*Zone, error) {
 	}
 	cfg.Waits = cfg.Waits.withDefaults()
 	return &Zone{
-		domain: strings.ToLower(cfg.Domain), zoneID: cfg.ZoneID, api: newClient(cfg, base), log: cfg.Log,
+		domain: strings.ToLower(cfg.Domain), zoneID: strings.ToLower(cfg.ZoneID), api: newClient(cfg, base), log: cfg.Log,
 		resolve: cfg.Resolve, settle: cfg.Waits.Settle, look: cfg.Waits.Look, spread: cfg.Waits.Spread, perPage: perPage, applying: make(chan struct{}, 1),
 	}, nil
 }

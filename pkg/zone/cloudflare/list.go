@@ -28,6 +28,7 @@ var errMoving = errors.New("the list changes while it is read")
 // not hold as many records as the API counts is read once more, and is then an error:
 // nothing may be concluded from what is not in it.
 func (z *Zone) list(ctx context.Context, id, entry string) ([]stored, error) {
+	began := time.Now()
 	have, err := z.pages(ctx, id, entry)
 	if errors.Is(err, errMoving) {
 		z.log.WarnContext(ctx, "listing the records again", slog.Any("error", err))
@@ -36,7 +37,39 @@ func (z *Zone) list(ctx context.Context, id, entry string) ([]stored, error) {
 		}
 		have, err = z.pages(ctx, id, entry)
 	}
+	if err == nil {
+		z.remember(&listing{entry: strings.ToLower(entry), have: have, at: began})
+	}
 	return have, err
+}
+
+// listing is a list that was read, and when.
+type listing struct {
+	entry string
+	have  []stored
+	at    time.Time
+}
+
+// fresh is how old a list may be from which something is only added.
+const fresh = 5 * time.Second
+
+// remember keeps the last list; nil forgets it, before anything is written.
+func (z *Zone) remember(l *listing) {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	z.last = l
+}
+
+// lately is the last list, if it is fresh and only adds are planned from it: if somebody
+// wrote since, the API refuses the batch, and the zone is listed again. What is changed or
+// removed is looked at right before.
+func (z *Zone) lately(entry string, c dnsaddr.Changes) ([]stored, bool) {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	if z.last == nil || z.last.entry != entry || time.Since(z.last.at) > fresh || len(c.Update)+len(c.Remove) > 0 {
+		return nil, false
+	}
+	return z.last.have, true
 }
 
 func (z *Zone) pages(ctx context.Context, id, entry string) ([]stored, error) {

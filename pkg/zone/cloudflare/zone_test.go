@@ -199,3 +199,35 @@ func TestApply_WithoutARateLeftWaitsOrSaysWhen(t *testing.T) {
 		records(t, z)
 	})
 }
+
+func TestApply_AddsFromAFreshListAndSurvivesThatItIsOutdated(t *testing.T) {
+	bubble(t, cftest.Config{}, func(t *testing.T, r *rig) {
+		z := r.zone(nil)
+		records(t, z)
+		if err := r.zone(nil).Apply(t.Context(), entry, dnsaddr.Changes{Add: several(1, 2)}); err != nil {
+			t.Fatal(err)
+		}
+		r.ResetCalls()
+		apply(t, z, dnsaddr.Changes{Add: several(1, 3)}) // two of them are there meanwhile
+		if got := r.Calls(); got[batchCall] != 2 || got[listCall] != 2 || len(r.values()) != 3 {
+			t.Errorf("got %q after calls %v, want three values after a batch that was refused, a list, a batch and a list", r.values(), got)
+		}
+		records(t, z)
+		r.ResetCalls()
+		apply(t, z, dnsaddr.Changes{Add: several(4, 4)})
+		if got := r.Calls(); got[listCall] != 1 || got[batchCall] != 1 {
+			t.Errorf("got calls %v, want one batch and one list, to read it back", got)
+		}
+		records(t, z)
+		taken := ours(5)
+		taken.Comment = "of somebody else"
+		if err := r.zone(nil).Apply(t.Context(), entry, dnsaddr.Changes{Add: []dnsaddr.Record{taken}}); err != nil {
+			t.Fatal(err)
+		}
+		err := z.Apply(t.Context(), entry, dnsaddr.Changes{Add: several(5, 5)})
+		wantErr(t, "a value of somebody else", err, dnsaddr.ErrBadRecord, "of somebody else", "holds a value once")
+		if got := len(r.values()); got != 5 {
+			t.Errorf("got %d values, want 5", got)
+		}
+	})
+}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -65,11 +66,16 @@ func TestHTTPS_WhatACacheHasUsedOfATTLIsTakenOff(t *testing.T) {
 }
 
 func TestHTTPS_WhatIsNoAnswerIsUnknown(t *testing.T) {
+	var redirected atomic.Bool
 	for what, answer := range map[string]func(http.ResponseWriter, *dns.Msg){
 		"another type of body": func(w http.ResponseWriter, q *dns.Msg) { write(t, w, q, "Content-Type", "text/html") },
 		"a failure":            func(w http.ResponseWriter, _ *dns.Msg) { http.Error(w, "busy", http.StatusTooManyRequests) },
-		"elsewhere": func(w http.ResponseWriter, _ *dns.Msg) {
-			w.Header().Set("Location", "https://192.0.2.1/dns-query")
+		"elsewhere": func(w http.ResponseWriter, q *dns.Msg) {
+			if redirected.Swap(true) {
+				write(t, w, q)
+				return
+			}
+			w.Header().Set("Location", "/elsewhere")
 			w.WriteHeader(http.StatusTemporaryRedirect)
 		},
 		"too long": func(w http.ResponseWriter, _ *dns.Msg) {

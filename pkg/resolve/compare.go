@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/relayfleet/fleetctl/dnsaddr"
 )
 
 // Difference is one record that a server serves and the zone does not hold, or the other
@@ -15,8 +17,15 @@ type Difference struct {
 	Left  time.Duration // how long what the server says of the name may still be kept
 }
 
-// String is the record, for people; the value came from outside.
-func (d Difference) String() string { return fmt.Sprintf("%s at %s", d.Value, d.Name) }
+// String is the record, for people: the beginning of its value, which came from outside and
+// may hold any bytes, and its name.
+func (d Difference) String() string {
+	value := d.Value
+	if len(value) > dnsaddr.MaxString {
+		value = value[:dnsaddr.MaxString] + "…"
+	}
+	return fmt.Sprintf("%s at %s", value, d.Name)
+}
 
 // compare says what of want an answer lacks, and what it has beside it.
 func compare(name string, a Answer, want []string) (missing, old []Difference) {

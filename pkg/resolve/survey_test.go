@@ -177,3 +177,10 @@ func TestSurvey_OfManyNamesFindsPointersOnce(t *testing.T) {
 		t.Errorf("got %v, want the pointer, which the zone does not hold", r.Old)
 	}
 }
+
+func TestDifference_TextOfAnyLengthIsCutForPeople(t *testing.T) {
+	d := resolve.Difference{Name: name, Value: strings.Repeat("x", 65000)}
+	if got := d.String(); len(got) > 400 || !strings.HasSuffix(got, "… at "+name) {
+		t.Errorf("got %d bytes, want a beginning and the name", len(got))
+	}
+}

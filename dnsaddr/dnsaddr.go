@@ -57,8 +57,9 @@ type Zone interface {
 	// Apply makes the changes at these names: adds, then updates, then removes, and
 	// returns when the zone's own server answers with the result. Adding a record whose
 	// value is already at its name under the same comment succeeds and makes no second
-	// one; removing one that is gone succeeds; updating one that is gone is
-	// [ErrNoRecord]. A record at any other name is [ErrBadRecord]. After an error the
+	// one; under another comment it is one more record, or [ErrBadRecord] where a value
+	// stands at a name once. Removing one that is gone succeeds; updating one that is gone
+	// is [ErrNoRecord]. A record at any other name is [ErrBadRecord]. After an error the
 	// zone may hold any prefix of the changes: read it again.
 	Apply(ctx context.Context, entry string, c Changes) error
 

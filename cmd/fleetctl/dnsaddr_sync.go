@@ -63,7 +63,10 @@ func inSync(s *session, p fleet.Plan) {
 	}
 	calls := ""
 	if z, counts := s.zone.(interface{ Calls() int }); counts {
-		calls = fmt.Sprintf(", %d calls", z.Calls())
+		calls = fmt.Sprintf(", %d calls of its API", z.Calls())
+		if z.Calls() == 1 {
+			calls = ", 1 call of its API"
+		}
 	}
 	s.app.say("in sync: 0 writes%s", calls)
 }

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/relayfleet/fleetctl/pkg/credential"
@@ -39,6 +40,8 @@ type transport struct {
 	log     *slog.Logger
 	call    time.Duration
 	backoff time.Duration
+
+	sent atomic.Int64 // requests, each try of one
 
 	mu    sync.Mutex
 	token string // once it was read
@@ -145,6 +148,7 @@ func (t *transport) delay(try int) time.Duration {
 
 // send sends a request once.
 func (t *transport) send(r *http.Request, body []byte, token string) (*http.Response, error) {
+	t.sent.Add(1)
 	ctx, cancel := context.WithTimeout(r.Context(), t.call)
 	defer cancel()
 	out := r.Clone(ctx)

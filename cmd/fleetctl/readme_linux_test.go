@@ -297,10 +297,3 @@ func (c *testCloud) address(t *testing.T, id int) netip.Addr {
 	t.Fatalf("droplet %d has no address", id)
 	return netip.Addr{}
 }
-
-func must(t testing.TB, what string, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatalf("%s: %v", what, err)
-	}
-}

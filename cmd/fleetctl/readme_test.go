@@ -215,3 +215,10 @@ func loosely(output string) []string {
 	slices.Sort(lines)
 	return lines
 }
+
+func must(t testing.TB, what string, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+}

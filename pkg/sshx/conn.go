@@ -109,10 +109,10 @@ func (k *conn) why(err error) error {
 
 // do runs work, which blocks on the far side, and returns when it has or when ctx ends. In the
 // second case stop is called, which should make work return soon; a connection on which it does
-// not is closed. work never outlives the connection, nor Client.Close.
+// not is closed. do never outlasts the connection by much, nor Client.Close.
 func (k *conn) do(ctx context.Context, work func() error, stop func()) error {
 	finished := make(chan error, 1)
-	if !k.client.spawn(func() { finished <- work() }) {
+	if !k.client.spawn(func() { finished <- k.untilLost(work) }) {
 		return ErrClosed
 	}
 	select {
@@ -131,6 +131,26 @@ func (k *conn) do(ctx context.Context, work func() error, stop func()) error {
 		<-finished
 	})
 	return context.Cause(ctx)
+}
+
+// untilLost runs work, and leaves it alone when it goes on after the connection has ended:
+// x/crypto/ssh waits for ever for the answer to a channel that was opened at that moment.
+func (k *conn) untilLost(work func() error) error {
+	result := make(chan error, 1)
+	go func() { result <- work() }()
+	select {
+	case err := <-result:
+		return err
+	case <-k.done:
+	}
+	late := time.NewTimer(closeGrace)
+	defer late.Stop()
+	select {
+	case err := <-result:
+		return err
+	case <-late.C:
+		return k.why(errors.New("no answer"))
+	}
 }
 
 // acquire waits for room for one more session.

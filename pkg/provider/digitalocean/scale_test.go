@@ -176,8 +176,8 @@ func shape(t *testing.T, p fleet.Plan) string {
 		for _, c := range s.Changes {
 			if word := string(c.Action) + " " + c.Ref.Kind; c.Ref.Kind == fleet.KindFleet {
 				fleetwide = append(fleetwide, word)
-			} else {
-				nodes[c.Ref.Node] = append(nodes[c.Ref.Node], word)
+			} else if words := nodes[c.Ref.Node]; !slices.Contains(words, word) { // a node may have records at several names
+				nodes[c.Ref.Node] = append(words, word)
 			}
 		}
 		for node, words := range nodes {

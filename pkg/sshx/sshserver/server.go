@@ -15,6 +15,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -120,12 +121,15 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		s.closed = true
 		close(s.closing)
 	}
+	// A process that is being started holds copies of all sockets until its exec.
+	syscall.ForkLock.RLock()
 	for ln := range s.lns {
 		_ = ln.Close()
 	}
 	for c := range s.conns {
 		_ = c.Close()
 	}
+	syscall.ForkLock.RUnlock()
 	s.mu.Unlock()
 	done := make(chan struct{})
 	go func() {

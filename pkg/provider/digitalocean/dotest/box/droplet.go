@@ -90,7 +90,7 @@ func (d *droplet) on() error {
 	d.spare = nil
 	if listener == nil {
 		d.port = sshd.port
-		if listener, err = relisten(d.addr, d.port); err != nil {
+		if listener, err = listen(d.addr, d.port); err != nil {
 			return fmt.Errorf("sshd: %w", err)
 		}
 	}

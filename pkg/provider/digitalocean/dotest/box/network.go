@@ -9,7 +9,6 @@ import (
 	"runtime"
 	"strconv"
 	"sync"
-	"time"
 
 	"github.com/relayfleet/fleetctl/fleet"
 	"github.com/relayfleet/fleetctl/pkg/provider/internal/boxsim"
@@ -67,20 +66,6 @@ func listen(addr netip.Addr, port int) (net.Listener, error) {
 		return nil, err
 	}
 	return net.Listen("tcp", net.JoinHostPort(addr.String(), strconv.Itoa(port)))
-}
-
-// relisten listens where this machine listened before it was switched off. A process that
-// another machine starts just then holds a copy of the old socket until its exec.
-func relisten(addr netip.Addr, port int) (net.Listener, error) {
-	const patience, between = 5 * time.Second, 10 * time.Millisecond
-	again := time.NewTicker(between)
-	defer again.Stop()
-	for begin := time.Now(); ; <-again.C {
-		l, err := listen(addr, port)
-		if err == nil || !boxsim.IsInUse(err) || time.Since(begin) > patience {
-			return l, err
-		}
-	}
 }
 
 // take claims an X that nobody has.

@@ -108,6 +108,9 @@ func (d *Dir) tryLock() (*Lock, error) {
 	}
 	file := flock.New(path, flock.SetPermissions(0o600))
 	got, err := file.TryLock()
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, file.Close() // it went between the two: its holder is ending a fleet
+	}
 	if err != nil || !got {
 		return nil, errors.Join(err, file.Close())
 	}

@@ -113,6 +113,13 @@ func (r *run) prepare(ctx context.Context) error {
 // ask observes and lets Guard judge once more before something is taken away, or
 // published on the strength of an old probe.
 func (r *run) ask(ctx context.Context, st Stage) error {
+	_, err := r.askNow(ctx, st)
+	return err
+}
+
+// askNow also returns what was seen; it is the zero State, which has no time, if nothing
+// had to be looked at.
+func (r *run) askNow(ctx context.Context, st Stage) (State, error) {
 	old := time.Since(r.seen) > freshEnough
 	taking := func(c Change) bool {
 		switch c.Action {
@@ -124,13 +131,18 @@ func (r *run) ask(ctx context.Context, st Stage) error {
 		return false
 	}
 	if !slices.ContainsFunc(st.Changes, taking) {
-		return nil
+		return State{}, nil
 	}
 	now, err := Observe(ctx, r.b, r.spec)
 	if err != nil {
-		return err
+		return State{}, err
 	}
-	return Guard(r.spec, now, r.intent, Plan{Version: PlanVersion, Fleet: r.spec.Name, Stages: []Stage{st}})
+	return now, r.permit(now, st)
+}
+
+// permit asks Guard about one stage.
+func (r *run) permit(st State, stage Stage) error {
+	return Guard(r.spec, st, r.intent, Plan{Version: PlanVersion, Fleet: r.spec.Name, Stages: []Stage{stage}})
 }
 
 // machines lists the fleet's machines for the changes that are about one.

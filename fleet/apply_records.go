@@ -24,7 +24,9 @@ func (r *run) records(ctx context.Context, st Stage) error {
 			return err
 		}
 	}
-	if err := r.ask(ctx, Stage{Name: st.Name, Parallel: st.Parallel, Changes: writes}); err != nil {
+	only := Stage{Name: st.Name, Parallel: st.Parallel, Changes: writes}
+	seen, err := r.askNow(ctx, only)
+	if err != nil {
 		return err
 	}
 	now := read(ctx, func(ctx context.Context) ([]dnsaddr.Record, error) {
@@ -32,6 +34,12 @@ func (r *run) records(ctx context.Context, st Stage) error {
 	})
 	if now.Err != nil {
 		return now.Err
+	}
+	if !seen.At.IsZero() { // the probes took a while, and another run may have written meanwhile
+		seen.Records = now
+		if err := r.permit(seen, only); err != nil {
+			return err
+		}
 	}
 	changes := r.zoneChanges(writes, now.Value)
 	if changes.Empty() {
@@ -41,7 +49,7 @@ func (r *run) records(ctx context.Context, st Stage) error {
 	for i, c := range writes {
 		finish[i] = r.reporter.begin(st.Name, c)
 	}
-	err := r.b.Zone.Apply(ctx, r.spec.DNS.RecordName(), changes)
+	err = r.b.Zone.Apply(ctx, r.spec.DNS.RecordName(), changes)
 	for i := range writes {
 		finish[i](err)
 	}

@@ -56,9 +56,9 @@ func (a *app) recordFlags(cmd *cobra.Command, in *fleet.Intent) {
 	f.IntVar(&in.MaxDeletes, "max-deletes", 0, "let this `number` of nodes leave DNS at once with nothing in their place")
 }
 
-// inSync ends a dry run that found nothing to write.
+// inSync ends a dry run that found nothing to write, and nothing that it does not know.
 func inSync(s *session, p fleet.Plan) {
-	if !p.Empty() {
+	if !p.Empty() || len(p.Problems()) > 0 || len(p.Deferred) > 0 {
 		return
 	}
 	calls := ""

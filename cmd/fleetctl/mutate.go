@@ -90,10 +90,10 @@ func (a *app) mutate(ctx context.Context, m mutation) (err error) {
 	}
 	if m.flags.dryRun {
 		err := a.showPlan(view, refusal, m.flags.detailed)
-		if m.shown != nil {
+		if m.shown != nil && refusal == nil {
 			m.shown(s, plan)
 		}
-		return err
+		return errors.Join(append(problems(plan), err)...)
 	}
 	if refusal != nil {
 		_ = a.tell(view)

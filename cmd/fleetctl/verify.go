@@ -182,7 +182,11 @@ func (v verifyView) verdict() error {
 	for _, r := range v.Relays {
 		if !r.Verdict.Verified() {
 			err := fmt.Errorf("%s: %s: %s at step %q: %s", r.Node, r.Address, r.Verdict, r.Step, r.Error)
-			errs = append(errs, withCode(exitUnverified, ofNode(r.Node, lookAt(r.Node, err))))
+			code := exitUnverified
+			if r.Verdict == unknownVerdict {
+				code = exitPartial // nothing was found out
+			}
+			errs = append(errs, withCode(code, ofNode(r.Node, lookAt(r.Node, err))))
 		}
 	}
 	return errors.Join(errs...)

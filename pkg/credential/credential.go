@@ -71,6 +71,9 @@ func readEnv(env func(string) string, names []string) reader {
 
 func readFile(path string) reader {
 	return func(context.Context) (string, string, error) {
+		if at, err := os.Stat(path); err == nil && !at.Mode().IsRegular() {
+			return "", "", errors.New("not a file") // to open a pipe waits for who writes to it
+		}
 		f, err := os.Open(path) //nolint:gosec // the operator's file
 		if err != nil {
 			return "", "", errors.Unwrap(err)

@@ -92,7 +92,7 @@ func TestAsk_UDPAloneIsCutOffAtWhatTheClientTakes(t *testing.T) {
 func TestAsk_WithTCPBlockedTellsWhatCameByUDP(t *testing.T) {
 	s := resolvetest.Start(t, resolvetest.Only("udp", resolvetest.Texts(name, 60, values(40)...).Authority))
 	c := client(s)
-	c.Stream = 50 * time.Millisecond
+	c.Stream = time.Second
 	a, err := c.Ask(t.Context(), server(t, s.Addr), resolve.Question{Name: name})
 	if !errors.Is(err, resolve.ErrNoAnswer) || !a.Truncated || a.UDPBytes == 0 || a.Queries != 2 {
 		t.Errorf("got error %v, truncated %v, %d bytes, %d queries; want ErrNoAnswer, true, some and 2", err, a.Truncated, a.UDPBytes, a.Queries)
@@ -102,7 +102,7 @@ func TestAsk_WithTCPBlockedTellsWhatCameByUDP(t *testing.T) {
 func TestAsk_TriesAgainByUDPOnly(t *testing.T) {
 	for text, want := range map[string]int{"udp": 3, "tcp": 1} {
 		s := resolvetest.Start(t, resolvetest.Silent)
-		c := &resolve.Client{Packet: 50 * time.Millisecond, Stream: 50 * time.Millisecond}
+		c := &resolve.Client{Packet: 50 * time.Millisecond, Stream: time.Second}
 		a, err := c.Ask(t.Context(), server(t, text+"://"+s.Addr), resolve.Question{Name: name})
 		if !errors.Is(err, resolve.ErrNoAnswer) || a.Queries != want {
 			t.Errorf("%s: got error %v after %d queries, want ErrNoAnswer after %d", text, err, a.Queries, want)

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/relayfleet/fleetctl/dnsaddr"
 	"github.com/relayfleet/fleetctl/fleet"
@@ -116,8 +117,21 @@ func (a *aim) pass(ctx context.Context, have []stored, c dnsaddr.Changes) error 
 			return err
 		}
 	}
-	if err := a.see(ctx, wanted(a.entry, have, c, p.deletes)); err != nil {
+	listed := time.Now()
+	want := wanted(a.entry, have, c, p.deletes)
+	if err := a.see(ctx, want); err != nil {
 		return err
+	}
+	if len(p.deletes) > 0 && len(want) > 0 && len(a.servers) == 0 && a.resolve != nil {
+		a.log.WarnContext(ctx, "the zone's name servers are not known: waiting before anything is removed")
+		if err := pause(ctx, a.spread); err != nil {
+			return err
+		}
+	}
+	if len(p.deletes) > 0 && time.Since(listed) > fresh { // somebody may have made one of them his own
+		if _, p, err = a.readBack(ctx, c); err != nil {
+			return err
+		}
 	}
 	for _, ops := range batches(p.deletes, mostOps) {
 		if _, err := a.api.batch(ctx, a.id, ops); err != nil {

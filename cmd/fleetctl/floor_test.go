@@ -21,7 +21,7 @@ import (
 )
 
 // provenFor is how long a probe that passed counts for the floor.
-const provenFor = 30 * time.Second
+const provenFor = 5 * time.Minute
 
 // witness looks at a fleet from outside: at the zone every 20 ms, and at every address
 // that it ever saw there, again and again.

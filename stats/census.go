@@ -27,6 +27,8 @@ type CensusEntry struct {
 	Tier            string `json:"tier"`
 	AddressType     string `json:"address_type"` // see [AddressTypes]
 	ConnectionCount uint64 `json:"connection_count"`
+	Transport       string `json:"transport,omitempty"` // of the last connection: "tcp", "quic-v1", "ws", "other"; "" is unknown
+	Agent           string `json:"agent,omitempty"`     // "name/version" of the last identify, bounded; "" is unknown
 }
 
 // MergeEntries is what two registries know together, one entry for each public key:

@@ -1,0 +1,55 @@
+package stats
+
+import "time"
+
+// Series is one metric over time.
+type Series struct {
+	Metric string        `json:"metric"` // a name of [Metrics]
+	Unit   string        `json:"unit"`
+	Step   time.Duration `json:"-"` // between points; a calendar day or week may be an hour longer or shorter
+	Points []Point       `json:"points"`
+}
+
+// Point is a figure for the time from At to the next point.
+type Point struct {
+	At time.Time `json:"at"`
+	Figure
+}
+
+// Figure is a number with what has to be said about it. A nil Value is unknown, never 0.
+type Figure struct {
+	Value *float64 `json:"value"`
+	// AtLeast says that the truth may be larger: somebody did not answer.
+	AtLeast bool     `json:"at_least"`
+	Missing []string `json:"missing"` // the nodes that did not answer, sorted; never nil
+	// Since is from when the data is that the figure was made of; zero is unknown.
+	Since time.Time `json:"since"`
+	// Error is the relative standard error of an estimate, 0.008 for 0.8 %; 0 is exact.
+	Error float64 `json:"error"`
+}
+
+// Exact reports whether the value was counted and not estimated.
+func (f Figure) Exact() bool { return f.Error == 0 }
+
+// Metric is the definition of one figure.
+type Metric struct {
+	Name       string // "lifetime_unique_peers"
+	Unit       string // "peers", "bytes", "seconds", "1"
+	Title      string // "Peers ever seen", for a chart's head
+	Kind       Kind
+	By         string // what it is split by: "tier", "region", …; "" is not split
+	Definition string // what exactly is counted, in whole sentences
+	Source     string // where the numbers come from
+	Limits     string // what it cannot say
+}
+
+// Kind says how a metric behaves over time.
+type Kind string
+
+// The kinds of metrics.
+const (
+	KindTotal   Kind = "total"   // never falls
+	KindPeriod  Kind = "period"  // counted within each step
+	KindMoment  Kind = "moment"  // a state, sampled
+	KindCohorts Kind = "cohorts" // a table by week
+)

@@ -93,6 +93,12 @@ unmounted() {
     ! mountpoint -q "$1" || umount "$1" 2>/dev/null
 }
 
+# removed removes a control group with all below it. What was killed a moment ago may still
+# hold one: the kernel lets go of it later than of the process.
+removed() {
+    [ ! -d "$1" ] || find "$1" -depth -type d -exec rmdir {} + 2>/dev/null || [ ! -d "$1" ]
+}
+
 # take gives box ID the lowest address that is free, so that addresses are used again.
 take() {
     local n
@@ -195,7 +201,7 @@ boot() {
     echo "$net6::$n"
 }
 
-poweroff() { within 20 ended "$1" || die "$1: does not end: $(processes "$1" | tr '\n' ' ')"; }
+poweroff() { within 60 ended "$1" || die "$1: does not end: $(processes "$1" | tr '\n' ' ')"; }
 
 poweron() {
     [ -d "$BOXES_DIR/$1" ] || die "$1: no such box"
@@ -205,11 +211,11 @@ poweron() {
 destroy() {
     local id=$1 box=$BOXES_DIR/$1 group n
     poweroff "$id"
-    within 20 unmounted "$box/root" || die "$box/root: cannot be unmounted"
-    within 20 unmounted "$box/disk" || die "$box/disk: cannot be unmounted"
+    within 60 unmounted "$box/root" || die "$box/root: cannot be unmounted"
+    within 60 unmounted "$box/disk" || die "$box/disk: cannot be unmounted"
     if [ -e "/run/netns/$BOXES_RUN-$id" ]; then ip netns delete "$BOXES_RUN-$id"; fi
     for group in $(cgroups "$id"); do
-        [ ! -d "$group" ] || find "$group" -depth -type d -exec rmdir {} +
+        within 60 removed "$group" || die "$group: cannot be removed"
     done
     rm -rf --one-file-system "${box:?}"
     n=$(number "$id")
@@ -225,7 +231,7 @@ close() {
         "${BASH_SOURCE[0]}" destroy "$id" || code=1
     done
     for group in $(cgroups); do
-        [ ! -d "$group" ] || rmdir "$group" || code=1
+        within 20 removed "$group" || code=1
     done
     if [ -e "/run/netns/$core" ]; then ip netns delete "$core" || code=1; fi
     [ "$code" != 0 ] || rm -rf --one-file-system "${BOXES_DIR:?}"

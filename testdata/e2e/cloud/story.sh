@@ -53,6 +53,8 @@ cleanup() {
         rm -rf --one-file-system "$work"
     else
         echo "e2e: FAILED; what is left to look at: $work" >&2
+        echo "e2e: the last that the cloud said:" >&2
+        tail -n 20 "$work/dotest.log" >&2 || true
         boxes left >&2
     fi
     exit "$code"

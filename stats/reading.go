@@ -1,5 +1,7 @@
 package stats
 
+import "time"
+
 // Reading is what was learned of one relay. Every part may be missing: unknown is nil,
 // and partial failure is data.
 type Reading struct {
@@ -11,4 +13,21 @@ type Reading struct {
 	Registry []CensusEntry // nil: not read; empty: it has met nobody
 	Err      error         // the first reason why a part is missing
 	Warnings []string      // what the operator should know beside it: "registry: entry 7: …"
+
+	// What a collector reads instead of a whole report; see pkg/host, Hosts.Collect.
+	Telemetry *Telemetry
+	// Delta is what changed in the census after the cursor that was given, oldest change
+	// first. Nil: not read; empty: nothing changed. A relay that has no deltas leaves it
+	// nil and fills Registry.
+	Delta []CensusEntry
+	// DeltaFull says that Delta is the whole census: the cursor was none of this census.
+	DeltaFull bool
+	// Cursor is what to ask for next time; "" where no delta was read. It covers exactly
+	// what is in Delta, also when the transfer was cut off.
+	Cursor string
+	At     time.Time     // when the reading began, by our clock; zero is unknown
+	Took   time.Duration // how long it took
+	// Old says that the relay has neither telemetry nor deltas: its files and its old API
+	// were read.
+	Old bool
 }

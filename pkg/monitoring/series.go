@@ -24,8 +24,8 @@ const (
 	Counter Type = "counter"
 )
 
-// Serie is one name of /metrics.
-type Serie struct {
+// Metric is one name of /metrics.
+type Metric struct {
 	Name   string
 	Type   Type
 	Labels []string // beside those of the scrape; nil is none
@@ -35,9 +35,9 @@ type Serie struct {
 // Series are the names that 'fleetctl serve' counts a fleet under. One whose value is not
 // known is left out of an answer; it is never 0 instead. Times are UNIX seconds. They say
 // nothing of the fleet's name: the scrape configuration adds it.
-func Series() []Serie {
+func Series() []Metric {
 	relay := []string{LabelNode, LabelRegion}
-	return []Serie{
+	return []Metric{
 		{"fleet_relays_planned", Gauge, nil, "Relays that fleet.yaml asks for."},
 		{"fleet_relays_answering", Gauge, nil, "Relays whose telemetry was read in the last collection."},
 		{"fleet_relays_published", Gauge, nil, "Relays of the fleet that have a record in DNS."},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
@@ -15,7 +16,8 @@ import (
 )
 
 // Delete removes a droplet, by its ID, and returns when the API does not find it any more:
-// an answer that it is being removed proves nothing. A droplet that is not tagged ours, or
+// an answer that it is being removed proves nothing, and so it is asked for again each
+// minute as long as the droplet is there. A droplet that is not tagged ours, or
 // that was adopted and not taken over, is not deleted; that is an error.
 func (p *Provider) Delete(ctx context.Context, id string) error {
 	if err := p.delete(ctx, id); err != nil {
@@ -40,8 +42,7 @@ func (p *Provider) delete(ctx context.Context, id string) error {
 			return err
 		}
 	}
-	err = p.must(ctx, func(ctx context.Context) (*godo.Response, error) { return p.api.Droplets.Delete(ctx, d.ID) })
-	if err != nil && !is(err, http.StatusNotFound) {
+	if err := p.remove(ctx, d.ID); err != nil {
 		return err
 	}
 	if err := p.untilGone(ctx, d.ID); err != nil {
@@ -56,24 +57,53 @@ func (p *Provider) delete(ctx context.Context, id string) error {
 	return p.removeTag(ctx, note)
 }
 
-// untilGone waits until a deleted droplet is not found.
+// untilGone waits until a deleted droplet is not found. One that stays is asked to go again
+// now and then: a delete may be accepted and not done. It is the same droplet, as an ID is
+// never given twice, unless it is no longer tagged ours.
 func (p *Provider) untilGone(ctx context.Context, id int) error {
 	begin := time.Now()
 	deadline, cancel := context.WithTimeout(ctx, p.cfg.Waits.Gone)
 	defer cancel()
+	asked, refused := begin, error(nil)
 	later := func(ctx context.Context, id int) (godo.Droplet, error) { return p.glance(ctx, id, p.cfg.Waits.Poll) }
 	for look := p.get; ; look = later { // at once, and then with all who wait
-		_, err := look(deadline, id)
+		d, err := look(deadline, id)
 		switch {
 		case errors.Is(err, fleet.ErrNoMachine):
 			return nil
 		case err != nil && ctx.Err() == nil && deadline.Err() != nil:
-			return fleet.WithHint(fmt.Errorf("the delete was accepted, and after %s the droplet is still there, and is paid for", took(begin)),
-				"run the same command again; if that does not help, delete it at DigitalOcean")
+			return livesOn(begin, refused)
 		case err != nil:
 			return err
 		}
+		if whose, err := p.whose(d); err != nil || whose != ours || time.Since(asked) < p.cfg.Waits.Again {
+			continue
+		}
+		p.log.WarnContext(ctx, "a deleted droplet is still there: deleting it again", slog.Int("droplet", id), slog.Duration("after", took(begin)))
+		asked = time.Now()
+		if err := p.remove(deadline, id); deadline.Err() == nil {
+			refused = err
+		}
 	}
+}
+
+// remove asks for a droplet to be deleted. One that is gone is no error.
+func (p *Provider) remove(ctx context.Context, id int) error {
+	err := p.must(ctx, func(ctx context.Context) (*godo.Response, error) { return p.api.Droplets.Delete(ctx, id) })
+	if is(err, http.StatusNotFound) {
+		return nil
+	}
+	return err
+}
+
+// livesOn is the error of a droplet whose delete was accepted and not done. Refused is the
+// answer when it was last asked for again.
+func livesOn(begin time.Time, refused error) error {
+	err := fmt.Errorf("the delete was accepted, and after %s the droplet is still there, and is paid for", took(begin))
+	if refused != nil {
+		err = fmt.Errorf("%w; asked for again: %w", err, refused)
+	}
+	return fleet.WithHint(err, "run the same command again; if that does not help, delete it at DigitalOcean")
 }
 
 // goneTag notes the tags that are a droplet's alone, so that somebody can remove them when

@@ -51,6 +51,7 @@ type Waits struct {
 	Poll    time.Duration // between two lists of droplets that are waited for; 5 s
 	Ready   time.Duration // until an ordered droplet is active; 10 min
 	Gone    time.Duration // until a deleted droplet is not found; 10 min
+	Again   time.Duration // before a droplet that is deleted and still there is deleted again; 1 min
 	Marks   time.Duration // until an ordered droplet shows its tags; 30 s, then it is tagged again
 	Doubt   time.Duration // for which an order without an answer is looked for; 1 min
 }
@@ -61,7 +62,7 @@ func (w Waits) withDefaults() Waits {
 		usual time.Duration
 	}{
 		{&w.Every, 250 * time.Millisecond}, {&w.Call, 30 * time.Second}, {&w.Backoff, 500 * time.Millisecond}, {&w.Hold, time.Minute},
-		{&w.First, time.Second}, {&w.Poll, 5 * time.Second}, {&w.Ready, 10 * time.Minute}, {&w.Gone, 10 * time.Minute},
+		{&w.First, time.Second}, {&w.Poll, 5 * time.Second}, {&w.Ready, 10 * time.Minute}, {&w.Gone, 10 * time.Minute}, {&w.Again, time.Minute},
 		{&w.Marks, 30 * time.Second}, {&w.Doubt, time.Minute},
 	} {
 		if *d.wait == 0 {

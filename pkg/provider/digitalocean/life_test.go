@@ -30,14 +30,64 @@ func TestDelete_ADropletThatLivesOnIsAnErrorAfterTenMinutes(t *testing.T) {
 	bubble(t, dotest.Config{}, func(t *testing.T, r *rig) {
 		p := r.ready()
 		m := create(t, p, order("nyc1-1"))
-		r.Fail(dotest.Fault{Method: "DELETE", Path: "/v2/droplets/{droplet_id}", How: dotest.NeverGone})
+		r.Fail(dotest.Fault{Method: "DELETE", Path: oneDropletPath, How: dotest.NeverGone, Times: -1})
 		begin := time.Now()
 		wantErr(t, "Delete", p.Delete(t.Context(), m.ID), nil, "still there, and is paid for", "10m0s")
 		if d := time.Since(begin); d < 10*time.Minute {
 			t.Errorf("it gave up after %s, want 10 minutes", d)
 		}
 		r.alone(m) // with all of its marks: the next run goes on
+		r.Heal()
 		must(t, "Delete again", p.Delete(t.Context(), m.ID))
+	})
+}
+
+func TestDelete_ThatWasAcceptedAndNotDoneIsAskedForAgain(t *testing.T) {
+	bubble(t, dotest.Config{}, func(t *testing.T, r *rig) {
+		p := r.ready()
+		m := create(t, p, order("nyc1-1"))
+		r.Fail(dotest.Fault{Method: "DELETE", Path: oneDropletPath, How: dotest.NeverGone})
+		begin := time.Now()
+		must(t, "Delete", p.Delete(t.Context(), m.ID))
+		if d := time.Since(begin); d < time.Minute || d > 80*time.Second {
+			t.Errorf("it returned after %s, want soon after the second delete, which is sent after a minute", d)
+		}
+		if got := r.count(deleteDroplet); got != 2 {
+			t.Errorf("got %d deletes, want 2: one that was not done, and one that was", got)
+		}
+		if got := len(r.Droplets(dotest.DefaultToken)); got != 0 {
+			t.Errorf("got %d droplets, want none", got)
+		}
+	})
+}
+
+func TestDelete_SaysWhyItWasRefusedTheLastTime(t *testing.T) {
+	bubble(t, dotest.Config{}, func(t *testing.T, r *rig) {
+		p := r.ready()
+		m := create(t, p, order("nyc1-1"))
+		r.Fail(dotest.Fault{Method: "DELETE", Path: oneDropletPath, How: dotest.NeverGone})
+		r.Fail(dotest.Fault{Method: "DELETE", Path: oneDropletPath, How: dotest.ErrorBefore, Nth: 2, Times: -1})
+		wantErr(t, "Delete", p.Delete(t.Context(), m.ID), nil, "still there, and is paid for", "asked for again: the API answers 500")
+		r.alone(m)
+	})
+}
+
+// Somebody gives the droplet another owner while its delete is waited for.
+func TestDelete_IsNotAskedForAgainWhenTheDropletIsNotOursAnyMore(t *testing.T) {
+	bubble(t, dotest.Config{}, func(t *testing.T, r *rig) {
+		p := r.ready()
+		m := create(t, p, order("nyc1-1"))
+		r.Fail(dotest.Fault{Method: "DELETE", Path: oneDropletPath, How: dotest.NeverGone})
+		r.wire.seen = func(q *http.Request) {
+			if q.Method == http.MethodDelete && strings.HasPrefix(q.URL.Path, dropletsPath) {
+				r.wire.seen = nil
+				r.do("DELETE", "/v2/tags/fleet:seabird/resources", `{"resources":[{"resource_id":"`+m.ID+`","resource_type":"droplet"}]}`)
+			}
+		}
+		wantErr(t, "Delete", p.Delete(t.Context(), m.ID), nil, "still there")
+		if got := r.count(deleteDroplet); got != 1 {
+			t.Errorf("got %d deletes, want 1: what is not tagged ours is let be", got)
+		}
 	})
 }
 
@@ -76,7 +126,7 @@ func TestDelete_RefusesWhatIsNotOurs(t *testing.T) {
 		if got := r.count("DELETE " + dropletsPath); got != 0 {
 			t.Errorf("got %d deletes by tag, want none ever", got)
 		}
-		if got := r.count("DELETE /v2/droplets/{droplet_id}"); got != 0 {
+		if got := r.count(deleteDroplet); got != 0 {
 			t.Errorf("got %d deletes, want none", got)
 		}
 	})

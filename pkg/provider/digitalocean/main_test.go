@@ -239,10 +239,12 @@ func (r *rig) tags() []string {
 func (r *rig) count(call string) int { return r.Calls()[call] }
 
 const (
-	postDroplet  = "POST /v2/droplets"
-	listDroplet  = "GET /v2/droplets"
-	oneDroplet   = "GET /v2/droplets/{droplet_id}"
-	dropletsPath = "/v2/droplets"
+	postDroplet    = "POST /v2/droplets"
+	listDroplet    = "GET /v2/droplets"
+	oneDroplet     = "GET " + oneDropletPath
+	deleteDroplet  = "DELETE " + oneDropletPath
+	dropletsPath   = "/v2/droplets"
+	oneDropletPath = dropletsPath + "/{droplet_id}"
 )
 
 // logged is what was logged, for several goroutines.

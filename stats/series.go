@@ -5,6 +5,7 @@ import "time"
 // Series is one metric over time.
 type Series struct {
 	Metric string        `json:"metric"` // a name of [Metrics]
+	Label  string        `json:"label"`  // the part of a split metric: a tier, a region, "" for the whole
 	Unit   string        `json:"unit"`
 	Step   time.Duration `json:"-"` // between points; a calendar day or week may be an hour longer or shorter
 	Points []Point       `json:"points"`
@@ -34,6 +35,7 @@ func (f Figure) Exact() bool { return f.Error == 0 }
 // Metric is the definition of one figure.
 type Metric struct {
 	Name       string // "lifetime_unique_peers"
+	Alias      string // a shorter name for it, "lifetime"; "" if it has none
 	Unit       string // "peers", "bytes", "seconds", "1"
 	Title      string // "Peers ever seen", for a chart's head
 	Kind       Kind

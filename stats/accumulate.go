@@ -1,0 +1,122 @@
+package stats
+
+import (
+	"math"
+	"reflect"
+)
+
+// Accumulator adds up what the relays of a fleet counted, so that totals never fall and
+// never double: over restarts of a relay and of the collector, over machines that were
+// made anew, identities that were rotated and relays that were away for however long. The
+// zero value has counted nothing. It is JSON as it is, to be kept. Not safe for
+// concurrent use.
+type Accumulator struct {
+	// Lives is the highest that each epoch was seen to reach. One that is forgotten would
+	// count twice when it comes back.
+	Lives map[string]Counters `json:"lives"`
+	// Total is the sum of all lives.
+	Total Counters `json:"total"`
+}
+
+// Add takes in what a relay counted in an epoch, and returns how much of it is new: all of
+// it in an epoch that was never seen, nothing of a counter that is lower than it was.
+// Adding a reading again changes nothing, and an older one adds nothing. Whose epoch it is
+// does not matter: a relay that got another identity goes on counting in its epoch, and
+// two machines made of one image count together no more than the one that counted more.
+func (a *Accumulator) Add(epoch string, now Counters) Counters {
+	if a.Lives == nil {
+		a.Lives = make(map[string]Counters)
+	}
+	last := a.Lives[epoch]
+	grown := now.Since(last)
+	a.Lives[epoch] = now.Highest(last)
+	a.Total = a.Total.Plus(grown)
+	return grown
+}
+
+// Since is what was counted beyond last, an earlier reading of the same epoch: field by
+// field, and 0 where a counter is not higher. A pointer is nil where c does not know. The
+// result shares no memory with the arguments, as those of Plus and Highest.
+func (c Counters) Since(last Counters) Counters {
+	return c.with(last, func(now, last uint64) uint64 {
+		if now < last {
+			return 0
+		}
+		return now - last
+	}, func(now, _ bool) bool { return now })
+}
+
+// Plus is the sum, field by field. It stays at the largest number rather than beginning
+// again at 0. A pointer is nil where neither knows.
+func (c Counters) Plus(d Counters) Counters {
+	return c.with(d, func(a, b uint64) uint64 {
+		if a > math.MaxUint64-b {
+			return math.MaxUint64
+		}
+		return a + b
+	}, func(a, b bool) bool { return a || b })
+}
+
+// Highest is the larger of each field. A pointer is nil where neither knows.
+func (c Counters) Highest(d Counters) Counters {
+	return c.with(d, func(a, b uint64) uint64 { return max(a, b) }, func(a, b bool) bool { return a || b })
+}
+
+// with combines every number of two sets of counters, those of fields added later too:
+// what a map or a list lacks is 0. known decides whether a pointer is not nil, from which
+// of the two are not.
+func (c Counters) with(d Counters, f func(c, d uint64) uint64, known func(c, d bool) bool) Counters {
+	var out Counters
+	left, right, into := reflect.ValueOf(c), reflect.ValueOf(d), reflect.ValueOf(&out).Elem()
+	for i := range into.NumField() {
+		switch v := into.Field(i).Addr().Interface().(type) {
+		case *uint64:
+			*v = f(left.Field(i).Uint(), right.Field(i).Uint())
+		case **uint64:
+			a, _ := left.Field(i).Interface().(*uint64)
+			b, _ := right.Field(i).Interface().(*uint64)
+			if known(a != nil, b != nil) {
+				*v = ptr(f(value(a), value(b)))
+			}
+		case *[]uint64:
+			a, _ := left.Field(i).Interface().([]uint64)
+			b, _ := right.Field(i).Interface().([]uint64)
+			*v = lists(a, b, f)
+		case *map[string]uint64:
+			a, _ := left.Field(i).Interface().(map[string]uint64)
+			b, _ := right.Field(i).Interface().(map[string]uint64)
+			*v = groups(a, b, f)
+		}
+	}
+	return out
+}
+
+// lists combines element by element; the result is as long as the longer one, never nil.
+func lists(a, b []uint64, f func(a, b uint64) uint64) []uint64 {
+	out := make([]uint64, max(len(a), len(b)))
+	for i := range out {
+		var x, y uint64
+		if i < len(a) {
+			x = a[i]
+		}
+		if i < len(b) {
+			y = b[i]
+		}
+		out[i] = f(x, y)
+	}
+	return out
+}
+
+// groups combines key by key; the result is never nil.
+func groups(a, b map[string]uint64, f func(a, b uint64) uint64) map[string]uint64 {
+	out := make(map[string]uint64, max(len(a), len(b)))
+	for key, x := range a {
+		out[key] = f(x, b[key])
+	}
+	for key, y := range b {
+		if _, both := a[key]; !both {
+			out[key] = f(0, y)
+		}
+	}
+	return out
+}

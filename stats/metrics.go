@@ -1,0 +1,91 @@
+package stats
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Metrics are the definitions of everything that a fleet is measured by, in the order in
+// which people ask: who, how many at once, from where, doing what. The result is new.
+func Metrics() []Metric {
+	return slices.Concat(peerMetrics(), momentMetrics(), splitMetrics(), trafficMetrics(), relayMetrics())
+}
+
+// MetricOf finds a metric by its name or its alias.
+func MetricOf(name string) (Metric, bool) {
+	for _, m := range Metrics() {
+		if name != "" && (m.Name == name || m.Alias == name) {
+			return m, true
+		}
+	}
+	return Metric{}, false
+}
+
+// Explain is the definition for people: the title, then what it means, where it comes
+// from and what it cannot say, each a paragraph of Markdown.
+func (m Metric) Explain() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s.\n\n", m.Title)
+	fmt.Fprintf(&b, "Unit: %s. Over time: %s.", m.Unit, m.Kind.meaning())
+	if m.By != "" {
+		fmt.Fprintf(&b, " Split by %s.", m.By)
+	}
+	if m.Alias != "" {
+		fmt.Fprintf(&b, " Short name: `%s`.", m.Alias)
+	}
+	fmt.Fprintf(&b, "\n\nWhat is counted: %s\n\nSource: %s\n\nLimits: %s\n", m.Definition, m.Source, m.Limits)
+	return b.String()
+}
+
+// meaning is the kind in words.
+func (k Kind) meaning() string {
+	switch k {
+	case KindTotal:
+		return "a total, which never falls"
+	case KindPeriod:
+		return "counted within each step"
+	case KindMoment:
+		return "a state at the end of each step"
+	case KindCohorts:
+		return "a table by week"
+	}
+	return string(k)
+}
+
+// MetricsPage is docs/metrics.md, made of [Metrics].
+func MetricsPage() string {
+	var b strings.Builder
+	b.WriteString(metricsHead)
+	b.WriteString("\n| Metric | Short name | Unit | Over time | Split by |\n| --- | --- | --- | --- | --- |\n")
+	for _, m := range Metrics() {
+		alias := ""
+		if m.Alias != "" {
+			alias = "`" + m.Alias + "`"
+		}
+		fmt.Fprintf(&b, "| [`%s`](#%s) | %s | %s | %s | %s |\n", m.Name, m.Name, alias, m.Unit, m.Kind, m.By)
+	}
+	for _, m := range Metrics() {
+		fmt.Fprintf(&b, "\n## %s\n\n%s", m.Name, m.Explain())
+	}
+	return b.String()
+}
+
+const metricsHead = `# Metrics
+
+What each figure of ` + "`fleetctl stats`" + ` means. ` + "`fleetctl stats explain METRIC`" + ` prints the same. A test holds this page to the
+definitions in the code.
+
+These hold for all of them:
+
+- A *peer* is a public key, whatever it calls itself and from wherever it comes. The fleet's own relays and the probes of ` + "`fleetctl`" + `
+  are no peers and are counted apart.
+- What is unknown is not 0: it is ` + "`null`" + ` in JSON, an empty cell in CSV, ` + "`n/a`" + ` for people.
+- Where a relay did not answer, the figure is of the others, it names the relay, and it says *at least*.
+- Everything is counted and exact unless a relative standard error stands beside it. An estimate is made only where one is asked for.
+- Times are those of the relays, corrected by how much their clocks differ from that of the collector. A sight in the future is taken
+  as one of now and reported.
+- A step is a minute, an hour, a calendar day or a calendar week (from Monday) in the time zone that was asked for.
+- *Over time*: a *total* never falls; a *period* is counted within each step; a *moment* is a state at the end of each step; *cohorts*
+  are a table by week.
+`

@@ -1,8 +1,10 @@
 package stats
 
 import (
+	"fmt"
 	"math"
 	"reflect"
+	"time"
 )
 
 // Accumulator adds up what the relays of a fleet counted, so that totals never fall and
@@ -14,8 +16,29 @@ type Accumulator struct {
 	// Lives is the highest that each epoch was seen to reach. One that is forgotten would
 	// count twice when it comes back.
 	Lives map[string]Counters `json:"lives"`
+	// Processes are the daemons that know no epochs, by relay.
+	Processes map[string]Process `json:"processes"`
 	// Total is the sum of all lives.
 	Total Counters `json:"total"`
+}
+
+// Process is the last that was seen of a daemon that begins at 0 whenever it starts.
+type Process struct {
+	At         time.Time `json:"at"` // by our clock
+	UptimeSecs uint64    `json:"uptime_secs"`
+	Starts     int       `json:"starts"` // that were noticed
+}
+
+// next is what the process is taken for after a look at it, and whether it is another
+// one: it runs for less time than there was since the last look, or than it did then.
+func (p Process) next(at time.Time, uptimeSecs uint64) (Process, bool) {
+	slack := uint64(5) // seconds that a report takes to arrive, and that are cut off
+	other := uptimeSecs < p.UptimeSecs || uptimeSecs+slack < uint64(max(0, at.Sub(p.At)/time.Second))
+	next := Process{At: at, UptimeSecs: uptimeSecs, Starts: p.Starts}
+	if other {
+		next.Starts++
+	}
+	return next, other
 }
 
 // Add takes in what a relay counted in an epoch, and returns how much of it is new: all of
@@ -33,6 +56,31 @@ func (a *Accumulator) Add(epoch string, now Counters) Counters {
 	a.Total = a.Total.Plus(grown)
 	return grown
 }
+
+// AddOld is Add for a daemon that knows no epochs: its counters are since it started,
+// uptimeSecs ago. A start between two readings is a new epoch. A reading that is not
+// later than the last one adds nothing.
+func (a *Accumulator) AddOld(relay string, at time.Time, uptimeSecs uint64, now Counters) Counters {
+	if a.Processes == nil {
+		a.Processes = make(map[string]Process)
+	}
+	last, known := a.Processes[relay]
+	next := Process{At: at, UptimeSecs: uptimeSecs}
+	if known {
+		if !at.After(last.At) {
+			return Counters{}.Plus(Counters{})
+		}
+		var other bool
+		if next, other = last.next(at, uptimeSecs); other {
+			delete(a.Lives, last.life(relay)) // a process that ended does not come back
+		}
+	}
+	a.Processes[relay] = next
+	return a.Add(next.life(relay), now)
+}
+
+// life is the name of its epoch, which no epoch of 32 hex digits is.
+func (p Process) life(relay string) string { return fmt.Sprintf("process %d of %s", p.Starts, relay) }
 
 // Since is what was counted beyond last, an earlier reading of the same epoch: field by
 // field, and 0 where a counter is not higher. A pointer is nil where c does not know. The

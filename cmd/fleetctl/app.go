@@ -112,6 +112,7 @@ func (a *app) outOptions() render.Options {
 		NoHeader: a.globals.noHeader,
 		Width:    a.columns(a.out),
 		Colour:   render.Colourful(a.globals.colour.value, a.getenv, a.out.terminal),
+		Graphic:  render.Graphic(a.getenv, a.out.terminal),
 	}
 }
 

@@ -155,6 +155,10 @@ func eachDirectImportIsAllowed(t *testing.T, packs map[string]pack) {
 			reason: "pkg/render is the only package that knows what a terminal is; sshx and cmd ask for secrets and answers on one",
 		},
 		{
+			what: []string{"gonum.org/v1/plot"}, by: []string{"pkg/chart"},
+			reason: "only a chart knows how to draw: it carries fonts",
+		},
+		{
 			what: []string{"github.com/spf13/cobra"}, by: []string{"cmd"},
 			reason: "commands are the outermost layer",
 		},

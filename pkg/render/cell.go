@@ -53,6 +53,9 @@ func plain(v any) (any, Tone) {
 		case Toned:
 			v, tone = c.Value, c.Tone
 			continue
+		case Trend:
+			v = c.Value
+			continue
 		case PeerID:
 			if c == "" {
 				return nil, tone

@@ -99,6 +99,7 @@ type Options struct {
 	NoHeader bool   // no header line in table, wide and CSV
 	Width    int    // columns of the terminal; 0: no limit (a pipe, a file, a CI log)
 	Colour   bool
+	Graphic  bool // bars can be shown; see [Graphic]
 }
 
 // Write writes v in the format of o, and a final newline. It returns the first

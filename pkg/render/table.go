@@ -73,9 +73,21 @@ func (t Table) blocks(o Options) ([]string, error) {
 // facts are lines of a name and a value.
 func facts(all []Fact, o Options) (string, error) {
 	grid := make([][]string, len(all))
+	drawn := false
 	for i, f := range all {
 		v, tone := plain(f.Value)
-		grid[i] = []string{Safe(f.Name) + ":", tint(forPeople(v, o.Format == FormatWide), tone, o.Colour)}
+		bars := ""
+		if trend, ok := f.Value.(Trend); ok && o.Graphic {
+			bars = Sparkline(trend.Past)
+		}
+		drawn = drawn || bars != ""
+		grid[i] = []string{Safe(f.Name) + ":", tint(forPeople(v, o.Format == FormatWide), tone, o.Colour), bars}
+	}
+	if drawn {
+		return align(nil, grid, []bool{false, false, false}, o.Width)
+	}
+	for i := range grid {
+		grid[i] = grid[i][:2]
 	}
 	return align(nil, grid, []bool{false, false}, o.Width)
 }

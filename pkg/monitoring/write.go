@@ -1,0 +1,281 @@
+package monitoring
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Outcome is what became of a file.
+type Outcome string
+
+// The outcomes.
+const (
+	Written   Outcome = "written"   // it was not there
+	Replaced  Outcome = "replaced"  // by a newer one; nobody had edited it, or Force was given
+	Unchanged Outcome = "unchanged" // it is as it would be written
+	Kept      Outcome = "kept"      // it was edited, and what would be written has not changed since
+	Differs   Outcome = "differs"   // it was edited, or is not ours, and would be written otherwise: left alone
+	Removed   Outcome = "removed"   // it was ours, and is not needed any more
+)
+
+// Result is what became of one file.
+type Result struct {
+	Name    string
+	Outcome Outcome
+}
+
+// manifestName is the file that says which files were written, and how they looked.
+const manifestName = ".fleetctl-monitoring.json"
+
+// manifest has the digests of each file as it was last written; two while a file is being
+// replaced, of which either may be there after a crash.
+type manifest struct {
+	Files map[string][]string `json:"files"`
+}
+
+// Write writes files below a directory, which it makes if need be. A file that it did not
+// write, or that somebody edited, is left alone unless force is given. Each file appears
+// whole or not at all, and a run that was interrupted is finished by the next. It returns
+// what became of each file, in the order of names, as far as it came.
+func Write(dir string, files []File, force bool) ([]Result, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // holds no secret, and others read it: Prometheus, Alertmanager, Grafana
+		return nil, err
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	results, err := write(root, files, force)
+	return results, errors.Join(err, root.Close())
+}
+
+func write(root *os.Root, files []File, force bool) ([]Result, error) {
+	before, err := readManifest(root)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := decide(root, before, files, force)
+	if err != nil {
+		return nil, err
+	}
+	if !plan.changes() {
+		return plan.results(), nil
+	}
+	if err := writeManifest(root, plan.during); err != nil {
+		return nil, err
+	}
+	var done []Result
+	for _, s := range plan.steps {
+		if err := s.do(root); err != nil {
+			return done, err
+		}
+		done = append(done, Result{s.name, s.outcome})
+	}
+	return done, writeManifest(root, plan.after)
+}
+
+// plan is what to do with each file, and what is noted before and after that.
+type plan struct {
+	steps         []step
+	during, after manifest
+	noted         manifest // as it is
+}
+
+type step struct {
+	name    string
+	outcome Outcome
+	text    []byte
+}
+
+// decide looks at what is there and changes nothing.
+func decide(root *os.Root, before manifest, files []File, force bool) (plan, error) {
+	p := plan{noted: before, during: manifest{map[string][]string{}}, after: manifest{map[string][]string{}}}
+	wanted := make(map[string]bool)
+	for _, f := range files {
+		wanted[f.Name] = true
+		there, err := digestOf(root, f.Name)
+		if err != nil {
+			return p, err
+		}
+		want, known := digest(f.Text), before.Files[f.Name]
+		s := step{name: f.Name, text: f.Text}
+		switch {
+		case there == "":
+			s.outcome = Written
+		case there == want:
+			s.outcome = Unchanged
+		case force || slices.Contains(known, there):
+			s.outcome = Replaced
+		case slices.Contains(known, want):
+			s.outcome = Kept
+		default:
+			s.outcome = Differs
+		}
+		p.note(s, want, known)
+	}
+	for _, name := range slices.Sorted(maps.Keys(before.Files)) {
+		if wanted[name] {
+			continue
+		}
+		there, err := digestOf(root, name)
+		if err != nil {
+			return p, err
+		}
+		s := step{name: name, outcome: Removed}
+		if there != "" && !slices.Contains(before.Files[name], there) {
+			s.outcome = Differs
+		}
+		p.note(s, "", before.Files[name])
+	}
+	slices.SortFunc(p.steps, func(a, b step) int { return strings.Compare(a.name, b.name) })
+	return p, nil
+}
+
+// note adds a step, and what the manifest says of its file.
+func (p *plan) note(s step, want string, known []string) {
+	p.steps = append(p.steps, s)
+	switch s.outcome {
+	case Written, Replaced, Unchanged:
+		p.during.Files[s.name], p.after.Files[s.name] = append([]string{want}, known...), []string{want}
+	case Kept:
+		p.during.Files[s.name], p.after.Files[s.name] = known, []string{want}
+	case Differs:
+		if known != nil {
+			p.during.Files[s.name], p.after.Files[s.name] = known, known
+		}
+	case Removed:
+		p.during.Files[s.name] = known
+	}
+}
+
+// changes reports whether a file or the manifest would be written.
+func (p *plan) changes() bool {
+	for _, s := range p.steps {
+		if s.outcome == Written || s.outcome == Replaced || s.outcome == Removed {
+			return true
+		}
+	}
+	return !maps.EqualFunc(p.noted.Files, p.after.Files, slices.Equal)
+}
+
+func (p *plan) results() []Result {
+	var all []Result
+	for _, s := range p.steps {
+		all = append(all, Result{s.name, s.outcome})
+	}
+	return all
+}
+
+func (s step) do(root *os.Root) error {
+	switch s.outcome {
+	case Written, Replaced:
+		return replace(root, s.name, s.text)
+	case Removed:
+		if err := root.Remove(filepath.FromSlash(s.name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	case Unchanged, Kept, Differs:
+	}
+	return nil
+}
+
+// replace writes a file beside its place and moves it there.
+func replace(root *os.Root, name string, text []byte) error {
+	if dir := path.Dir(name); dir != "." {
+		if err := root.MkdirAll(filepath.FromSlash(dir), 0o755); err != nil {
+			return err
+		}
+	}
+	to := filepath.FromSlash(name)
+	temporary := to + ".fleetctl-new"
+	f, err := root.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = root.Rename(temporary, to)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("%s: %w", name, err), root.Remove(temporary))
+	}
+	return nil
+}
+
+// maxFile bounds what is read: what is larger was not written by us.
+const maxFile = 4 << 20
+
+// digestOf is the digest of a file, "" if there is none.
+func digestOf(root *os.Root, name string) (string, error) {
+	text, err := read(root, filepath.FromSlash(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	return digest(text), err
+}
+
+func read(root *os.Root, name string) ([]byte, error) {
+	info, err := root.Lstat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() || info.Size() > maxFile {
+		return nil, fmt.Errorf("%s: no regular file of at most %d MiB", name, maxFile>>20)
+	}
+	f, err := root.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	return io.ReadAll(io.LimitReader(f, maxFile))
+}
+
+func digest(text []byte) string {
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
+}
+
+func readManifest(root *os.Root) (manifest, error) {
+	m := manifest{Files: map[string][]string{}}
+	text, err := read(root, manifestName)
+	if errors.Is(err, fs.ErrNotExist) {
+		return m, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(text, &m)
+	}
+	for name := range m.Files {
+		if !filepath.IsLocal(filepath.FromSlash(name)) && err == nil {
+			err = fmt.Errorf("it names %q", name)
+		}
+	}
+	if err != nil {
+		return m, fmt.Errorf("%s: %w", manifestName, err)
+	}
+	if m.Files == nil {
+		m.Files = map[string][]string{}
+	}
+	return m, nil
+}
+
+func writeManifest(root *os.Root, m manifest) error {
+	text, err := json.MarshalIndent(m, "", "  ")
+	if err != nil {
+		return err
+	}
+	return replace(root, manifestName, append(text, '\n'))
+}

@@ -3,6 +3,7 @@ package dnsaddr
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 	"unicode"
 )
@@ -41,6 +42,42 @@ func CheckChanges(entry string, c Changes, l Limits) error {
 		if r.ID == "" {
 			return fmt.Errorf("%w: %s: a removal needs an ID", ErrBadRecord, excerpt(r.Value))
 		}
+	}
+	return nil
+}
+
+// CheckUpdate says why an update must not be made of the record that a zone has under its
+// ID now, nil if it may. Errors wrap [ErrEdited].
+func CheckUpdate(now, update Record) error {
+	if err := checkPlace(now, update); err != nil {
+		return err
+	}
+	if TakesOver(now.Comment, update.Comment) {
+		return fmt.Errorf("%w: it belongs to somebody else now: its comment is %s", ErrEdited, excerpt(now.Comment))
+	}
+	return nil
+}
+
+// CheckRemoval says why the record that a zone has under an ID now must not be removed,
+// given how it was when that was planned; nil if it may. Errors wrap [ErrEdited].
+func CheckRemoval(now, was Record) error {
+	if err := checkPlace(now, was); err != nil {
+		return err
+	}
+	if now.Comment != was.Comment {
+		return fmt.Errorf("%w: its comment is now %s", ErrEdited, excerpt(now.Comment))
+	}
+	return nil
+}
+
+// checkPlace wants a record to stand where it did and to say what it said. One without a
+// name stands at any.
+func checkPlace(now, was Record) error {
+	switch {
+	case was.Name != "" && !strings.EqualFold(now.Name, was.Name):
+		return fmt.Errorf("%w: it is now at %s", ErrEdited, excerpt(now.Name))
+	case now.Value != was.Value:
+		return fmt.Errorf("%w: it now says %s", ErrEdited, excerpt(now.Value))
 	}
 	return nil
 }

@@ -7,8 +7,8 @@ import (
 
 // Diff is what turns have into want, within the records that fleet owns. Records are
 // the same when their names and values are. What is wanted and not there is added; what is there
-// under another TTL or comment is updated; what is there and not wanted, or there
-// twice, is removed. A record that fleet does not own appears in no change, and a value
+// under another TTL or comment, or in several strings, is updated; what is there and not
+// wanted, or there twice, is removed. A record that fleet does not own appears in no change, and a value
 // that somebody else publishes already is not published once more.
 //
 // Diff is pure. Each list is in the order of [Record.Compare], whatever the order of the
@@ -30,7 +30,7 @@ func Diff(fleet string, have, want []Record) Changes {
 			continue
 		}
 		keep, rest := choose(same, w)
-		if keep.TTL != w.TTL || keep.Comment != w.Comment {
+		if drift(keep, w) > 0 {
 			c.Update = append(c.Update, Record{ID: keep.ID, Name: keep.Name, Value: keep.Value, TTL: w.TTL, Comment: w.Comment})
 		}
 		c.Remove = append(c.Remove, rest...)
@@ -72,8 +72,12 @@ func choose(same []Record, w Record) (keep Record, rest []Record) {
 	return same[0], same[1:]
 }
 
+// drift is how much of a record an update would change, 0 if nothing.
 func drift(r, w Record) int {
 	n := 0
+	if r.Split {
+		n += 4
+	}
 	if r.Comment != w.Comment {
 		n += 2
 	}

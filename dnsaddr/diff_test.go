@@ -26,9 +26,10 @@ func TestDiff_ForeignIsKeptDriftIsUpdatedTwinsAreRemoved(t *testing.T) {
 		{ID: "6", Value: "ttl", TTL: time.Second, Comment: mine},
 		{ID: "7", Value: "friend", TTL: time.Second, Comment: "by hand"},
 		{ID: "8", Value: "other fleet", TTL: time.Second, Comment: "fleetctl:demo2/nyc1-1"},
+		{ID: "9", Value: "two strings", Split: true, TTL: time.Minute, Comment: mine},
 	}
 	var want []dnsaddr.Record
-	for _, v := range []string{"same", "twin", "moved", "ttl", "new", "friend"} {
+	for _, v := range []string{"same", "twin", "moved", "ttl", "new", "friend", "two strings"} {
 		want = append(want, dnsaddr.Record{Value: v, TTL: time.Minute, Comment: mine})
 	}
 	got := dnsaddr.Diff("demo", have, want)
@@ -37,6 +38,7 @@ func TestDiff_ForeignIsKeptDriftIsUpdatedTwinsAreRemoved(t *testing.T) {
 		Update: []dnsaddr.Record{
 			{ID: "5", Value: "moved", TTL: time.Minute, Comment: mine},
 			{ID: "6", Value: "ttl", TTL: time.Minute, Comment: mine},
+			{ID: "9", Value: "two strings", TTL: time.Minute, Comment: mine},
 		},
 		Remove: []dnsaddr.Record{have[3], have[1]},
 	}

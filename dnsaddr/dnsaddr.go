@@ -29,6 +29,9 @@ type Record struct {
 	Name string `json:"name"`
 	// Value is the text of the record as one string, unquoted: "dnsaddr=/ip4/…".
 	Value string `json:"value"`
+	// Split: the zone keeps the text in several strings, as somebody wrote it by hand. Some
+	// clients read the first of them alone. What is added never is, and an update ends it.
+	Split bool `json:"split,omitempty"`
 	// TTL is a whole number of seconds. Zero never stands in a zone.
 	TTL time.Duration `json:"ttl"`
 	// Comment is the zone's note beside the record, "" where there is none. See [Owner].
@@ -39,7 +42,7 @@ type Record struct {
 // fields, so that a name that had records never becomes empty in between.
 type Changes struct {
 	Add    []Record // IDs are ignored
-	Update []Record // by ID: TTL and comment; name and value stay
+	Update []Record // by ID: TTL and comment; name and value stay, the latter as one string
 	Remove []Record // by ID
 }
 
@@ -59,8 +62,10 @@ type Zone interface {
 	// value is already at its name under the same comment succeeds and makes no second
 	// one; under another comment it is one more record, or [ErrBadRecord] where a value
 	// stands at a name once. Removing one that is gone succeeds; updating one that is gone
-	// is [ErrNoRecord]. A record at any other name is [ErrBadRecord]. After an error the
-	// zone may hold any prefix of the changes: read it again.
+	// is [ErrNoRecord]. What was edited since it was read is neither updated nor removed, and
+	// no update takes a record from another fleet: [ErrEdited]. A record at any other name is
+	// [ErrBadRecord]. After an error the zone may hold any prefix of the changes: read it
+	// again.
 	Apply(ctx context.Context, entry string, c Changes) error
 
 	// Limits says what the zone accepts.

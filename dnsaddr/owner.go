@@ -41,6 +41,17 @@ func Claimed(comment string) bool {
 	return strings.HasPrefix(strings.ToLower(strings.TrimSpace(comment)), mark)
 }
 
+// TakesOver reports whether an update that changes a comment takes its record from
+// another fleet, or from whatever else [Claimed] it. No zone makes such an update.
+func TakesOver(before, after string) bool {
+	if before == after || !Claimed(before) {
+		return false
+	}
+	was, ok := ParseOwner(before)
+	is, owned := ParseOwner(after)
+	return !ok || !owned || was.Fleet != is.Fleet
+}
+
 // isOwnerPart accepts the names that a fleet and a node can have.
 func isOwnerPart(s string) bool {
 	return s != "" && strings.IndexFunc(s, func(r rune) bool { return !isNameRune(r) && r != '.' }) < 0

@@ -48,38 +48,52 @@ func EncodeTXT(text string) string {
 // with a quote is one or more quoted strings, which are put together; anything else is
 // the text itself. Two contents are the same record if they decode to the same text.
 func DecodeTXT(content string) (string, error) {
+	text, _, err := decodeTXT(content)
+	return text, err
+}
+
+// SplitTXT reports whether a content that [DecodeTXT] reads is in several strings, where
+// one would hold its text. Clients differ in what they make of those.
+func SplitTXT(content string) bool {
+	text, parts, err := decodeTXT(content)
+	return err == nil && parts > 1 && len(text) <= MaxString
+}
+
+// decodeTXT also counts the strings; text without quotes is one.
+func decodeTXT(content string) (text string, parts int, err error) {
 	if len(content) > maxTXTContent {
-		return "", fmt.Errorf("%w: %d bytes, at most %d are accepted", ErrBadTXT, len(content), maxTXTContent)
+		return "", 0, fmt.Errorf("%w: %d bytes, at most %d are accepted", ErrBadTXT, len(content), maxTXTContent)
 	}
-	text := content
+	text, parts = content, 1
 	if len(content) >= 2 && content[0] == '"' && content[len(content)-1] == '"' {
-		var err error
-		if text, err = unquoteAll(content); err != nil {
-			return "", fmt.Errorf("%w: %s: %w", ErrBadTXT, excerpt(content), err)
+		if text, parts, err = unquoteAll(content); err != nil {
+			return "", 0, fmt.Errorf("%w: %s: %w", ErrBadTXT, excerpt(content), err)
 		}
 	}
 	if len(text) > maxTXT {
-		return "", fmt.Errorf("%w: a text of %d bytes, at most %d are accepted", ErrBadTXT, len(text), maxTXT)
+		return "", 0, fmt.Errorf("%w: a text of %d bytes, at most %d are accepted", ErrBadTXT, len(text), maxTXT)
 	}
-	return text, nil
+	return text, parts, nil
 }
 
 // unquoteAll reads quoted strings with nothing but white space between them.
-func unquoteAll(content string) (string, error) {
+func unquoteAll(content string) (text string, parts int, err error) {
 	var b strings.Builder
 	quoted := false
 	for i := 0; i < len(content); i++ {
 		c := content[i]
 		switch {
 		case c == '"':
-			quoted = !quoted
+			if quoted = !quoted; quoted {
+				parts++
+			}
 		case !quoted && (c == ' ' || c == '\t'):
 		case !quoted:
-			return "", errors.New("text outside of the quotes")
+			return "", 0, errors.New("text outside of the quotes")
 		case c == '\\':
 			octet, size, err := unescape(content[i+1:])
 			if err != nil {
-				return "", err
+				return "", 0, err
 			}
 			b.WriteByte(octet)
 			i += size
@@ -88,9 +102,9 @@ func unquoteAll(content string) (string, error) {
 		}
 	}
 	if quoted {
-		return "", errors.New("a quote that does not end")
+		return "", 0, errors.New("a quote that does not end")
 	}
-	return b.String(), nil
+	return b.String(), parts, nil
 }
 
 // unescape reads what follows a backslash: three digits, or the character itself.

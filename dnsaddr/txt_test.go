@@ -40,6 +40,18 @@ func TestDecodeTXT_ReadsBothFormsAsOneText(t *testing.T) {
 	}
 }
 
+func TestSplitTXT_IsOfTextsThatOneStringWouldHold(t *testing.T) {
+	long := strings.Repeat("a", dnsaddr.MaxString)
+	for content, want := range map[string]bool{
+		`a`: false, `"a"`: false, `"a" "b"`: true, `"a""b"`: true, `"a" ""`: true, `"a\" \"b"`: false, `"a`: false, `"a" b "c"`: false,
+		`"` + long + `" "b"`: false, `"` + long[1:] + `" "b"`: true,
+	} {
+		if got := dnsaddr.SplitTXT(content); got != want {
+			t.Errorf("SplitTXT(%.40s): got %t, want %t", content, got, want)
+		}
+	}
+}
+
 func TestDecodeTXT_RefusesWhatIsNeitherForm(t *testing.T) {
 	for name, content := range map[string]string{
 		"text between":        `"a" b "c"`,

@@ -89,6 +89,9 @@ func (p *planner) recordDrift(rec dnsaddr.Record) []Field {
 	if rec.TTL != p.spec.DNS.TTL {
 		out = append(out, ttlField(ttlSeconds(rec.TTL), p.spec.DNS.TTL))
 	}
+	if rec.Split {
+		out = append(out, Field{Name: "strings", From: "several", To: "1"})
+	}
 	if want := p.owner(p.home(rec)).Comment(); rec.Comment != want {
 		out = append(out, Field{Name: fieldComment, From: rec.Comment, To: want})
 	}

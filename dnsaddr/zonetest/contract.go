@@ -149,6 +149,37 @@ func failedUpdateKeeps(t *testing.T, z dnsaddr.Zone) {
 	want(t, z, record(2, z))
 }
 
+// What a change was planned for says something else now, or belongs to somebody else.
+func editedStays(t *testing.T, z dnsaddr.Zone) {
+	apply(t, z, dnsaddr.Changes{Add: []dnsaddr.Record{record(1, z)}})
+	now := list(t, z)
+	other, moved, commented := now[0], now[0], now[0]
+	other.Value, moved.Name, commented.Comment = value(9), listName, "fleetctl:suite/fra1-1"
+	for _, was := range []dnsaddr.Record{other, moved} {
+		wantError(t, tryApply(t, z, dnsaddr.Changes{Update: []dnsaddr.Record{was}}), dnsaddr.ErrEdited)
+		wantError(t, tryApply(t, z, dnsaddr.Changes{Remove: []dnsaddr.Record{was}}), dnsaddr.ErrEdited)
+	}
+	wantError(t, tryApply(t, z, dnsaddr.Changes{Remove: []dnsaddr.Record{commented}}), dnsaddr.ErrEdited)
+	if got := list(t, z); !slices.Equal(got, now) {
+		t.Fatalf("got %v, want %v", got, now)
+	}
+}
+
+func notTakenOver(t *testing.T, z dnsaddr.Zone) {
+	theirs := record(1, z)
+	theirs.Comment = "fleetctl:other/nyc1-1"
+	apply(t, z, dnsaddr.Changes{Add: []dnsaddr.Record{theirs}})
+	before := list(t, z)
+	taken := before[0]
+	for _, comment := range []string{owned, "", "by hand"} {
+		taken.Comment = comment
+		wantError(t, tryApply(t, z, dnsaddr.Changes{Update: []dnsaddr.Record{taken}}), dnsaddr.ErrEdited)
+	}
+	if got := list(t, z); !slices.Equal(got, before) {
+		t.Fatalf("got %v, want %v", got, before)
+	}
+}
+
 func foreignUntouched(t *testing.T, z dnsaddr.Zone) {
 	foreign := []dnsaddr.Record{
 		{Name: name, Value: value(8), TTL: z.Limits().MinTTL, Comment: "boot of a friend"},

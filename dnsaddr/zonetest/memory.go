@@ -85,6 +85,19 @@ func (m *Memory) Put(name string, records ...dnsaddr.Record) []dnsaddr.Record {
 	return out
 }
 
+// Edit changes each record at the fleet's names past hook and history, as somebody else
+// would. IDs and names stay.
+func (m *Memory) Edit(name string, edit func(r *dnsaddr.Record)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for id, r := range m.names[name] {
+		edited := r
+		edit(&edited)
+		edited.ID, edited.Name = r.ID, r.Name
+		m.names[name][id] = edited
+	}
+}
+
 // History returns every state in which a fleet's names were left by a write, oldest first.
 func (m *Memory) History() []Moment {
 	m.mu.Lock()
@@ -165,11 +178,17 @@ func (m *Memory) do(c Call) error {
 		if !there {
 			return dnsaddr.ErrNoRecord
 		}
-		old.TTL, old.Comment = c.Record.TTL, c.Record.Comment
+		if err := dnsaddr.CheckUpdate(old, c.Record); err != nil {
+			return err
+		}
+		old.TTL, old.Comment, old.Split = c.Record.TTL, c.Record.Comment, false
 		records[old.ID] = old
 	case OpRemove:
 		if !there {
 			return nil
+		}
+		if err := dnsaddr.CheckRemoval(old, c.Record); err != nil {
+			return err
 		}
 		delete(records, c.Record.ID)
 	}

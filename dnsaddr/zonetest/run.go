@@ -47,6 +47,8 @@ func Run(t *testing.T, newZone func(t *testing.T) dnsaddr.Zone) {
 		{"UpdateChangesTTLAndCommentUnderTheSameID", update},
 		{"UpdateOfMissingRecordIsErrNoRecord", updateMissing},
 		{"FailedUpdateRemovesNothing", failedUpdateKeeps},
+		{"EditedRecordIsErrEditedAndStays", editedStays},
+		{"RecordOfAnotherFleetIsNotTakenOver", notTakenOver},
 		{"ForeignRecordsAreUntouched", foreignUntouched},
 		{"TTLOutsideTheLimitsIsErrBadRecord", ttlRange},
 		{"BadRecordChangesNothing", badRecord},

@@ -15,7 +15,7 @@ import (
 )
 
 // Apply implements [dnsaddr.Zone]. Before the first write it checks what it is going to
-// remove and change ([ErrEdited]) and that the names and the zone have room for what is
+// remove and change ([dnsaddr.ErrEdited]) and that the names and the zone have room for what is
 // added ([dnsaddr.ErrFull]). A value that is at its name under another comment is
 // [dnsaddr.ErrBadRecord]: Cloudflare holds it once.
 func (z *Zone) Apply(ctx context.Context, entry string, c dnsaddr.Changes) error {

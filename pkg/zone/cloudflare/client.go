@@ -186,6 +186,7 @@ func postOf(o op) dns.TXTRecordParam {
 func patchOf(o op) dns.BatchPatchTXTRecordParam {
 	p := dns.BatchPatchTXTRecordParam{TXTRecordParam: settingsOf(o)}
 	p.ID.Value, p.ID.Present = o.ID, true
+	p.Content.Value, p.Content.Present = o.content, o.content != ""
 	return p
 }
 

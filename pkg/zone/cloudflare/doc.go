@@ -18,7 +18,7 @@
 //
 // Nothing is deleted or changed that was not listed right before: under the ID of the
 // change, at a name of the fleet, with the text of the change and, for a delete, its
-// comment. A record that somebody edited since the plan is [ErrEdited].
+// comment. A record that somebody edited since the plan is [dnsaddr.ErrEdited].
 //
 // # Texts
 //

@@ -45,7 +45,7 @@ func wanted(entry string, have []stored, c dnsaddr.Changes, deletes []op) map[st
 }
 
 // see returns when every name server of the zone that says anything answers with what is
-// wanted, and with [ErrNotSeen] if one does not in time.
+// wanted, and with [dnsaddr.ErrNotSeen] if one does not in time.
 func (a *aim) see(ctx context.Context, want map[string][]string) error {
 	if a.resolve == nil || len(want) == 0 {
 		return nil
@@ -81,7 +81,7 @@ func (a *aim) await(ctx context.Context, server string, want map[string][]string
 			if lacks == "" {
 				return nil // it said nothing
 			}
-			return fleet.WithHint(fmt.Errorf("%w: %s lacks %s after %s, so nothing was removed", ErrNotSeen, server, lacks, time.Since(began).Round(time.Second)), againHint)
+			return fleet.WithHint(fmt.Errorf("%w: %s lacks %s after %s, so nothing was removed", dnsaddr.ErrNotSeen, server, lacks, time.Since(began).Round(time.Second)), againHint)
 		default:
 			return ctx.Err()
 		}

@@ -15,15 +15,6 @@ import (
 	"github.com/relayfleet/fleetctl/fleet"
 )
 
-// Errors that callers branch on, beside those of package dnsaddr.
-var (
-	// ErrEdited: a record that was to be changed or removed is not what it was when the
-	// change was planned.
-	ErrEdited = errors.New("record edited meanwhile")
-	// ErrNotSeen: a name server of the zone does not answer yet with what is in the zone.
-	ErrNotSeen = errors.New("not seen at the zone's name server yet")
-)
-
 // Codes of the API that have a meaning here.
 const (
 	codeMalformed    = 6003 // an Authorization header that cannot be read

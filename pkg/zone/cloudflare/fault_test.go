@@ -192,13 +192,13 @@ func TestApply_WithANameServerThatIsBehindRemovesNothing(t *testing.T) {
 		want := replaced(t, r)
 		r.Hold(1)
 		err := converge(t.Context(), r.zone(nil), want)
-		wantErr(t, "Apply", err, cloudflare.ErrNotSeen, "bob.ns.cloudflare.example:53 lacks", "nothing was removed", "run the same command again")
+		wantErr(t, "Apply", err, dnsaddr.ErrNotSeen, "bob.ns.cloudflare.example:53 lacks", "nothing was removed", "run the same command again")
 		if got := len(r.values()); got != 7 {
 			t.Errorf("got %d texts in the zone, want 7: three old, three new, the stranger's", got)
 		}
 		// The next process finds the adds made, and waits for them all the same.
 		err = converge(t.Context(), r.zone(nil), want)
-		wantErr(t, "the next Apply", err, cloudflare.ErrNotSeen)
+		wantErr(t, "the next Apply", err, dnsaddr.ErrNotSeen)
 		r.Release(1)
 		r.finished(t, want)
 		r.neverFewer(t, 4)
@@ -233,7 +233,7 @@ func TestApply_LeavesARecordThatSomebodyEdited(t *testing.T) {
 	}{
 		"text":    {func(r *cftest.Record) { r.Content = "mine now" }, `it now says "mine now"`},
 		"comment": {func(r *cftest.Record) { r.Comment = "adopted\x1b by me" }, "its comment is now"},
-		"name":    {func(r *cftest.Record) { r.Name = listed }, "it is now at " + listed},
+		"name":    {func(r *cftest.Record) { r.Name = listed }, `it is now at "` + listed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, cftest.Config{}, func(t *testing.T, r *rig) {
@@ -247,7 +247,7 @@ func TestApply_LeavesARecordThatSomebodyEdited(t *testing.T) {
 				}
 				r.ResetCalls()
 				err := z.Apply(t.Context(), entry, dnsaddr.Changes{Add: several(3, 3), Remove: have})
-				wantErr(t, "Apply", err, cloudflare.ErrEdited, tc.want, "run the same command again")
+				wantErr(t, "Apply", err, dnsaddr.ErrEdited, tc.want, "run the same command again")
 				if strings.ContainsRune(err.Error()+fleet.Hint(err), '\x1b') {
 					t.Errorf("got an escape in %q", err)
 				}
@@ -277,7 +277,7 @@ func TestApply_AnEditBetweenAddAndRemoveIsNotLost(t *testing.T) {
 			return true
 		})
 		err := converge(t.Context(), r.zone(nil), want)
-		wantErr(t, "Apply", err, cloudflare.ErrEdited, "mine now")
+		wantErr(t, "Apply", err, dnsaddr.ErrEdited, "mine now")
 		if got := r.values(); !slices.Contains(got, "mine now") || len(got) != 7 {
 			t.Errorf("got %q, want all old texts, the edited one among them", got)
 		}

@@ -114,6 +114,6 @@ func (r record) stored() stored {
 	}
 	ttl := min(max(r.TTL, 1), 1<<31)
 	return stored{content: r.Content, Record: dnsaddr.Record{
-		ID: r.ID, Name: strings.ToLower(r.Name), Value: value, TTL: time.Duration(ttl) * time.Second, Comment: r.Comment,
+		ID: r.ID, Name: strings.ToLower(r.Name), Value: value, Split: dnsaddr.SplitTXT(r.Content), TTL: time.Duration(ttl) * time.Second, Comment: r.Comment,
 	}}
 }

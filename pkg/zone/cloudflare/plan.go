@@ -23,7 +23,7 @@ const (
 type op struct {
 	do verb
 	dnsaddr.Record
-	content string // of a post, as the API keeps it
+	content string // as the API keeps it; of a patch "" where it stays
 }
 
 // plan is what is still to do of some changes.
@@ -60,10 +60,14 @@ func planOf(entry string, have []stored, c dnsaddr.Changes) (plan, error) {
 		if !ok {
 			return plan{}, fmt.Errorf("update %s: %w", clean(r.Value), dnsaddr.ErrNoRecord)
 		}
-		if err := same(entry, s, r); err != nil {
-			return plan{}, fmt.Errorf("update %s: %w", clean(r.Value), err)
+		r.Name = nameOf(entry, r)
+		if err := dnsaddr.CheckUpdate(s.Record, r); err != nil {
+			return plan{}, fmt.Errorf("update %s: %w", clean(r.Value), fleet.WithHint(err, againHint))
 		}
-		if s.TTL != r.TTL || s.Comment != r.Comment {
+		switch {
+		case s.Split:
+			p.patches = append(p.patches, op{do: doPatch, Record: r, content: dnsaddr.EncodeTXT(r.Value)})
+		case s.TTL != r.TTL || s.Comment != r.Comment:
 			p.patches = append(p.patches, op{do: doPatch, Record: r})
 		}
 	}
@@ -74,12 +78,9 @@ func planOf(entry string, have []stored, c dnsaddr.Changes) (plan, error) {
 			continue
 		}
 		doomed[r.ID] = true
-		err := same(entry, s, r)
-		if err == nil && s.Comment != r.Comment {
-			err = edited("its comment is now %q", s.Comment)
-		}
-		if err != nil {
-			return plan{}, fmt.Errorf("remove %s: %w", clean(r.Value), err)
+		r.Name = nameOf(entry, r)
+		if err := dnsaddr.CheckRemoval(s.Record, r); err != nil {
+			return plan{}, fmt.Errorf("remove %s: %w", clean(r.Value), fleet.WithHint(err, againHint))
 		}
 		p.deletes = append(p.deletes, op{do: doDelete, Record: s.Record})
 	}
@@ -88,21 +89,6 @@ func planOf(entry string, have []stored, c dnsaddr.Changes) (plan, error) {
 
 // nameOf is where a record of a change stands.
 func nameOf(entry string, r dnsaddr.Record) string { return strings.ToLower(cmp.Or(r.Name, entry)) }
-
-// same wants a record to be where it was and to say what it said.
-func same(entry string, s stored, r dnsaddr.Record) error {
-	switch name := nameOf(entry, r); {
-	case s.Name != name:
-		return edited("it is now at %s", s.Name)
-	case s.Value != r.Value:
-		return edited("it now says %q", s.Value)
-	}
-	return nil
-}
-
-func edited(format, what string) error {
-	return fleet.WithHint(fmt.Errorf("%w: "+format, ErrEdited, clean(what)), againHint)
-}
 
 // takenError is of a value that a zone cannot hold twice at one name.
 func takenError(r dnsaddr.Record, comment string) error {

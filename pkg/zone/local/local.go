@@ -36,8 +36,9 @@ const host = "127.0.0.1"
 
 // Errors that callers branch on.
 var (
-	// ErrNotServed: the zone was written, but no server answers with it.
-	ErrNotServed = errors.New("the zone is not being served")
+	// ErrNotServed: the zone was written, but no server answers with it. It is a
+	// [dnsaddr.ErrNotSeen].
+	ErrNotServed error = notServed{}
 	// ErrNotEmpty: the zone still holds records.
 	ErrNotEmpty = errors.New("the zone still holds records")
 	// ErrPortInUse: another program listens on the zone's port.
@@ -45,6 +46,12 @@ var (
 	// ErrOtherZone: the directory holds the zone of another domain, with records in it.
 	ErrOtherZone = errors.New("the directory holds another zone")
 )
+
+type notServed struct{}
+
+func (notServed) Error() string { return "the zone is not being served" }
+
+func (notServed) Is(err error) bool { return err == dnsaddr.ErrNotSeen } //nolint:errorlint // what errors.Is asks for
 
 // hinted is an error that says what its reader can do.
 type hinted struct {

@@ -269,12 +269,20 @@ func (f *file) apply(name string, c dnsaddr.Changes) error {
 		if i < 0 {
 			return fmt.Errorf("update %s: %w", r.Value, dnsaddr.ErrNoRecord)
 		}
+		if err := dnsaddr.CheckUpdate(f.Records[i].record(), r); err != nil {
+			return fmt.Errorf("update %s: %w", r.Value, err)
+		}
 		f.Records[i].TTLSecs, f.Records[i].Comment = int64(r.TTL/time.Second), r.Comment
 	}
 	for _, r := range c.Remove {
-		if i := f.find(name, r.ID); i >= 0 {
-			f.Records = slices.Delete(f.Records, i, i+1)
+		i := f.find(name, r.ID)
+		if i < 0 {
+			continue
 		}
+		if err := dnsaddr.CheckRemoval(f.Records[i].record(), r); err != nil {
+			return fmt.Errorf("remove %s: %w", r.Value, err)
+		}
+		f.Records = slices.Delete(f.Records, i, i+1)
 	}
 	return nil
 }

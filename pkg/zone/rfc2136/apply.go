@@ -123,7 +123,7 @@ func (z *Zone) await(ctx context.Context, names []string, before, after view) er
 			if err != nil {
 				return fmt.Errorf("read what was written: %w", err)
 			}
-			return fmt.Errorf("%s: %w", missing, ErrNotShown)
+			return again(fmt.Errorf("%w: it took the update of %s, and does not answer with it", dnsaddr.ErrNotSeen, missing))
 		case <-time.After(awaitEvery):
 		}
 	}

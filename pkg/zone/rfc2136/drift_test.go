@@ -227,3 +227,123 @@ func TestZone_MarksOfValuesRemovedByHandGoWithTheNextWriteOfTheirFleet(t *testin
 		t.Errorf("companion: got %q, want that of the new record and the other fleet's", got)
 	}
 }
+
+// inTwo is a record whose text somebody wrote in two strings.
+func inTwo(r dnsaddr.Record) string {
+	return fmt.Sprintf("%s. 60 TXT %q %q", r.Name, r.Value[:20], r.Value[20:])
+}
+
+// Clients differ in what they make of several strings.
+func TestZone_TextInTwoStringsIsWrittenAsOneUnderItsIDAndSettles(t *testing.T) {
+	for what, prepare := range map[string]func(s *rfctest.Server, z *rfc2136.Zone, r dnsaddr.Record) error{
+		"ours, edited": func(s *rfctest.Server, z *rfc2136.Zone, r dnsaddr.Record) error {
+			err := syncTo(t, z, []dnsaddr.Record{r})
+			s.Put(t, inTwo(r))
+			s.Delete(t, line(r))
+			return err
+		},
+		"somebody's, adopted": func(s *rfctest.Server, z *rfc2136.Zone, r dnsaddr.Record) error {
+			s.Put(t, inTwo(r))
+			found := list(t, z)[0]
+			found.Comment = r.Comment
+			return z.Apply(t.Context(), name, dnsaddr.Changes{Update: []dnsaddr.Record{found}})
+		},
+	} {
+		s := rfctest.Start(t, apex)
+		z, r := open(t, config(s)), relay("192.0.2.1")
+		if err := prepare(s, z, r); err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		before := list(t, z)
+		if len(before) != 1 || before[0].Comment != r.Comment {
+			t.Fatalf("%s: got %v, want one record of ours", what, before)
+		}
+		if err := syncTo(t, z, []dnsaddr.Record{r}); err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		after := list(t, z)
+		if len(after) != 1 || after[0].Split || after[0].ID != before[0].ID {
+			t.Errorf("%s: got %v, want %s in one string", what, after, before[0].ID)
+		}
+		s.Fail(nil)
+		if err := syncTo(t, z, []dnsaddr.Record{r}); err != nil || s.Updates() != 0 {
+			t.Errorf("%s: once more: got %d updates, %v; want none", what, s.Updates(), err)
+		}
+	}
+}
+
+func TestZone_AdditionOfATextThatIsThereInTwoStringsKeepsBothTheirs(t *testing.T) {
+	s := rfctest.Start(t, apex)
+	z, r := open(t, config(s)), relay("192.0.2.1")
+	s.Put(t, inTwo(r))
+	foreign := list(t, z)
+	apply(t, z, dnsaddr.Changes{Add: []dnsaddr.Record{r}})
+	if got := list(t, z); len(got) != 2 || !slices.Contains(got, foreign[0]) {
+		t.Fatalf("got %v, want %v and ours", got, foreign)
+	}
+	if err := syncTo(t, z, nil); err != nil {
+		t.Fatal(err)
+	}
+	if got := list(t, z); !slices.Equal(got, foreign) {
+		t.Errorf("got %v, want %v", got, foreign)
+	}
+}
+
+// Somebody copies a companion's record, ID and all, to say something of another value.
+func TestZone_CopiedIDNeitherRemovesNorChangesTheOther(t *testing.T) {
+	s := rfctest.Start(t, apex)
+	z := open(t, config(s))
+	ours, theirs := relay("192.0.2.1"), relay("192.0.2.2")
+	theirs.Comment = "fleetctl:other/nyc1-1"
+	apply(t, z, dnsaddr.Changes{Add: []dnsaddr.Record{ours, theirs}})
+	marks := map[string]string{} // by the last word of their comments
+	for _, m := range s.TXT(companion) {
+		marks[m[strings.Index(m, " c="):]] = m
+	}
+	mine, other := strings.Fields(marks[" c="+ours.Comment]), strings.Fields(marks[" c="+theirs.Comment])
+	s.Delete(t, fmt.Sprintf("%s. 300 TXT %q", companion, strings.Join(other, " ")))
+	other[2] = mine[2] // id=…
+	s.Put(t, fmt.Sprintf("%s. 300 TXT %q", companion, strings.Join(other, " ")))
+	found := list(t, z)
+	if len(found) != 2 || found[0].ID != found[1].ID {
+		t.Fatalf("got %v, want two records with one ID", found)
+	}
+	for range 4 { // whichever of the two a map has first
+		moved := found[0]
+		moved.TTL = 2 * time.Minute
+		apply(t, z, dnsaddr.Changes{Update: []dnsaddr.Record{moved}})
+	}
+	apply(t, z, dnsaddr.Changes{Remove: found[:1]})
+	if got := s.TXT(name); !slices.Equal(got, []string{theirs.Value}) {
+		t.Errorf("got %q, want %q alone", got, theirs.Value)
+	}
+}
+
+// Without transfers only the note says that there is a list.
+func TestZone_LostNoteOfAListIsWrittenAgain(t *testing.T) {
+	s := rfctest.Start(t, apex)
+	s.RefuseTransfers(true)
+	z := open(t, config(s))
+	at := relay("192.0.2.1")
+	at.Name = "_dnsaddr.nyc1.p2p.zone.test"
+	want := []dnsaddr.Record{relay("192.0.2.1"), at}
+	if err := syncTo(t, z, want); err != nil {
+		t.Fatal(err)
+	}
+	s.Delete(t, companion+`. 300 TXT "fleetctl v=1 list=nyc1"`)
+	if got := list(t, z); len(got) != 1 {
+		t.Fatalf("got %v, want the list to be lost", got)
+	}
+	for range 2 {
+		if err := syncTo(t, z, want); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := list(t, z); len(got) != 2 {
+		t.Errorf("got %v, want the list to be found again", got)
+	}
+	s.Fail(nil)
+	if err := syncTo(t, z, want); err != nil || s.Updates() != 0 {
+		t.Errorf("once more: got %d updates, %v; want none", s.Updates(), err)
+	}
+}

@@ -10,14 +10,14 @@ import (
 	"github.com/relayfleet/fleetctl/fleet"
 )
 
-// Errors that callers branch on.
-var (
-	// ErrConflict: somebody else wrote to the same names at the same time, and did so again
-	// when the changes were planned anew. What was not written yet was not written.
-	ErrConflict = errors.New("somebody else is writing to the same names")
-	// ErrNotShown: the server took an update and does not answer with it.
-	ErrNotShown = errors.New("the server took the update, and does not answer with it")
-)
+// ErrConflict: somebody else wrote to the same names at the same time, and did so again
+// when the changes were planned anew. What was not written yet was not written.
+var ErrConflict = errors.New("somebody else is writing to the same names")
+
+// again advises whoever lost a race.
+func again(err error) error {
+	return fleet.WithHint(err, "run the same command again: it plans from what is there now")
+}
 
 // lostError is a message without an answer. If it was sent, it may have had its effect.
 type lostError struct {

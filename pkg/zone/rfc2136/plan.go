@@ -31,7 +31,8 @@ type edit struct {
 type change struct{ add, remove []rdata }
 
 // newPlan decides what changes make of v. newID gives each record that is added a handle
-// that no record ever had. A record to be updated that is gone is [dnsaddr.ErrNoRecord].
+// that no record ever had. A record to be updated that is gone is [dnsaddr.ErrNoRecord],
+// one to be updated or removed that somebody edited is [dnsaddr.ErrEdited].
 func newPlan(v view, c dnsaddr.Changes, newID func() string) (plan, error) {
 	for _, r := range c.Add {
 		if name := companion(nameOf(v.entry, r)); len(name) > maxName {
@@ -39,6 +40,7 @@ func newPlan(v view, c dnsaddr.Changes, newID func() string) (plan, error) {
 		}
 	}
 	added := v.clone()
+	added.noteLists(slices.Collect(maps.Keys(v.places))) // somebody may have removed a note
 	ttls := make(map[string]time.Duration)
 	for _, r := range c.Add {
 		if name := nameOf(v.entry, r); added.add(name, r, newID) {
@@ -47,11 +49,14 @@ func newPlan(v view, c dnsaddr.Changes, newID func() string) (plan, error) {
 	}
 	known := v.byID()
 	for _, r := range c.Update {
-		at, there := known[r.ID]
-		if !there {
+		at, there, err := unedited(known[r.ID], func(now dnsaddr.Record) error { return dnsaddr.CheckUpdate(now, r) })
+		switch {
+		case err != nil:
+			return plan{}, fmt.Errorf("update %s: %w", r.Value, again(err))
+		case !there:
 			return plan{}, fmt.Errorf("update %s: %w", r.Value, dnsaddr.ErrNoRecord)
 		}
-		added.comment(at, r.Comment)
+		added.update(at, r.Comment)
 		lower(ttls, at.name, r.TTL)
 	}
 	for name, ttl := range ttls {
@@ -62,7 +67,11 @@ func newPlan(v view, c dnsaddr.Changes, newID func() string) (plan, error) {
 	removed := added.clone()
 	known = added.byID()
 	for _, r := range c.Remove {
-		if at, there := known[r.ID]; there {
+		at, there, err := unedited(known[r.ID], func(now dnsaddr.Record) error { return dnsaddr.CheckRemoval(now, r) })
+		if err != nil {
+			return plan{}, fmt.Errorf("remove %s: %w", r.Value, again(err))
+		}
+		if there {
 			removed.remove(at)
 		}
 	}
@@ -84,8 +93,8 @@ func lower(ttls map[string]time.Duration, name string, ttl time.Duration) {
 func (v view) add(name string, r dnsaddr.Record, newID func() string) bool {
 	p := v.places[name]
 	data, sum := textRdata(r.Value), sumOf(r.Value)
-	exists, marks := p.values.data[data], p.marksOf(sum)
-	if slices.ContainsFunc(marks, func(m mark) bool { return exists && m.comment == r.Comment }) {
+	exists, split, marks := p.values.data[data], p.hasSplit(r.Value), p.marksOf(sum)
+	if slices.ContainsFunc(marks, func(m mark) bool { return (exists || split) && m.comment == r.Comment }) {
 		return false
 	}
 	switch {
@@ -94,7 +103,7 @@ func (v view) add(name string, r dnsaddr.Record, newID func() string) bool {
 	case exists && len(marks) == 0:
 		// Somebody's without a mark: with one it outlives ours.
 		p.marks.add(mark{id: bareID(name, data), sum: sum}.rdata())
-	case !exists:
+	case !exists && !split:
 		for _, m := range marks { // of a value that somebody removed
 			delete(p.marks.data, m.rdata())
 		}
@@ -105,6 +114,16 @@ func (v view) add(name string, r dnsaddr.Record, newID func() string) bool {
 	}
 	v.places[name] = p
 	return true
+}
+
+// hasSplit reports whether a value is there in several strings.
+func (p place) hasSplit(value string) bool {
+	for d := range p.values.data {
+		if !d.single() && d.value() == value {
+			return true
+		}
+	}
+	return false
 }
 
 // marksOf are the marks of the value with that sum.
@@ -121,12 +140,18 @@ func (p place) marksOf(sum string) []mark {
 	return out
 }
 
-// comment gives a record another comment, and a mark if it had none.
-func (v view) comment(at located, comment string) {
-	if at.record.Comment == comment {
+// update gives a record another comment, and a mark if it had none, and makes one string of
+// its text.
+func (v view) update(at located, comment string) {
+	p := v.places[at.name]
+	if at.record.Split {
+		delete(p.values.data, at.data)
+		p.values.add(textRdata(at.record.Value))
+	}
+	if at.record.Comment == comment && (at.mark.id != "" || !at.record.Split) {
+		v.places[at.name] = p
 		return
 	}
-	p := v.places[at.name]
 	if at.mark.id != "" {
 		delete(p.marks.data, at.mark.rdata())
 	}

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/miekg/dns"
+
+	"github.com/relayfleet/fleetctl/dnsaddr"
 )
 
 // rdata is the data of one TXT record as it goes over the wire: each of its strings after
@@ -42,6 +44,19 @@ func (d rdata) value() string { return strings.Join(d.strings(), "") }
 
 // single reports whether the record is one string, as those are that we write.
 func (d rdata) single() bool { return len(d) > 0 && int(d[0]) == len(d)-1 }
+
+// split reports whether the record is in several strings where one would hold its text.
+func (d rdata) split() bool { return !d.single() && d != "" && len(d.value()) <= dnsaddr.MaxString }
+
+// before reports whether a mark of their text is about d, of it and other, which is "" for
+// none. It is about the one that we would write, if that is there.
+func (d rdata) before(other rdata) bool {
+	switch {
+	case other == "" || d.single() == other.single():
+		return other == "" || d < other
+	}
+	return d.single()
+}
 
 // rr is the record as miekg/dns holds it.
 func (d rdata) rr(owner string, class uint16, ttl uint32) dns.RR {

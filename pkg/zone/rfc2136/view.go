@@ -38,12 +38,12 @@ func (p place) items(name string) []item {
 	var out []item
 	by := make(map[string]rdata, len(p.values.data))
 	for d := range p.values.data {
-		if d.single() {
-			by[sumOf(d.value())] = d
+		if s := sumOf(d.value()); d.before(by[s]) {
+			by[s] = d
 		}
 	}
 	record := func(d rdata, id, comment string) dnsaddr.Record {
-		return dnsaddr.Record{ID: id, Name: name, Value: d.value(), TTL: time.Duration(p.values.ttl) * time.Second, Comment: comment}
+		return dnsaddr.Record{ID: id, Name: name, Value: d.value(), Split: d.split(), TTL: time.Duration(p.values.ttl) * time.Second, Comment: comment}
 	}
 	marked := make(map[rdata]bool)
 	for text := range p.marks.data {
@@ -66,9 +66,7 @@ func (p place) items(name string) []item {
 func (p place) orphans() []mark {
 	there := make(map[string]bool, len(p.values.data))
 	for d := range p.values.data {
-		if d.single() {
-			there[sumOf(d.value())] = true
-		}
+		there[sumOf(d.value())] = true
 	}
 	var out []mark
 	for _, text := range p.marks.sorted() {
@@ -110,14 +108,24 @@ type located struct {
 	name string
 }
 
-// byID finds records. Of several with one ID, which only a copied companion makes, it has
-// one.
-func (v view) byID() map[string]located {
-	out := make(map[string]located)
+// byID finds records. Several have one ID only where somebody copied a companion's record.
+func (v view) byID() map[string][]located {
+	out := make(map[string][]located)
 	for name, p := range v.places {
 		for _, it := range p.items(name) {
-			out[it.record.ID] = located{it, name}
+			out[it.record.ID] = append(out[it.record.ID], located{it, name})
 		}
 	}
 	return out
+}
+
+// unedited is the one of several records with an ID that a change was planned for: check
+// says why one is not. There is none if there are no records, or with the error of one.
+func unedited(all []located, check func(now dnsaddr.Record) error) (at located, there bool, err error) {
+	for _, at := range all {
+		if err = check(at.record); err == nil {
+			return at, true, nil
+		}
+	}
+	return located{}, false, err
 }

@@ -65,9 +65,10 @@ func (p *Provider) untilGone(ctx context.Context, id int) error {
 	deadline, cancel := context.WithTimeout(ctx, p.cfg.Waits.Gone)
 	defer cancel()
 	asked, refused := begin, error(nil)
-	later := func(ctx context.Context, id int) (godo.Droplet, error) { return p.glance(ctx, id, p.cfg.Waits.Poll) }
-	for look := p.get; ; look = later { // at once, and then with all who wait
-		d, err := look(deadline, id)
+	w := p.watching(id)
+	look := func(ctx context.Context) (godo.Droplet, error) { return p.get(ctx, id) } // at once, and then with all who wait
+	for ; ; look = w.look {
+		d, err := look(deadline)
 		switch {
 		case errors.Is(err, fleet.ErrNoMachine):
 			return nil

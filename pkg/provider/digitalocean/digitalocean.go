@@ -47,7 +47,7 @@ type Waits struct {
 	Call    time.Duration // for the answer to one request; 30 s
 	Backoff time.Duration // the first pause after an answer that failed; 500 ms
 	Hold    time.Duration // the longest that a used-up rate is waited for; 1 min
-	First   time.Duration // before the first look at an ordered droplet, and between looks as long as it is younger than Poll; 1 s
+	First   time.Duration // before the first look at an ordered droplet; 1 s
 	Poll    time.Duration // between two lists of droplets that are waited for; 5 s
 	Ready   time.Duration // until an ordered droplet is active; 10 min
 	Gone    time.Duration // until a deleted droplet is not found; 10 min

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -293,11 +294,20 @@ func TestCreate_AKeyThatIsGoneFromTheAccountIsRegisteredAgain(t *testing.T) {
 	})
 }
 
-// All that is waited for at once is looked at in one list: every second while it is new, and then every five.
+// All that is waited for at once is looked at in one list, a second after the orders and then every five.
 func TestCreate_PollsForAllTogetherEveryFiveSeconds(t *testing.T) {
 	bubble(t, dotest.Config{Boot: dotest.Lag{Wait: 60 * time.Second}}, func(t *testing.T, r *rig) {
 		p := r.ready()
 		r.ResetCalls()
+		var mu sync.Mutex // requests come at once
+		var polls []time.Time
+		r.wire.seen = func(q *http.Request) {
+			mu.Lock()
+			defer mu.Unlock()
+			if q.Method == http.MethodGet && q.URL.Path == dropletsPath && r.count(postDroplet) == 8 {
+				polls = append(polls, time.Now())
+			}
+		}
 		var g errgroup.Group
 		for i := range 8 {
 			g.Go(func() error {
@@ -306,8 +316,13 @@ func TestCreate_PollsForAllTogetherEveryFiveSeconds(t *testing.T) {
 			})
 		}
 		must(t, "Create", g.Wait())
-		if got, most := r.count(listDroplet), 5+55/5+3; got > most {
-			t.Errorf("got %d lists in a minute, want at most %d", got, most)
+		if got, most := len(polls), 1+60/5; got > most || got == 0 {
+			t.Fatalf("got %d lists in a minute, want 1 to %d", got, most)
+		}
+		for i := range polls[1:] {
+			if apart := polls[i+1].Sub(polls[i]); apart < 5*time.Second {
+				t.Errorf("list %d came %s after the one before, want at least 5s", i+2, apart)
+			}
 		}
 		if got := r.count(oneDroplet); got > 8 {
 			t.Errorf("got %d reads of single droplets, want at most one each", got)

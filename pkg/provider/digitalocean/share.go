@@ -10,7 +10,8 @@ import (
 // flight is a reading under way.
 type flight[T any] struct {
 	done  chan struct{}
-	after uint64 // writes that were over when it began
+	after uint64    // writes that were over when it began
+	began time.Time // of a poller's; zero while it is put off
 	value T
 	err   error
 }
@@ -80,42 +81,60 @@ func ended(err error) bool {
 // poller makes readings for all who wait for something, one after the other and at least
 // an interval apart.
 type poller[T any] struct {
-	mu   sync.Mutex
-	now  *flight[T]
-	last time.Time
+	mu    sync.Mutex
+	now   *flight[T]
+	last  *flight[T] // the last one without an error
+	began time.Time  // when the last one began, whatever came of it
 }
 
-// next returns the next reading.
-func (p *poller[T]) next(ctx context.Context, every time.Duration, read func(context.Context) (T, error)) (T, error) {
+// next returns a reading that began after newer, and when it began: the last one, or one
+// that begins as soon as the interval allows. Whoever passes the time that it got sees each
+// reading once.
+func (p *poller[T]) next(ctx context.Context, every time.Duration, newer time.Time, read func(context.Context) (T, error)) (T, time.Time, error) {
 	for {
 		p.mu.Lock()
+		if last := p.last; last != nil && last.began.After(newer) && ctx.Err() == nil {
+			p.mu.Unlock()
+			return last.value, last.began, nil
+		}
 		f := p.now
 		if f == nil {
 			f = &flight[T]{done: make(chan struct{})}
 			p.now = f
-			due := p.last.Add(every)
+			due := p.began.Add(every)
 			p.mu.Unlock()
 			if f.err = pause(ctx, time.Until(due)); f.err == nil {
-				p.began()
+				p.begin(f)
 				f.value, f.err = read(ctx)
 			}
-			p.mu.Lock()
-			p.now = nil
-			p.mu.Unlock()
-			close(f.done)
-			return f.value, f.err
+			p.land(f)
+			return f.value, f.began, f.err
 		}
+		early := !f.began.IsZero() && !f.began.After(newer)
 		p.mu.Unlock()
-		if value, err, over := f.wait(ctx); over {
-			return value, err
+		if value, err, over := f.wait(ctx); over && (!early || ctx.Err() != nil) {
+			return value, f.began, err
 		}
 	}
 }
 
-func (p *poller[T]) began() {
+// begin notes that a reading begins now.
+func (p *poller[T]) begin(f *flight[T]) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.last = time.Now()
+	f.began = time.Now()
+	p.began = f.began
+}
+
+// land notes that a reading is over, and tells those who wait for it.
+func (p *poller[T]) land(f *flight[T]) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.now = nil
+	if f.err == nil {
+		p.last = f
+	}
+	close(f.done)
 }
 
 // keyed lets one at a time through for each key.

@@ -81,18 +81,86 @@ func TestShared_WhoseReaderGaveUpReadsAgain(t *testing.T) {
 	})
 }
 
-func TestPoller_OneReadingForAllAtMostEveryInterval(t *testing.T) {
+// readings counts readings of a poller, each of which takes a second.
+type readings struct {
+	p poller[int]
+	n int
+}
+
+func (r *readings) next(ctx context.Context, newer time.Time) (int, time.Time, error) {
+	return r.p.next(ctx, 5*time.Second, newer, func(ctx context.Context) (int, error) {
+		r.n++
+		return r.n, pause(ctx, time.Second)
+	})
+}
+
+func TestPoller_ReadingsBeginAnIntervalApart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var p poller[int]
-		n := 0
-		read := func(context.Context) (int, error) { n++; return n, nil }
+		var r readings
 		begin := time.Now()
-		for range 4 {
-			_, err := p.next(t.Context(), 5*time.Second, read)
+		seen := begin.Add(-1)
+		for want := 1; want <= 4; want++ {
+			got, began, err := r.next(t.Context(), seen)
 			must(t, "next", err)
+			if got != want || began.Sub(begin) != time.Duration(want-1)*5*time.Second {
+				t.Errorf("got reading %d, which began after %s; want reading %d, one every 5s and the first at once", got, began.Sub(begin), want)
+			}
+			seen = began
 		}
-		if d := time.Since(begin); d != 15*time.Second || n != 4 {
-			t.Errorf("got %d readings in %s, want 4 in 15s: the first at once", n, d)
+	})
+}
+
+func TestPoller_AReadingServesAllWhoOrderedBeforeItBegan(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var r readings
+		ordered := time.Now()
+		time.Sleep(time.Second) // of the bubble
+		begin := time.Now()
+		_, _, err := r.next(t.Context(), ordered)
+		must(t, "next", err)
+		got, began, err := r.next(t.Context(), ordered) // it waited a little longer, and comes when the reading is over
+		must(t, "next", err)
+		if got != 1 || !began.Equal(begin) || time.Since(begin) != time.Second {
+			t.Errorf("got reading %d after %s, want the first at once: it began after the order", got, time.Since(begin))
+		}
+	})
+}
+
+func TestPoller_AReadingThatBeganBeforeTheOrderDoesNotServeIt(t *testing.T) {
+	for what, late := range map[string]time.Duration{"under way": time.Second / 2, "over": 2 * time.Second, "put off": 7 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			var r readings
+			begin := time.Now()
+			go func() {
+				_, seen, _ := r.next(t.Context(), begin.Add(-1))
+				if late > 5*time.Second {
+					_, _, _ = r.next(t.Context(), seen)
+				}
+			}()
+			time.Sleep(late)
+			ordered := time.Now()
+			got, began, err := r.next(t.Context(), ordered)
+			must(t, "next", err)
+			if !began.After(ordered) || began.Sub(begin)%(5*time.Second) != 0 || got != r.n {
+				t.Errorf("%s: got reading %d, which began %s after the order, want the next one", what, got, began.Sub(ordered))
+			}
+		})
+	}
+}
+
+func TestPoller_AReadingThatFailedServesNobodyWhoComesLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var r readings
+		begin := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second/2)
+		defer cancel()
+		if _, _, err := r.next(ctx, begin.Add(-1)); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("got error %v, want the deadline's", err)
+		}
+		got, began, err := r.next(t.Context(), begin.Add(-1))
+		must(t, "next", err)
+		if got != 2 || began.Sub(begin) != 5*time.Second {
+			t.Errorf("got reading %d, which began after %s; want the second after 5s", got, began.Sub(begin))
 		}
 	})
 }

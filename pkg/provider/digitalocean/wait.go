@@ -16,27 +16,39 @@ import (
 // is believed to be gone.
 const absences = 2
 
-// glance looks at a droplet, in the one list that all waits of a provider share. One that
-// is not in it, because its tags are late or because it is gone, is read by itself.
-func (p *Provider) glance(ctx context.Context, id int, every time.Duration) (godo.Droplet, error) {
-	d, listed, err := p.poll(ctx, id, every)
-	if err != nil || listed {
-		return d, err
-	}
-	return p.get(ctx, id)
+// watch looks at one droplet again and again, in lists that all waits of a provider share.
+// Each look is at a later list than the one before.
+type watch struct {
+	p    *Provider
+	id   int
+	seen time.Time // when the list of the last look began
 }
 
-// poll looks for a droplet in the next list.
-func (p *Provider) poll(ctx context.Context, id int, every time.Duration) (d godo.Droplet, listed bool, err error) {
-	all, err := p.polling.next(ctx, every, p.listTagged)
+// watching looks at a droplet from now on.
+func (p *Provider) watching(id int) *watch { return &watch{p: p, id: id, seen: time.Now()} }
+
+// listed looks for the droplet in a list and reports whether it is there: not if its tags
+// are late, or if it is gone.
+func (w *watch) listed(ctx context.Context) (d godo.Droplet, found bool, err error) {
+	all, began, err := w.p.polling.next(ctx, w.p.cfg.Waits.Poll, w.seen, w.p.listTagged)
 	if err != nil {
 		return d, false, err
 	}
-	i := slices.IndexFunc(all, func(d godo.Droplet) bool { return d.ID == id })
+	w.seen = began
+	i := slices.IndexFunc(all, func(d godo.Droplet) bool { return d.ID == w.id })
 	if i < 0 {
 		return d, false, nil
 	}
 	return all[i], true, nil
+}
+
+// look looks for the droplet in a list, and reads it by itself if it is not there.
+func (w *watch) look(ctx context.Context) (godo.Droplet, error) {
+	d, found, err := w.listed(ctx)
+	if err != nil || found {
+		return d, err
+	}
+	return w.p.get(ctx, w.id)
 }
 
 // untilReady waits until a droplet is active, has an address and shows its tags.
@@ -48,22 +60,17 @@ func (p *Provider) untilReady(ctx context.Context, n fleet.NewMachine, id int, t
 	absent := 0
 	waiting := waitActive
 	n.Waiting(waiting)
+	w := p.watching(id)
 	if err := pause(ctx, p.cfg.Waits.First); err != nil {
 		return last, err
 	}
-	every := func() time.Duration {
-		if time.Since(begin) < p.cfg.Waits.Poll {
-			return p.cfg.Waits.First
-		}
-		return p.cfg.Waits.Poll
-	}
-	look := func() (godo.Droplet, bool, error) { return p.poll(deadline, id, every()) } // at first its tags may be late
+	look := w.listed // at first its tags may be late
 	for {
 		n.Waiting(waiting)
-		d, listed, err := look()
-		if err == nil && !listed {
-			look = func() (godo.Droplet, bool, error) {
-				d, err := p.glance(deadline, id, every())
+		d, found, err := look(deadline)
+		if err == nil && !found {
+			look = func(ctx context.Context) (godo.Droplet, bool, error) {
+				d, err := w.look(ctx)
 				return d, true, err
 			}
 			continue
@@ -141,8 +148,8 @@ func (p *Provider) start(ctx context.Context, id string) error {
 			return err
 		}
 	}
-	for {
-		d, err = p.glance(deadline, d.ID, p.cfg.Waits.Poll)
+	for w := p.watching(d.ID); ; {
+		d, err = w.look(deadline)
 		switch {
 		case err != nil && ctx.Err() == nil && deadline.Err() != nil:
 			return tooLong(waitActive, d, d.ID, begin)

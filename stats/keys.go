@@ -1,68 +1,35 @@
 package stats
 
-import "encoding/base64"
+import (
+	"crypto/sha256"
+	"encoding/base64"
+)
 
-// keys is a set of public keys. Ed25519 keys, nearly all of them, are kept as their
-// 32 bytes; longer ones and texts that are no base64 as they are.
-type keys struct {
-	short map[[32]byte]struct{}
-	long  map[string]struct{}
-	known bool // a registry was read
-}
-
-// newKeys makes room for the largest registry: those of a fleet overlap.
-func newKeys(readings []Reading) *keys {
-	most := 0
-	for _, r := range readings {
-		most = max(most, len(r.Registry))
-	}
-	return &keys{short: make(map[[32]byte]struct{}, most), long: make(map[string]struct{})}
-}
-
-func (k *keys) len() uint64 { return uint64(len(k.short)) + uint64(len(k.long)) }
-
-// add takes a registry in, and returns how many peers it knows: one for each key, the
-// fleet's own left out.
-func (k *keys) add(entries []CensusEntry, own map[[32]byte]struct{}) uint64 {
-	k.known = true
-	seen := keys{short: make(map[[32]byte]struct{}, len(entries)), long: make(map[string]struct{})}
-	for i := range entries {
-		short, long := keyOf(entries[i].PeerPubkey)
-		if long != "" {
-			seen.long[long] = struct{}{}
-			k.long[long] = struct{}{}
-			continue
-		}
-		if _, ours := own[short]; ours {
-			continue
-		}
-		seen.short[short] = struct{}{}
-		k.short[short] = struct{}{}
-	}
-	return seen.len()
-}
-
-// keyOf decodes a key of 32 bytes without allocating. Of any other it returns the text.
-func keyOf(text string) (short [32]byte, long string) {
+// keyOf is a public key as 32 bytes: those of an Ed25519 key, which nearly all are; of a
+// longer one, and of a text that is no base64, the SHA-256. It does not allocate for
+// Ed25519.
+func keyOf(text string) [32]byte {
 	var buf [36]byte // 44 characters decode to at most 33 bytes
-	if len(text) == base64.StdEncoding.EncodedLen(len(short)) {
+	if len(text) == base64.StdEncoding.EncodedLen(sha256.Size) {
 		var in [44]byte
 		copy(in[:], text)
-		if n, err := base64.StdEncoding.Decode(buf[:], in[:]); err == nil && n == len(short) {
-			return [32]byte(buf[:32]), ""
+		if n, err := base64.StdEncoding.Decode(buf[:], in[:]); err == nil && n == sha256.Size {
+			return [32]byte(buf[:32])
 		}
 	}
-	if raw, ok := rawKey(text); ok && len(raw) == len(short) {
-		return [32]byte(raw), ""
-	} else if ok {
-		return short, "k" + string(raw)
+	raw, ok := rawKey(text)
+	switch {
+	case ok && len(raw) == sha256.Size:
+		return [32]byte(raw)
+	case ok:
+		return sha256.Sum256(append([]byte("key "), raw...))
 	}
-	return short, "t" + text
+	return sha256.Sum256([]byte("text " + text))
 }
 
 // fleetKeys are the public keys of the relays themselves, as far as their peer IDs tell.
-func fleetKeys(readings []Reading) map[[32]byte]struct{} {
-	own := make(map[[32]byte]struct{}, len(readings))
+func fleetKeys(readings []Reading) [][32]byte {
+	own := make([][32]byte, 0, len(readings))
 	for _, r := range readings {
 		ids := []string{r.PeerID}
 		if r.Report != nil {
@@ -70,7 +37,7 @@ func fleetKeys(readings []Reading) map[[32]byte]struct{} {
 		}
 		for _, id := range ids {
 			if key, ok := keyOfPeer(id); ok {
-				own[key] = struct{}{}
+				own = append(own, key)
 			}
 		}
 	}

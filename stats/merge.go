@@ -23,20 +23,36 @@ func Merge(at time.Time, readings []Reading) Snapshot {
 		Relays:      make([]RelayRow, 0, len(readings)),
 		Unreachable: []string{},
 	}
-	own := fleetKeys(readings)
-	all := newKeys(readings)
+	all := NewPeers(fleetKeys(readings))
+	known := false                                  // a registry was read
 	owner := make(map[string]string, len(readings)) // peer ID -> node
 	for _, r := range readings {
 		row := r.row(owner)
 		if r.Registry != nil {
-			row.LifetimeUniquePeers = ptr(all.add(r.Registry, own))
+			known = true
+			row.LifetimeUniquePeers = ptr(all.addCensus(r.Registry))
 		}
 		s.add(row)
 	}
-	if all.known {
-		s.LifetimeUniquePeers = ptr(all.len())
+	if known {
+		s.count(all, at)
 	}
 	return s
+}
+
+// addCensus adds a whole census, and returns how many different peers it has.
+func (p *Peers) addCensus(entries []CensusEntry) uint64 {
+	p.Begin()
+	for i := range entries {
+		e := &entries[i]
+		p.Add(keyOf(e.PeerPubkey), e.FirstSeenAt, e.LastSeenAt)
+	}
+	return p.counts[p.census-1]
+}
+
+// count is what all registries know together.
+func (s *Snapshot) count(all *Peers, at time.Time) {
+	s.LifetimeUniquePeers = ptr(uint64(all.Len()))
 }
 
 // compareReadings orders by region, then nyc1-2 before nyc1-10.

@@ -15,11 +15,12 @@ import (
 
 // Bounds of what is read of a relay.
 const (
-	MaxReport        = 1 << 20   // bytes of a report or a census
-	MaxRegistry      = 256 << 20 // bytes of a registry
-	MaxRegistryEntry = 64 << 10  // bytes of one of its entries
-	MaxCount         = 1 << 53   // the largest counter: beyond it JSON readers round
-	ClockSkew        = time.Hour // how far ahead of ours a relay's clock may be
+	MaxReport        = 1 << 20     // bytes of a report or a census
+	MaxRegistry      = 256 << 20   // bytes of a registry
+	MaxRegistryEntry = 64 << 10    // bytes of one of its entries
+	MaxCount         = 1 << 53     // the largest counter: beyond it JSON readers round
+	ClockSkew        = time.Hour   // how far ahead of ours a relay's clock may be
+	AheadTold        = time.Minute // from how far in the future on a sight is told of
 )
 
 // ParseReport reads the answer of /api/stats. Errors name the field: the counts that
@@ -213,10 +214,13 @@ func explain(err error) error {
 	return fmt.Errorf("%s: %s, accepted is %s", clean(wrong.Field, 80), value, wish)
 }
 
+// maxPeerID is the longest text of a peer ID, in bytes.
+const maxPeerID = 128
+
 // isPeerID reports whether text could be a peer ID: base58 or base32, which are
 // letters and digits. It is safe in a cell, a line and a URL.
 func isPeerID(text string) bool {
-	if text == "" || len(text) > 128 {
+	if text == "" || len(text) > maxPeerID {
 		return false
 	}
 	return !strings.ContainsFunc(text, func(r rune) bool {

@@ -2,7 +2,6 @@ package stats
 
 import (
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,71 +14,74 @@ import (
 // maxDamages is how many damaged entries are described.
 const maxDamages = 10
 
-// DamagedError tells of the entries that a registry has and that make no sense. The
-// sound ones were returned beside it.
+// DamagedError tells of the entries that a registry has and that make no sense, and of
+// clocks that are wrong. The sound entries were returned beside it.
 type DamagedError struct {
-	Damaged int      // how many
-	Entries int      // of how many
+	Damaged int      // how many were left out
+	Entries int      // of how many; a broken piece of text counts as one
 	First   []string // what is wrong with the first of them, at most 10: "entry 3: peer_pubkey: missing"
+	// Ahead is how many were seen more than [AheadTold] in the future. They are not left
+	// out: they count as seen now. Most is how far the farthest was.
+	Ahead int
+	Most  time.Duration
 }
 
 func (e *DamagedError) Error() string {
-	text := fmt.Sprintf("%d of %d entries are damaged: %s", e.Damaged, e.Entries, strings.Join(e.First, "; "))
-	if e.Damaged > len(e.First) {
-		text += "; …"
+	var parts []string
+	if e.Damaged > 0 {
+		text := fmt.Sprintf("%d of %d entries are damaged: %s", e.Damaged, e.Entries, strings.Join(e.First, "; "))
+		if e.Damaged > len(e.First) {
+			text += "; …"
+		}
+		parts = append(parts, text)
 	}
-	return text
+	if e.Ahead > 0 {
+		parts = append(parts, fmt.Sprintf("%d of %d entries were seen in the future, by up to %s, and count as seen now: a clock is wrong", e.Ahead, e.Entries, e.Most))
+	}
+	return strings.Join(parts, "; ")
 }
 
-// ParseRegistry reads bootnode-peers.json as a stream, an array of [CensusEntry].
-// Entries are counted from 0. Those that make no sense are left out and told of by a
-// [DamagedError]. After any other error (no array, cut off in the middle, larger than
-// [MaxRegistry]) the result holds what was read until there. It is nil if nothing was
-// a registry, and empty for an empty array. Keys come back in canonical base64;
-// doubles are kept, see [MergeEntries].
+// add counts a damaged entry.
+func (e *DamagedError) add(err error) {
+	if e.Damaged++; e.Damaged <= maxDamages {
+		e.First = append(e.First, fmt.Sprintf("entry %d: %v", e.Entries, err))
+	}
+	e.Entries++
+}
+
+// ahead counts a sound entry that was seen so far in the future.
+func (e *DamagedError) ahead(d time.Duration) {
+	if d > AheadTold {
+		e.Ahead++
+		e.Most = max(e.Most, d)
+	}
+}
+
+// ParseRegistry reads bootnode-peers.json, an array of [CensusEntry], as [ScanRegistry]
+// does and with its errors; no more than [MaxRegistry] bytes. The result holds what was
+// read until an error. It is nil if nothing was a registry, and empty for an empty array.
+// Doubles are kept, see [MergeEntries].
 func ParseRegistry(r io.Reader, now time.Time) ([]CensusEntry, error) {
-	in := &bounded{r: r, left: MaxRegistry, entry: MaxRegistryEntry}
-	dec := json.NewDecoder(in)
-	if t, err := dec.Token(); err != nil {
-		return nil, fmt.Errorf("registry: %w", in.explain(err))
-	} else if t != json.Delim('[') {
-		return nil, fmt.Errorf("registry: %s, accepted is an array", clean(fmt.Sprint(t), 80))
-	}
+	s := newScan(r, now, ScanOptions{Most: MaxRegistry})
 	out := []CensusEntry{}
-	var bad DamagedError
-	for in.next(); dec.More(); in.next() {
-		var e CensusEntry
-		err := dec.Decode(&e)
-		var wrong *json.UnmarshalTypeError
-		switch {
-		case errors.As(err, &wrong):
-			err = explain(err)
-		case err != nil:
-			return out, fmt.Errorf("registry: entry %d: %w", bad.Entries, in.explain(err))
-		default:
-			err = e.check(now)
-		}
-		if err == nil {
-			out = append(out, e)
-		} else if bad.Damaged++; bad.Damaged <= maxDamages {
-			bad.First = append(bad.First, fmt.Sprintf("entry %d: %v", bad.Entries, err))
-		}
-		bad.Entries++
+	err := s.scan(func(row *Row) error {
+		out = append(out, row.Entry())
+		return nil
+	})
+	if !s.begun {
+		return nil, err
 	}
-	if _, err := dec.Token(); err != nil {
-		return out, fmt.Errorf("registry: after entry %d: %w", bad.Entries, in.explain(err))
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return out, errors.New("registry: something follows the array")
-	}
-	if bad.Damaged > 0 {
-		return out, fmt.Errorf("registry: %w", &bad)
-	}
-	return out, nil
+	return out, err
 }
 
-// check refuses what no relay would have written, and brings the key into its
-// canonical form.
+// ahead is how far in the future the entry was seen; 0 if it was not.
+func (e *CensusEntry) ahead(now time.Time) time.Duration {
+	const most = 100 * 365 * 24 * 3600
+	return time.Duration(min(max(0, e.LastSeenAt-now.Unix()), most)) * time.Second
+}
+
+// check refuses what no relay would have written. It brings the key into its canonical
+// form, and back to now what was seen in the future.
 func (e *CensusEntry) check(now time.Time) error {
 	key, ok := rawKey(e.PeerPubkey)
 	switch {
@@ -95,30 +97,31 @@ func (e *CensusEntry) check(now time.Time) error {
 		return errors.New("last_seen_at: missing")
 	case e.ConnectionCount > MaxCount:
 		return fmt.Errorf("connection_count: %d is larger than any count", e.ConnectionCount)
-	}
-	if err := checkTime(e.FirstSeenAt, now); err != nil {
-		return fmt.Errorf("first_seen_at: %w", err)
-	}
-	if err := checkTime(e.LastSeenAt, now); err != nil {
-		return fmt.Errorf("last_seen_at: %w", err)
-	}
-	if e.FirstSeenAt > e.LastSeenAt {
+	case e.FirstSeenAt < 0:
+		return fmt.Errorf("first_seen_at: %d is before 1970", e.FirstSeenAt)
+	case e.FirstSeenAt > e.LastSeenAt:
 		return fmt.Errorf("first_seen_at: %d is after last_seen_at", e.FirstSeenAt)
 	}
-	if err := checkWord(e.Tier); err != nil {
-		return fmt.Errorf("tier: %w", err)
-	}
-	if err := checkWord(e.AddressType); err != nil {
-		return fmt.Errorf("address_type: %w", err)
+	for _, word := range []struct{ name, text string }{
+		{"tier", e.Tier}, {"address_type", e.AddressType}, {"transport", e.Transport}, {"agent", e.Agent},
+	} {
+		if err := checkWord(word.text); err != nil {
+			return fmt.Errorf("%s: %w", word.name, err)
+		}
 	}
 	e.PeerPubkey = base64.StdEncoding.EncodeToString(key)
+	e.LastSeenAt = min(e.LastSeenAt, now.Unix())
+	e.FirstSeenAt = min(e.FirstSeenAt, e.LastSeenAt)
 	return nil
 }
 
+// maxWord is the longest text that a peer chose, in bytes.
+const maxWord = 256
+
 // checkWord bounds a text that a peer chose.
 func checkWord(text string) error {
-	if len(text) > 256 {
-		return fmt.Errorf("%d bytes, at most 256 are accepted", len(text))
+	if len(text) > maxWord {
+		return fmt.Errorf("%d bytes, at most %d are accepted", len(text), maxWord)
 	}
 	if strings.ContainsRune(text, utf8.RuneError) { // what encoding/json makes of bad bytes
 		return fmt.Errorf("%q: invalid UTF-8", text)
@@ -127,47 +130,4 @@ func checkWord(text string) error {
 		return fmt.Errorf("%q: control characters", text)
 	}
 	return nil
-}
-
-var (
-	errLarge = fmt.Errorf("larger than %d bytes", MaxRegistry)
-	errLong  = fmt.Errorf("longer than %d bytes", MaxRegistryEntry)
-)
-
-// bounded is a reader that gives out so many bytes in all, and so many for each entry.
-type bounded struct {
-	r           io.Reader
-	left, entry int64
-	err         error // why reading stopped, where that was not the end
-}
-
-func (b *bounded) next() { b.entry = MaxRegistryEntry }
-
-func (b *bounded) Read(p []byte) (int, error) {
-	switch {
-	case b.left <= 0:
-		b.err = errLarge
-		return 0, b.err
-	case b.entry <= 0:
-		b.err = errLong
-		return 0, b.err
-	}
-	n, err := b.r.Read(p[:min(int64(len(p)), b.left, b.entry)])
-	b.left -= int64(n)
-	b.entry -= int64(n)
-	if err != nil && !errors.Is(err, io.EOF) {
-		b.err = err
-	}
-	return n, err
-}
-
-// explain prefers the reason of the reader to what the decoder made of it.
-func (b *bounded) explain(err error) error {
-	switch {
-	case b.err != nil:
-		return b.err
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return errors.New("the text is cut off")
-	}
-	return fmt.Errorf("not JSON: %s", clean(err.Error(), 200))
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"golang.org/x/crypto/ssh"
 )
 
 // The sentinels of this package; the structs below carry the facts.
@@ -117,6 +119,14 @@ func (e *TransportError) Is(target error) bool { return target == ErrTransport }
 
 // Unwrap returns the cause.
 func (e *TransportError) Unwrap() error { return e.Err }
+
+// Refused reports whether the box was reached, and said that nothing takes connections
+// where a tunnel was to lead.
+func (e *TransportError) Refused() bool {
+	var jump *JumpError
+	var refused *ssh.OpenChannelError
+	return !errors.As(e.Err, &jump) && errors.As(e.Err, &refused) && refused.Reason == ssh.ConnectionFailed
+}
 
 // DigestError says that a box computed another digest of a file than it should have.
 type DigestError struct {

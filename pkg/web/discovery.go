@@ -27,7 +27,7 @@ type group struct {
 func (s *Server) serveDiscovery(w http.ResponseWriter, r *http.Request) {
 	f := s.now().fleet
 	scheme := "http"
-	if s.cfg.TLS {
+	if s.cfg.Certificate != nil {
 		scheme = "https"
 	}
 	groups, told := []group{}, make(map[string]bool)

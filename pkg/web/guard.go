@@ -1,7 +1,6 @@
 package web
 
 import (
-	"crypto/x509"
 	"net"
 	"net/http"
 	"net/netip"
@@ -10,15 +9,9 @@ import (
 	"strings"
 )
 
-// ServedAs says which hosts a request may name. The names of loopback always may be named.
-type ServedAs struct {
-	Names       []string          // host names and addresses, without a port
-	Certificate *x509.Certificate // every name in it; nil without TLS
-}
-
 // knows reports whether a Host header names us. Otherwise a page of anybody's could give
 // its own name our address and read us through the browser of somebody who is let in.
-func (a ServedAs) knows(hostport string) bool {
+func (s *Server) knows(hostport string) bool {
 	host := hostport
 	if h, _, err := net.SplitHostPort(hostport); err == nil {
 		host = h
@@ -30,10 +23,10 @@ func (a ServedAs) knows(hostport string) bool {
 	if ip, err := netip.ParseAddr(host); err == nil && ip.IsLoopback() {
 		return true
 	}
-	if slices.ContainsFunc(a.Names, func(name string) bool { return strings.EqualFold(name, host) }) {
+	if slices.ContainsFunc(s.cfg.Hosts, func(name string) bool { return strings.EqualFold(name, host) }) {
 		return true
 	}
-	return host != "" && a.Certificate != nil && a.Certificate.VerifyHostname(host) == nil
+	return host != "" && s.cfg.Certificate != nil && s.cfg.Certificate().VerifyHostname(host) == nil
 }
 
 // policy is what the page may load, and who may show it: its own files, and nobody.
@@ -52,7 +45,7 @@ func (s *Server) guarded(next http.Handler) http.Handler {
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
 		switch {
-		case !s.cfg.Hosts.knows(r.Host):
+		case !s.knows(r.Host):
 			fail(w, http.StatusMisdirectedRequest, "this is not the host that was asked for", "name it with 'fleetctl serve --host'")
 		case foreign(r):
 			fail(w, http.StatusForbidden, "the request was made by a page of another origin", "")

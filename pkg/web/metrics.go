@@ -67,8 +67,8 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		c.relay(id, r, send)
 	}
 	c.peers(f, send)
-	if t := c.server.cfg.Certificate; !t.IsZero() {
-		send("fleet_certificate_expiry_time_seconds", seconds(t), "serve")
+	if shown := c.server.cfg.Certificate; shown != nil {
+		send("fleet_certificate_expiry_time_seconds", seconds(shown().NotAfter), "serve")
 	}
 }
 

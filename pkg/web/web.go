@@ -1,6 +1,7 @@
 package web
 
 import (
+	"crypto/x509"
 	"embed"
 	"errors"
 	"html/template"
@@ -18,17 +19,16 @@ var assets embed.FS
 type Config struct {
 	Source Source
 	// Hosts are the names, without a port, that requests may call us by, beside those of
-	// loopback: [ServedAs] says which.
-	Hosts ServedAs
+	// loopback and those in the certificate.
+	Hosts []string
 	// Token is what requests must carry; "" lets everybody in who reaches us.
 	Token string
 	// StaleAfter is how old a look may be before the page says so; zero means 30 seconds.
 	StaleAfter time.Duration
 	// Beat is how often a page that is open hears from us if nothing happens; zero means 5 seconds.
 	Beat time.Duration
-	// Certificate is when the certificate that we show ends; zero without TLS.
-	Certificate time.Time
-	TLS         bool // requests come over TLS
+	// Certificate is the one that is shown now, which a renewal replaces; nil without TLS.
+	Certificate func() *x509.Certificate
 	Now         func() time.Time
 	Log         *slog.Logger // what failed; nil drops it
 }
@@ -64,7 +64,7 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	entry, err := newEntry(cfg.Token, cfg.TLS, cfg.Now)
+	entry, err := newEntry(cfg.Token, cfg.Certificate != nil, cfg.Now)
 	if err != nil {
 		return nil, err
 	}

@@ -28,7 +28,7 @@ records that point to other names, and use every address that any of them gave. 
 serves something else than the zone holds is named with what it serves and for how long.
 
 Exit 4 if a server serves something else, or an address of ours does not work; 3 if a server
-did not answer, or a probe could not be made. Resolvers are those of dns.resolvers; without
+did not answer, a name server could not be found, or a probe could not be made. Resolvers are those of dns.resolvers; without
 any, public ones are asked of a public zone, and none of another.`,
 		Args:              exactArgs(),
 		ValidArgsFunction: cobra.NoFileCompletions,
@@ -80,15 +80,14 @@ type addressRow struct {
 // verifyNames resolves, compares and dials.
 func (s *session) verifyNames(ctx context.Context, ask servers, require int) (namesView, error) {
 	v := namesView{Name: s.spec.DNS.RecordName(), Required: require, Errors: []string{}}
-	sources, warnings, err := s.sources(ctx, ask, false)
+	sources, unfound, err := s.sources(ctx, ask, false)
 	if err != nil {
 		return v, err
 	}
-	found, err := s.survey(ctx, sources)
+	found, err := s.survey(ctx, sources, unfound)
 	if err != nil {
 		return v, err
 	}
-	found.warnings = warnings
 	v.Records, v.Servers, v.DNSSEC = len(found.records), found.rows(), string(dnssecOf(found.readings))
 	v.Addresses = s.dial(ctx, found)
 	v.Warnings = append(found.notes(), v.foreign()...)

@@ -27,7 +27,8 @@ func newDNSAddrWatch(a *app) *cobra.Command {
 		Short: "Wait until every DNS server serves what the zone holds",
 		Long: `Wait until every DNS server that 'dnsaddr verify' asks serves what the zone holds, one line on
 stderr for each change. Exit 0 as soon as all do; at the timeout 4 if a server serves something
-else, which is named with how long it may keep it, and 3 if a server only does not answer.`,
+else, which is named with how long it may keep it, and 3 if a server only does not answer.
+A name server whose address is not known is waited for no longer than the others: exit 3.`,
 		Args:              exactArgs(),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
@@ -61,6 +62,7 @@ type watchView struct {
 	Waited   float64     `json:"waited_secs"`
 	OK       bool        `json:"ok"`
 
+	all      bool // servers that were found serve what the zone holds
 	problems []error
 }
 
@@ -68,7 +70,7 @@ type watchView struct {
 // read, or of ctx; servers that are still behind at the timeout are in the view.
 func (s *session) watch(ctx context.Context, w watching) (watchView, error) {
 	v := watchView{Name: s.spec.DNS.RecordName()}
-	sources, warnings, err := s.sources(ctx, w.servers, true)
+	sources, unfound, err := s.sources(ctx, w.servers, true)
 	if err != nil {
 		return v, err
 	}
@@ -84,19 +86,18 @@ func (s *session) watch(ctx context.Context, w watching) (watchView, error) {
 	tick := time.NewTicker(w.interval)
 	defer tick.Stop()
 	for {
-		found, err := s.survey(limit, sources)
+		found, err := s.survey(limit, sources, unfound)
 		switch {
 		case ctx.Err() != nil:
 			return v, ctx.Err()
 		case err != nil && !errors.Is(err, context.DeadlineExceeded):
 			return v, err
 		case err == nil: // a look that the timeout ended is none
-			found.warnings = warnings
 			v.take(found)
 			tell.changes(found)
 		}
 		v.Waited = time.Since(tell.began).Round(time.Millisecond).Seconds()
-		if v.OK || limit.Err() != nil {
+		if v.all || limit.Err() != nil {
 			return v, v.looked(w.timeout)
 		}
 		select {
@@ -109,7 +110,7 @@ func (s *session) watch(ctx context.Context, w watching) (watchView, error) {
 // take keeps the newest look.
 func (v *watchView) take(found survey) {
 	v.Records, v.Servers, v.Warnings, v.problems = len(found.records), found.rows(), found.notes(), found.problems()
-	v.OK = len(v.problems) == 0
+	v.OK, v.all = len(v.problems) == 0, len(found.ofServers()) == 0
 }
 
 // looked is the error of a watch that ended before its first look did.

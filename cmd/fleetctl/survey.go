@@ -31,8 +31,9 @@ func (f *servers) register(cmd *cobra.Command) {
 func publicResolvers() []string { return []string{"1.1.1.1", "8.8.8.8", "9.9.9.9"} }
 
 // sources lists whom a survey asks: the zone's name servers, then resolvers in every way
-// in which they can be asked, or with brief in one. Warnings say whom it could not find.
-func (s *session) sources(ctx context.Context, f servers, brief bool) (_ []resolve.Source, warnings []string, err error) {
+// in which they can be asked, or with brief in one. Unfound says which name servers it could
+// not find.
+func (s *session) sources(ctx context.Context, f servers, brief bool) (_ []resolve.Source, unfound []error, err error) {
 	named := f.resolvers
 	if len(named) == 0 {
 		named = s.spec.DNS.Resolvers
@@ -45,7 +46,7 @@ func (s *session) sources(ctx context.Context, f servers, brief bool) (_ []resol
 	if err != nil {
 		return nil, nil, err
 	}
-	out, warnings, err := s.authorities(ctx, f.authorities, resolvers)
+	out, unfound, err := s.authorities(ctx, f.authorities, resolvers)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -54,7 +55,7 @@ func (s *session) sources(ctx context.Context, f servers, brief bool) (_ []resol
 			out = append(out, resolve.Source{Name: hostOf(r), Role: resolve.Resolver, Server: r.By(by)})
 		}
 	}
-	return out, warnings, nil
+	return out, unfound, nil
 }
 
 // ways are the transports by which a resolver is asked. One that was named with a
@@ -71,11 +72,13 @@ func ways(r resolve.Server, every, brief bool) []resolve.Transport {
 
 // authorities are the zone's name servers: those that are named, else what the zone's
 // adapter knows, and for a zone of the internet those that resolvers know.
-func (s *session) authorities(ctx context.Context, named []string, resolvers []resolve.Server) (out []resolve.Source, warnings []string, err error) {
+func (s *session) authorities(ctx context.Context, named []string, resolvers []resolve.Server) (out []resolve.Source, unfound []error, err error) {
 	add := func(name string, server resolve.Server) {
-		if !slices.ContainsFunc(out, func(o resolve.Source) bool { return o.Server == server }) {
-			out = append(out, resolve.Source{Name: name, Role: resolve.Authoritative, Server: server})
+		if i := slices.IndexFunc(out, func(o resolve.Source) bool { return o.Server == server }); i >= 0 {
+			out[i].Primary = false // clients are sent to it as well
+			return
 		}
+		out = append(out, resolve.Source{Name: name, Role: resolve.Authoritative, Server: server})
 	}
 	given, err := parseServers(named)
 	if err != nil {
@@ -94,17 +97,17 @@ func (s *session) authorities(ctx context.Context, named []string, resolvers []r
 	hosted := s.spec.DNS.Zone == fleet.ZoneCloudflare // its name servers are found like anybody's
 	if !hosted || !s.public() {
 		for _, server := range own {
-			add(server.String(), server)
+			out = append(out, resolve.Source{Name: server.String(), Role: resolve.Authoritative, Server: server, Primary: s.spec.DNS.Zone == fleet.ZoneRFC2136})
 		}
 	}
 	if s.spec.DNS.Zone != fleet.ZoneLocal && (!hosted || len(out) == 0) {
 		found, err := nameServers(ctx, resolvers, s.spec.DNS.RecordName())
 		if err != nil {
-			warnings = append(warnings, err.Error())
+			unfound = append(unfound, err)
 		}
 		for _, a := range found {
 			if a.Err != nil {
-				warnings = append(warnings, a.Err.Error())
+				unfound = append(unfound, a.Err)
 			}
 			for _, server := range a.Servers {
 				add(a.Name, server)
@@ -116,7 +119,7 @@ func (s *session) authorities(ctx context.Context, named []string, resolvers []r
 			add(server.String(), server)
 		}
 	}
-	return out, warnings, ctx.Err()
+	return out, unfound, ctx.Err()
 }
 
 // ownServers are the name servers that the zone's adapter knows, host:port.
@@ -178,17 +181,17 @@ func hostOf(s resolve.Server) string {
 type survey struct {
 	records  []dnsaddr.Record
 	readings []resolve.Reading
-	warnings []string
+	unfound  []error // why a name server could not be asked
 }
 
-// survey reads the zone and asks every source.
-func (s *session) survey(ctx context.Context, sources []resolve.Source) (survey, error) {
+// survey reads the zone and asks every source. Unfound is what [session.sources] said.
+func (s *session) survey(ctx context.Context, sources []resolve.Source, unfound []error) (survey, error) {
 	name := s.spec.DNS.RecordName()
 	records, err := s.b.Zone.Records(ctx, name)
 	if err != nil {
 		return survey{}, err
 	}
-	v := survey{records: records}
+	v := survey{records: records, unfound: unfound}
 	v.readings = new(resolve.Client).Survey(ctx, sources, resolve.WantedOf(name, records))
 	for _, r := range v.readings {
 		cut := errors.Is(r.Err, context.Canceled) || errors.Is(r.Err, context.DeadlineExceeded)
@@ -199,10 +202,21 @@ func (s *session) survey(ctx context.Context, sources []resolve.Source) (survey,
 	return v, ctx.Err()
 }
 
-// problems are what clients run into, with exit code 4, and what is not known, with 3.
-// Of several ways to one server the first that has a problem speaks for it, and one that
-// does not answer is none as long as another does.
+// problems are what clients run into, with exit code 4, and what is not known, with 3: of
+// servers, and of name servers that nobody could ask.
 func (v survey) problems() []error {
+	errs := v.ofServers()
+	for _, err := range v.unfound {
+		err = fleet.WithHint(fmt.Errorf("resolve: a name server is unknown: %w", err), "name one with --authority")
+		errs = append(errs, withCode(exitPartial, err))
+	}
+	return errs
+}
+
+// ofServers are the problems of servers that were asked. Of several ways to one server the first that has a problem speaks for it, and one that
+// does not answer is none as long as another does; nor is a primary that does not, as long as
+// a name server does that clients are sent to.
+func (v survey) ofServers() []error {
 	var errs []error
 	told := make(map[string]bool)
 	for _, r := range v.readings {
@@ -213,7 +227,7 @@ func (v survey) problems() []error {
 		case r.State == resolve.InSync:
 			continue
 		case r.State == resolve.Unknown:
-			if !v.answered(r.Source.Name) {
+			if !v.answered(r.Source.Name) && !v.hidden(r.Source) {
 				told[r.Source.Name] = true
 				errs = append(errs, withCode(exitPartial, fmt.Errorf("resolve: %s is unknown: %w", r.Source.Server, r.Err)))
 			}
@@ -235,15 +249,23 @@ func (v survey) answered(name string) bool {
 	})
 }
 
+// hidden reports whether a source is a primary that clients need not know: one that they do
+// know answered.
+func (v survey) hidden(source resolve.Source) bool {
+	return source.Primary && slices.ContainsFunc(v.readings, func(r resolve.Reading) bool {
+		return r.Source.Role == resolve.Authoritative && !r.Source.Primary && r.State != resolve.Unknown
+	})
+}
+
 // notes are what is worth knowing and no problem.
 func (v survey) notes() []string {
-	notes := append([]string{}, v.warnings...)
+	notes := []string{}
 	serials := make(map[uint32]string)
 	for _, r := range v.readings {
 		if r.Serial != nil {
 			serials[*r.Serial] = r.Source.Server.String()
 		}
-		if r.State == resolve.Unknown && v.answered(r.Source.Name) {
+		if r.State == resolve.Unknown && (v.answered(r.Source.Name) || v.hidden(r.Source)) {
 			notes = append(notes, fmt.Sprintf("%s: not available: %v", r.Source.Server, r.Err))
 		}
 		if r.DNSSEC == resolve.Claimed {

@@ -95,15 +95,14 @@ func milliseconds(d time.Duration) float64 {
 // verify resolves the fleet's names and probes every record of ours.
 func (s *session) verify(ctx context.Context, ask servers) (verifyView, error) {
 	v := verifyView{Name: s.spec.DNS.RecordName(), Relays: []verifiedRow{}, Errors: []string{}}
-	sources, warnings, err := s.sources(ctx, ask, true)
+	sources, unfound, err := s.sources(ctx, ask, true)
 	if err != nil {
 		return v, err
 	}
-	found, err := s.survey(ctx, sources)
+	found, err := s.survey(ctx, sources, unfound)
 	if err != nil {
 		return v, err
 	}
-	found.warnings = warnings
 	if len(sources) > 0 {
 		v.Resolved = sources[0].Server.String()
 	}

@@ -29,6 +29,10 @@ type Source struct {
 	Name   string // whose it is: sources of one name are several ways to one server
 	Role   Role
 	Server Server
+
+	// Primary: it takes the zone's changes, and clients may have nothing to do with it. If it
+	// does not speak to us it is unknown, not lame.
+	Primary bool
 }
 
 // State is what a survey found at a source.
@@ -174,6 +178,9 @@ func (c *Client) readName(ctx context.Context, r *Reading, name string) (Answer,
 // failure says what a name that was not answered means.
 func (c *Client) failure(ctx context.Context, source Source, name string, err error) (State, error) {
 	if errors.Is(err, errLame) {
+		if source.Primary {
+			return Unknown, fmt.Errorf("a primary may keep to its secondaries: %w", err)
+		}
 		return Lame, err
 	}
 	if source.Role == Resolver && !errors.Is(err, ErrNoAnswer) && over(ctx) == nil {

@@ -107,6 +107,15 @@ func TestSurvey_TellsWhatDoesNotSpeakFromWhatDoesNotAnswer(t *testing.T) {
 	}
 }
 
+func TestSurvey_PrimaryThatKeepsToItsSecondariesIsUnknown(t *testing.T) {
+	s := resolvetest.Start(t, resolvetest.Rcode(dns.RcodeRefused))
+	source := resolve.Source{Name: "one", Role: resolve.Authoritative, Server: server(t, s.Addr), Primary: true}
+	r := client(s).Survey(t.Context(), []resolve.Source{source}, want())[0]
+	if r.State != resolve.Unknown || r.Err == nil || !strings.Contains(r.Err.Error(), "REFUSED") {
+		t.Errorf("got %s, error %v; want unknown and REFUSED", r.State, r.Err)
+	}
+}
+
 // failingAt answers SERVFAIL for one name.
 func failingAt(name string) resolvetest.Answerer {
 	return func(q *dns.Msg, by string) *dns.Msg {

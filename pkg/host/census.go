@@ -72,6 +72,10 @@ func (b box) census(ctx context.Context, file string) ([]stats.CensusEntry, erro
 		return nil, err
 	}
 	census, err := stats.ParseRegistry(bytes.NewReader(data), time.Now())
+	var damaged *stats.DamagedError
+	if errors.As(err, &damaged) && damaged.Damaged == 0 {
+		err = nil // a clock was wrong, and no entry is missing
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read census of %s: %s is damaged: %w", b.m.Node, file, err)
 	}

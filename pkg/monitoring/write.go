@@ -1,6 +1,7 @@
 package monitoring
 
 import (
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -190,7 +191,8 @@ func (s step) do(root *os.Root) error {
 	return nil
 }
 
-// replace writes a file beside its place and moves it there.
+// replace writes a file beside its place, under a name that no other run has, and moves it
+// there.
 func replace(root *os.Root, name string, text []byte) error {
 	if dir := path.Dir(name); dir != "." {
 		if err := root.MkdirAll(filepath.FromSlash(dir), 0o755); err != nil {
@@ -198,8 +200,8 @@ func replace(root *os.Root, name string, text []byte) error {
 		}
 	}
 	to := filepath.FromSlash(name)
-	temporary := to + ".fleetctl-new"
-	f, err := root.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
+	temporary := filepath.FromSlash(path.Join(path.Dir(name), "."+path.Base(name)+"."+rand.Text()[:8]))
+	f, err := root.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return err
 	}

@@ -72,9 +72,13 @@ and
 or
 (time() - max by (fleet) (fleet_collected_time_seconds) > 5 * max by (fleet) (fleet_collection_interval_seconds))
 or
-(max by (fleet) (up{job="fleetctl"}) unless max by (fleet) (fleet_collected_time_seconds))`,
+(time() - max by (fleet) (fleet_collected_time_seconds) > 2 * 3600 unless max by (fleet) (fleet_collection_interval_seconds))
+or
+(max by (fleet) (up{job="fleetctl"}) unless max by (fleet) (fleet_collected_time_seconds))
+or
+(max by (fleet) (fleet_relays_floor) unless (max by (fleet) (fleet_relays_verified) and max by (fleet) (fleet_dns_differences)))`,
 			Summary:     `fleet {{ $labels.fleet }} is not watched: nothing new is collected`,
-			Description: `'fleetctl serve' of fleet {{ $labels.fleet }} does not answer, or has read no relay for five intervals. Alerts that go by its numbers cannot fire.`,
+			Description: `'fleetctl serve' of fleet {{ $labels.fleet }} does not answer, has read no relay for five intervals, or does not know what DNS holds or who serves. Alerts that go by its numbers cannot fire.`,
 			Cases: []Case{{
 				Name: "serve is ended and started again",
 				Input: []Input{
@@ -84,7 +88,7 @@ or
 				},
 				Fires: "11m", Quiet: []string{"4m", "8m", "16m"},
 				Summary:     "fleet f is not watched: nothing new is collected",
-				Description: "'fleetctl serve' of fleet f does not answer, or has read no relay for five intervals. Alerts that go by its numbers cannot fire.",
+				Description: "'fleetctl serve' of fleet f does not answer, has read no relay for five intervals, or does not know what DNS holds or who serves. Alerts that go by its numbers cannot fire.",
 			}, {
 				Name: "serve answers, and no relay answers it",
 				Input: []Input{
@@ -94,7 +98,7 @@ or
 				},
 				Fires: "18m", Quiet: []string{"4m", "10m", "24m"},
 				Summary:     "fleet f is not watched: nothing new is collected",
-				Description: "'fleetctl serve' of fleet f does not answer, or has read no relay for five intervals. Alerts that go by its numbers cannot fire.",
+				Description: "'fleetctl serve' of fleet f does not answer, has read no relay for five intervals, or does not know what DNS holds or who serves. Alerts that go by its numbers cannot fire.",
 			}, {
 				Name: "serve never read a relay, and then does",
 				Input: []Input{
@@ -104,7 +108,29 @@ or
 				},
 				Fires: "10m", Quiet: []string{"4m", "24m"},
 				Summary:     "fleet f is not watched: nothing new is collected",
-				Description: "'fleetctl serve' of fleet f does not answer, or has read no relay for five intervals. Alerts that go by its numbers cannot fire.",
+				Description: "'fleetctl serve' of fleet f does not answer, has read no relay for five intervals, or does not know what DNS holds or who serves. Alerts that go by its numbers cannot fire.",
+			}, {
+				Name: "another computer collects, and stops",
+				Input: []Input{
+					{`up{job="fleetctl",fleet="f",instance="s"}`, "1x240"},
+					{`fleet_collected_time_seconds{fleet="f"}`, "0+60x4 240x150 9360+60x80"},
+				},
+				Fires: "140m", Quiet: []string{"60m", "120m", "160m"},
+				Summary:     "fleet f is not watched: nothing new is collected",
+				Description: "'fleetctl serve' of fleet f does not answer, has read no relay for five intervals, or does not know what DNS holds or who serves. Alerts that go by its numbers cannot fire.",
+			}, {
+				Name: "serve cannot read DNS, and then it can",
+				Input: []Input{
+					{`up{job="fleetctl",fleet="f",instance="s"}`, "1x40"},
+					{`fleet_collected_time_seconds{fleet="f"}`, "0+60x40"},
+					{`fleet_collection_interval_seconds{fleet="f"}`, "60x40"},
+					{`fleet_relays_floor{fleet="f"}`, "2x40"},
+					{`fleet_relays_verified{fleet="f"}`, "3x40"},
+					{`fleet_dns_differences{fleet="f"}`, "0x4 _x19 0x15"},
+				},
+				Fires: "18m", Quiet: []string{"4m", "8m", "28m"},
+				Summary:     "fleet f is not watched: nothing new is collected",
+				Description: "'fleetctl serve' of fleet f does not answer, has read no relay for five intervals, or does not know what DNS holds or who serves. Alerts that go by its numbers cannot fire.",
 			}},
 		},
 		{

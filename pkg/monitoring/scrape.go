@@ -33,9 +33,9 @@ type static struct {
 }
 
 type scrapeJob struct {
-	Name    string `yaml:"job_name"`
-	Scheme  string `yaml:"scheme,omitempty"`
-	access  `yaml:",inline"`
+	Name    string      `yaml:"job_name"`
+	Scheme  string      `yaml:"scheme,omitempty"`
+	Access  access      `yaml:",inline"`
 	HTTPSD  []discovery `yaml:"http_sd_configs,omitempty"`
 	Static  []static    `yaml:"static_configs,omitempty"`
 	Relabel []relabel   `yaml:"relabel_configs,omitempty"`
@@ -58,7 +58,7 @@ type tlsConfig struct {
 type discovery struct {
 	URL     string `yaml:"url"`
 	Refresh string `yaml:"refresh_interval"`
-	access  `yaml:",inline"`
+	Access  access `yaml:",inline"`
 }
 
 type relabel struct {
@@ -88,7 +88,7 @@ func prometheusText(o Options, rules []string) ([]byte, error) {
 		serve = serveAccess(o)
 		say(" The fleet as a whole, as 'fleetctl serve' sees it.")
 		f.Scrape = append(f.Scrape, scrapeJob{
-			Name: jobFleet, Scheme: o.Serve.Scheme, access: serve,
+			Name: jobFleet, Scheme: o.Serve.Scheme, Access: serve,
 			Static:  []static{{Targets: []string{hostPort(o.Serve)}, Labels: map[string]string{LabelFleet: o.Fleet}}},
 			Relabel: nil,
 		})
@@ -96,12 +96,12 @@ func prometheusText(o Options, rules []string) ([]byte, error) {
 	relays := scrapeJob{Name: jobRelay, Relabel: []relabel{{Source: []string{LabelNode}, Target: "instance"}}}
 	if len(o.Targets) == 0 {
 		say(fmt.Sprintf(" Each relay, through the SSH tunnels that serve keeps: port %d stays closed.", RelayPort))
-		relays.Scheme, relays.access = o.Serve.Scheme, serve
-		relays.HTTPSD = []discovery{{URL: o.Serve.JoinPath(PathDiscovery).String(), Refresh: "30s", access: serve}}
+		relays.Scheme, relays.Access = o.Serve.Scheme, serve
+		relays.HTTPSD = []discovery{{URL: o.Serve.JoinPath(PathDiscovery).String(), Refresh: "30s", Access: serve}}
 	} else {
 		say(fmt.Sprintf(" Each relay at an address of its WireGuard or tailnet; on the public ones port %d stays closed.", RelayPort))
 		if o.RelayToken != "" {
-			relays.Authorization = &authorization{o.RelayToken}
+			relays.Access.Authorization = &authorization{o.RelayToken}
 		}
 		for _, t := range o.Targets {
 			relays.Static = append(relays.Static, static{

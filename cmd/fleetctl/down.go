@@ -166,6 +166,9 @@ func finishDown(_ context.Context, s *session, o fleet.Outcome) error {
 	}
 	left = append(left, st.Leftovers.Value...)
 	if len(left) == 0 && o.Settled() {
+		if err := s.forget(); err != nil {
+			return err
+		}
 		if given > 0 {
 			s.app.say("fleet %s is gone: no relay, no record of ours; %s of yours stay", s.spec.Name, machinesCount(given))
 			return nil

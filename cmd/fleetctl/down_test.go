@@ -1,10 +1,12 @@
 package main
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/relayfleet/fleetctl/fleet"
+	"github.com/relayfleet/fleetctl/pkg/statedir"
 )
 
 // endPlan deletes n machines, one of them later.
@@ -105,6 +107,41 @@ func TestDown_MachinesThatStayAreNotLeft(t *testing.T) {
 			}
 			if !strings.Contains(said, c.says) {
 				t.Errorf("said: got %q, want %q in it", said, c.says)
+			}
+		})
+	}
+}
+
+// Where a provider of this computer has boxes or the zone's server, it removes the
+// directory itself, and knows whether it may.
+func TestDown_NothingOfAFleetElsewhereStaysOnThisComputer(t *testing.T) {
+	for name, c := range map[string]struct {
+		provider, zone string
+		settled, gone  bool
+	}{
+		"elsewhere":             {fleet.ProviderDigitalOcean, fleet.ZoneCloudflare, true, true},
+		"hosts and BIND":        {fleet.ProviderHosts, fleet.ZoneRFC2136, true, true},
+		"elsewhere, not at end": {fleet.ProviderDigitalOcean, fleet.ZoneCloudflare, false, false},
+		"local zone":            {fleet.ProviderDigitalOcean, fleet.ZoneLocal, true, false},
+		"local boxes":           {fleet.ProviderLocal, fleet.ZoneCloudflare, true, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, _, _ := testApp(t)
+			base := t.TempDir()
+			dir, err := statedir.Open(base, "blue", filepath.Join(base, "fleet.yaml"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			o := fleet.Outcome{}
+			if !c.settled {
+				o.State.Leftovers.Value = []string{"a firewall"}
+			}
+			s := &session{app: a, dir: dir, spec: fleet.Spec{Name: "blue", Provider: c.provider, DNS: fleet.DNSSpec{Zone: c.zone}}}
+			if err := finishDown(t.Context(), s, o); (err == nil) != c.settled {
+				t.Fatalf("finish: got %v, want settled %t", err, c.settled)
+			}
+			if dir.Exists() == c.gone {
+				t.Errorf("directory: got there %t, want gone %t", dir.Exists(), c.gone)
 			}
 		})
 	}

@@ -202,9 +202,26 @@ func ensureKey(dir *statedir.Dir) (string, error) {
 	return key.PublicKey, err
 }
 
+// forget removes what is kept on this computer for a fleet that is gone, but for the
+// history of its numbers. Where boxes or the zone are of this computer, their provider did.
+func (s *session) forget() error {
+	if s.dir == nil || s.spec.Provider == fleet.ProviderLocal || s.spec.DNS.Zone == fleet.ZoneLocal {
+		return nil
+	}
+	stays, err := s.dir.Remove(func(name string) bool { return strings.HasPrefix(name, "history") })
+	if stays {
+		s.app.say("the history of its numbers stays in %s", s.dir.Path())
+	}
+	return err
+}
+
 // strangers says which records in our zone belong to somebody else, "" if none do: the
-// zone must outlive the fleet then. A zone that cannot be read may hold some.
+// zone must outlive the fleet then. A zone that cannot be read may hold some. One elsewhere
+// outlives it anyway.
 func (s *session) strangers() string {
+	if s.spec.DNS.Zone != fleet.ZoneLocal {
+		return ""
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), strangersTimeout)
 	defer cancel()
 	records, err := s.zone.Records(ctx, s.spec.DNS.RecordName())

@@ -97,16 +97,16 @@ func readCommand(argv []string) reader {
 	return func(ctx context.Context) (string, string, error) {
 		ctx, cancel := context.WithTimeout(ctx, timeout)
 		defer cancel()
-		var out, problem bounded
+		var out bounded
 		cmd := exec.CommandContext(ctx, argv[0], argv[1:]...) //nolint:gosec // the operator's command
-		cmd.Stdout, cmd.Stderr = &out, &problem
-		cmd.WaitDelay = time.Second // a child of it may hold the pipes
+		cmd.Stdout = &out                                     // what it says beside that may hold the secret, and is nobody's to repeat
+		cmd.WaitDelay = time.Second                           // a child of it may hold the pipes
 		err := cmd.Run()
 		switch {
 		case ctx.Err() != nil:
 			return "", "", context.Cause(ctx)
 		case err != nil:
-			return "", "", fmt.Errorf("%w: %s", err, clean(problem.String()))
+			return "", "", fleet.WithHint(err, "run the command by hand to see what it says: that is not repeated here, for it may hold the secret")
 		}
 		return out.String(), "", nil
 	}
@@ -134,16 +134,4 @@ func tidy(value string) (string, error) {
 		return "", errors.New("not one word of printable ASCII")
 	}
 	return value, nil
-}
-
-// clean makes one short printable line of what a program said.
-func clean(text string) string {
-	const longest = 200
-	line := []rune(strings.Join(strings.FieldsFunc(text, func(r rune) bool {
-		return unicode.IsSpace(r) || !unicode.IsPrint(r)
-	}), " "))
-	if len(line) > longest {
-		return string(line[:longest]) + "…"
-	}
-	return string(line)
 }

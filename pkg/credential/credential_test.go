@@ -20,6 +20,7 @@ func TestFrom_SaysWhereItLookedAndNeverWhatItRead(t *testing.T) {
 		{what: "variable that is not set", spec: fleet.SecretSpec{Env: "NONE"}, where: "NONE"},
 		{what: "line end within", spec: fleet.SecretSpec{Env: "BAD"}, where: "BAD"},
 		{what: "command", spec: fleet.SecretSpec{Command: []string{"echo", "hush"}}, want: "hush", where: "command echo"},
+		{what: "command that fails and says the secret", spec: fleet.SecretSpec{Command: []string{"sh", "-c", "echo hush; echo hush >&2; exit 3"}}, where: "command sh"},
 		{what: "no file", spec: fleet.SecretSpec{File: "none"}, where: "file /nowhere/none"},
 	} {
 		t.Run(tc.what, func(t *testing.T) {

@@ -235,6 +235,8 @@ func sentinelCode(err error) (int, bool) {
 		return exitQuota, true
 	case is(fleet.ErrOtherFleet):
 		return exitRefused, true
+	case is(dnsaddr.ErrNotSeen): // it was written, and what came of it is not what clients see
+		return exitUnverified, true
 	}
 	return 0, false
 }

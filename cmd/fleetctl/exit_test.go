@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/relayfleet/fleetctl/dnsaddr"
 	"github.com/relayfleet/fleetctl/fleet"
 	"github.com/relayfleet/fleetctl/pkg/sshx"
 	"github.com/relayfleet/fleetctl/pkg/statedir"
+	"github.com/relayfleet/fleetctl/pkg/zone/local"
 )
 
 func TestExitCode_TheGravestOfSeveralWins(t *testing.T) {
@@ -38,6 +40,8 @@ func TestExitCode_TheGravestOfSeveralWins(t *testing.T) {
 		"a wrong token, in its words": {fmt.Errorf("list machines: %w", refusedToken{}), 7},
 		"a wrong token, among others": {errors.Join(plain, withCode(exitPartial, &fleet.Failure{Err: fleet.ErrAuth})), 7},
 		"no more room":                {fmt.Errorf("create: %w", fleet.WithHint(fleet.ErrQuota, "ask for more")), 8},
+		"not served yet":              {fmt.Errorf("apply: %w", fleet.WithHint(&fleet.Failure{Err: fmt.Errorf("%w: ns1 lacks it", dnsaddr.ErrNotSeen)}, "wait")), 4},
+		"not served here":             {fmt.Errorf("apply: %w", local.ErrNotServed), 4},
 		"another fleet of the name":   {fmt.Errorf("list machines: %w", fleet.ErrOtherFleet), 6},
 		"a login that was refused":    {fmt.Errorf("run: %w", sshx.ErrAuth), 1},
 		"another host key":            {fmt.Errorf("run: %w", sshx.ErrHostKeyMismatch), 1},
@@ -101,5 +105,20 @@ func TestExit_AnInterruptedCommandSaysHowToGoOn(t *testing.T) {
 	}
 	if code := a.exit(ctx, nil, nil); code != 0 {
 		t.Errorf("a command that had ended: got %d, want 0", code)
+	}
+}
+
+// A list that the zone's used-up rate does not allow ends dry runs and runs alike.
+func TestExitCode_RateUsedUpAtAListIsThatOfAQuota(t *testing.T) {
+	for want, why := range map[int]error{exitQuota: fleet.WithHint(fmt.Errorf("list: %w", dnsaddr.ErrFull), "wait a minute"), exitPartial: errors.New("list: no answer")} {
+		s, _ := testSession(t, namedProber{})
+		st := fleet.State{}
+		st.Records.Err = why
+		p := fleet.Diff(s.spec, st, fleet.Intent{RecordsOnly: true})
+		for what, err := range map[string]error{"run": outcomeError(fleet.Outcome{Plan: p, State: st}), "dry run": errors.Join(problems(p, st)...)} {
+			if got := exitCode(err); got != want || fleet.Hint(err) != fleet.Hint(why) {
+				t.Errorf("%s, %v: got exit %d, hint %q; want %d, %q", what, why, got, fleet.Hint(err), want, fleet.Hint(why))
+			}
+		}
 	}
 }

@@ -93,7 +93,7 @@ func (a *app) mutate(ctx context.Context, m mutation) (err error) {
 		if m.shown != nil && refusal == nil {
 			m.shown(s, plan)
 		}
-		return errors.Join(append(problems(plan), err)...)
+		return errors.Join(append(problems(plan, st), err)...)
 	}
 	if refusal != nil {
 		_ = a.tell(view)
@@ -309,13 +309,14 @@ func outcomeError(o fleet.Outcome) error {
 		}
 		errs = append(errs, withCode(code, ofNode(d.Ref.Node, fmt.Errorf("%s: %s: still waiting for %s", d.Ref.Node, d.Action, d.Waiting))))
 	}
-	errs = append(errs, problems(o.Plan)...)
+	errs = append(errs, problems(o.Plan, o.State)...)
 	return errors.Join(append(errs, barred(o.State))...)
 }
 
-// problems turns what a plan keeps in spite of a problem into errors.
-func problems(p fleet.Plan) []error {
+// problems turns what a plan from st keeps in spite of a problem into errors.
+func problems(p fleet.Plan, st fleet.State) []error {
 	var errs []error
+	spent := errors.Is(st.Records.Err, dnsaddr.ErrFull) // the zone's rate did not allow to read it
 	for _, k := range p.Problems() {
 		subject := k.Ref.Node
 		if subject == "" {
@@ -329,7 +330,11 @@ func problems(p fleet.Plan) []error {
 		if k.Ref.Node != "" {
 			err = fleet.WithHint(err, "see why with 'fleetctl logs "+k.Ref.Node+"' and 'fleetctl doctor'")
 		}
-		errs = append(errs, withCode(exitPartial, ofNode(k.Ref.Node, err)))
+		code := exitPartial
+		if spent && strings.HasSuffix(k.Reason, st.Records.Err.Error()) {
+			code, err = exitQuota, fleet.WithHint(err, fleet.Hint(st.Records.Err))
+		}
+		errs = append(errs, withCode(code, ofNode(k.Ref.Node, err)))
 	}
 	return errs
 }

@@ -43,7 +43,7 @@ func newPlan(a *app) *cobra.Command {
 			if short == nil {
 				short = fleet.Guard(s.spec, st, in, plan)
 			}
-			return errors.Join(a.showPlan(view, short, detailed), errors.Join(problems(plan)...))
+			return errors.Join(a.showPlan(view, short, detailed), errors.Join(problems(plan, st)...))
 		},
 	}
 	f := cmd.Flags()

@@ -2,46 +2,100 @@ package history
 
 import (
 	"context"
-	"io"
+	"database/sql"
+	"errors"
 	"time"
 )
 
 // Forgotten is what was erased of one peer.
 type Forgotten struct {
-	Peer      string    `json:"peer"`   // as it was given
-	Known     bool      `json:"known"`  // there was something to erase
-	Relays    int       `json:"relays"` // that knew it, as far as the store tells
-	At        time.Time `json:"at"`
-	Tombstone bool      `json:"tombstone"` // a salted hash keeps it from coming back
+	Peer   string    `json:"peer"` // as it was given
+	At     time.Time `json:"at"`
+	Known  bool      `json:"known"`  // there was something to erase
+	Relays int       `json:"relays"` // that knew it, as far as the store tells
 }
 
-// Forget erases everything about one peer, given by its peer ID or its public key (base64
-// or hex), in one transaction. A salted hash of the key stays, by which the peer is left
-// out when a relay's census names it again. A peer that was never seen gets one too.
-// Relays keep their own census.
+// Forget erases everything about one peer, given by its peer ID or its raw public key
+// (base64 or hex), in one transaction, and overwrites where it stood. A salted hash of the
+// key stays, by which the peer is left out when a relay's census names it again; a peer
+// that was never seen gets one too, unless its peer ID is a hash. Sums of the past keep
+// what they were. The relays' own censuses are not touched.
 func (s *Store) Forget(ctx context.Context, at time.Time, peer string) (Forgotten, error) {
-	return Forgotten{}, ctx.Err()
+	name, err := parsePeer(peer)
+	if err != nil {
+		return Forgotten{}, err
+	}
+	out := Forgotten{Peer: clean(peer, 200), At: at.UTC().Truncate(time.Second)}
+	err = s.write(ctx, func(t *txn) error {
+		in := &ingestion{t: t, at: at.Unix(), sum: Summary{At: out.At}, relays: make(map[string]*relayRow), overlap: make(map[int64]int64)}
+		return in.forget(ctx, name, &out)
+	})
+	if err != nil {
+		return Forgotten{}, err
+	}
+	// What was erased may still stand in the write-ahead log.
+	_, err = s.writer.ExecContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`)
+	return out, s.explain(err)
 }
 
-// Anonymous says how peers are exported without names.
-type Anonymous struct {
-	Format Format
-	// Floor is the smallest group of peers that is told apart; smaller ones are put
-	// together as "other". 0 is 5.
-	Floor int
+func (in *ingestion) forget(ctx context.Context, name peerName, out *Forgotten) error {
+	key, err := in.keyOf(ctx, name)
+	if err != nil || key == nil {
+		return err
+	}
+	var id, relays int64
+	var own bool
+	switch err := in.t.one(ctx, `SELECT id, own FROM peers WHERE key = ?`, []any{key}, &id, &own); {
+	case errors.Is(err, sql.ErrNoRows):
+	case err != nil:
+		return err
+	default:
+		out.Known = true
+		if !own {
+			if _, relays, _, err = in.uncount(ctx, string(key)); err != nil {
+				return err
+			}
+			out.Relays = int(relays)
+			if err := in.t.exec(ctx, `UPDATE overlap SET peers = peers - 1 WHERE relays = ?`, relays); err != nil {
+				return err
+			}
+		}
+	}
+	for _, erase := range []struct {
+		text string
+		arg  any
+	}{
+		{`DELETE FROM sightings WHERE peer = ?`, id},
+		{`DELETE FROM peers WHERE id = ?`, id},
+		{`INSERT OR IGNORE INTO tombstones (hash) SELECT ?`, nil},
+	} {
+		if erase.arg == nil {
+			var salt []byte
+			if err := in.t.one(ctx, `SELECT salt FROM meta`, nil, &salt); err != nil {
+				return err
+			}
+			erase.arg = graveOf(salt, key)
+		}
+		if err := in.t.exec(ctx, erase.text, erase.arg); err != nil {
+			return err
+		}
+	}
+	return in.event(ctx, "", EventForgot, "a peer was erased on demand")
 }
 
-// Exported is what an export holds.
-type Exported struct {
-	Peers      uint64 `json:"peers"`      // rows
-	Suppressed uint64 `json:"suppressed"` // rows with some cell put into "other"
-	Floor      int    `json:"floor"`
-}
-
-// ExportAnonymous writes one row for each peer without keys, peer IDs, addresses or exact
-// times: a hash with a salt that is drawn for this export alone and thrown away, the days
-// of the first and of the last sight, and tier, family, transport, agent and version,
-// where at least Floor peers share all of them. Rows are in the order of their hashes.
-func (s *Store) ExportAnonymous(ctx context.Context, w io.Writer, o Anonymous) (Exported, error) {
-	return Exported{}, ctx.Err()
+// keyOf is the key of a peer; nil if its name is a hash that nobody known has.
+func (in *ingestion) keyOf(ctx context.Context, name peerName) ([]byte, error) {
+	if name.key != nil {
+		return name.key, nil
+	}
+	var found []byte
+	err := each(ctx, in.t, `SELECT key FROM peers WHERE length(key) > 33`, nil, func(scan func(...any) error) error {
+		var key []byte
+		err := scan(&key)
+		if err == nil && isPeerIDOf(name.hash, key) {
+			found = key
+		}
+		return err
+	})
+	return found, err
 }

@@ -1,0 +1,149 @@
+package history
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/relayfleet/fleetctl/stats"
+)
+
+// collection is a row of collections.
+type collection struct {
+	at              int64
+	asked, answered int64
+	missing, unread []string
+}
+
+// member is a relay while it was in the fleet.
+type member struct {
+	relay            int64
+	node             string
+	since, until     int64 // until: the largest number while it is in it
+	answered, census int64
+	old              bool
+}
+
+const forever = int64(1) << 62
+
+// coverage is who answered when: what every figure has to say of itself.
+type coverage struct {
+	first, last int64 // times of the first and of the last collection; 0: none
+	members     []member
+}
+
+func loadCoverage(ctx context.Context, q querier) (coverage, error) {
+	var c coverage
+	err := one(ctx, q, `SELECT COALESCE(MIN(at), 0), COALESCE(MAX(at), 0) FROM collections`, nil, &c.first, &c.last)
+	if err != nil {
+		return c, err
+	}
+	err = each(ctx, q, `SELECT r.id, r.node, m.since, COALESCE(m.until, ?), r.answered, r.census, r.old
+	FROM members m JOIN relays r ON r.id = m.relay ORDER BY r.node, m.since`, []any{forever}, func(scan func(...any) error) error {
+		var m member
+		err := scan(&m.relay, &m.node, &m.since, &m.until, &m.answered, &m.census, &m.old)
+		c.members = append(c.members, m)
+		return err
+	})
+	return c, err
+}
+
+// unreadSince are the nodes in the fleet at a time whose census was not read since.
+func (c coverage) unreadSince(at int64) []string {
+	at = min(at, c.last)
+	out := []string{}
+	for _, m := range c.members {
+		if m.since <= at && at < m.until && m.census < at {
+			out = append(out, m.node)
+		}
+	}
+	return sorted(out)
+}
+
+// oldest is the oldest of the answers that the newest figures are made of; zero if
+// nobody ever answered.
+func (c coverage) oldest(census bool) time.Time {
+	var oldest int64
+	for _, m := range c.members {
+		at := m.answered
+		if census {
+			at = m.census
+		}
+		if m.until == forever && at > 0 && (oldest == 0 || at < oldest) {
+			oldest = at
+		}
+	}
+	return stamp(oldest)
+}
+
+// oldNodes are those of daemons that tell less, as of now.
+func (c coverage) oldNodes() []string {
+	out := []string{}
+	for _, m := range c.members {
+		if m.until == forever && m.old {
+			out = append(out, m.node)
+		}
+	}
+	return sorted(out)
+}
+
+func sorted(list []string) []string {
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// stamp is a time of the store; 0 is none.
+func stamp(secs int64) time.Time {
+	if secs == 0 {
+		return time.Time{}
+	}
+	return time.Unix(secs, 0).UTC()
+}
+
+// lastIn is the last collection of each step of an axis; at 0 where there is none.
+func lastIn(ctx context.Context, q querier, a axis) ([]collection, error) {
+	out := make([]collection, a.len())
+	err := eachCollection(ctx, q, a.from(), a.to(), func(c collection) {
+		if i, ok := a.index(c.at); ok {
+			out[i] = c
+		}
+	})
+	return out, err
+}
+
+// eachCollection goes through collections from a time to before another, oldest first.
+func eachCollection(ctx context.Context, q querier, from, to int64, f func(collection)) error {
+	return each(ctx, q, `SELECT at, asked, answered, missing, unread FROM collections WHERE at >= ? AND at < ? ORDER BY at`, []any{from, to},
+		func(scan func(...any) error) error {
+			var c collection
+			var missing, unread string
+			if err := scan(&c.at, &c.asked, &c.answered, &missing, &unread); err != nil {
+				return err
+			}
+			if err := json.Unmarshal([]byte(missing), &c.missing); err != nil {
+				return err
+			}
+			if err := json.Unmarshal([]byte(unread), &c.unread); err != nil {
+				return err
+			}
+			f(c)
+			return nil
+		})
+}
+
+// unknown is a figure of which nothing is known.
+func unknown(missing []string) stats.Figure {
+	if missing == nil {
+		missing = []string{}
+	}
+	return stats.Figure{Missing: missing, AtLeast: false}
+}
+
+// known is a figure that was counted, of all but the missing.
+func known(value float64, missing []string, since time.Time) stats.Figure {
+	if missing == nil {
+		missing = []string{}
+	}
+	return stats.Figure{Value: &value, AtLeast: len(missing) > 0, Missing: missing, Since: since}
+}

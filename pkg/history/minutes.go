@@ -1,0 +1,104 @@
+package history
+
+import (
+	"context"
+	"maps"
+	"math"
+	"slices"
+
+	"github.com/relayfleet/fleetctl/stats"
+)
+
+// minuteSum is by how much the sum over the relays of one minute changed.
+type minuteSum struct{ users, relays int64 }
+
+// relayMinutes takes in how many users were connected at the ends of minutes. Of a relay
+// that has no minutes yet, what it has now stands for the last one that is over, so that
+// it adds up with the others.
+func (in *ingestion) relayMinutes(ctx context.Context, relay *relayRow, r stats.Reading) error {
+	told := make(map[int64]int64)
+	if r.Telemetry != nil && len(r.Telemetry.Minutes) > 0 {
+		in.shiftMinutes(relay, r.Telemetry.Minutes, told)
+	} else {
+		now := int64(-1)
+		if r.Telemetry != nil {
+			now = int64(r.Telemetry.Gauges.Users)
+		} else if r.Report != nil {
+			now = int64(r.Report.ConnectedPeers)
+		}
+		if n, ok := users(now); ok {
+			told[floor(in.at, 60)-60] = n
+		}
+	}
+	if len(told) == 0 {
+		return nil
+	}
+	minutes := slices.Sorted(maps.Keys(told))
+	have := make(map[int64]int64)
+	err := each(ctx, in.t, `SELECT at, users FROM concurrent WHERE step = 60 AND relay = ? AND at BETWEEN ? AND ?`,
+		[]any{relay.id, minutes[0], minutes[len(minutes)-1]}, func(scan func(...any) error) error {
+			var at, n int64
+			err := scan(&at, &n)
+			have[at] = n
+			return err
+		})
+	if err != nil {
+		return err
+	}
+	for _, at := range minutes {
+		n := told[at]
+		old, known := have[at]
+		if known && old == n {
+			continue
+		}
+		err := in.t.exec(ctx, `INSERT OR REPLACE INTO concurrent (step, relay, at, minutes, relays, users, most) VALUES (60, ?, ?, 1, 1, ?, ?)`,
+			relay.id, at, n, n)
+		if err != nil {
+			return err
+		}
+		sum := in.minutes[at]
+		sum.users += n - old
+		if !known {
+			sum.relays++
+		}
+		in.minutes[at] = sum
+	}
+	// A relay was there when its first minute was, not only since it was first asked.
+	return in.t.exec(ctx, `UPDATE members SET since = MIN(since, ?) WHERE relay = ? AND since = (SELECT MIN(since) FROM members WHERE relay = ?)`,
+		minutes[0], relay.id, relay.id)
+}
+
+// shiftMinutes moves a relay's minutes by what its clock is wrong, and leaves out what is
+// older than minutes are kept, and what is not over yet.
+func (in *ingestion) shiftMinutes(relay *relayRow, minutes [][2]int64, into map[int64]int64) {
+	shift := int64(math.Round(float64(relay.skew)/60)) * 60
+	oldest := floor(max(in.clock, in.at)-int64(in.keep.Minutes.Seconds()), 3600) + 3600
+	odd := 0
+	for _, m := range minutes[:min(len(minutes), 2*1440)] {
+		n, ok := users(m[1])
+		at := floor(m[0]-shift, 60)
+		switch {
+		case !ok, at > in.at:
+			odd++
+		case at >= oldest:
+			into[at] = n
+		}
+	}
+	if odd > 0 {
+		in.warn("%s: %d of its minutes make no sense and are left out", relay.node, odd)
+	}
+}
+
+// saveMinutes adds the changes to the sums of the fleet.
+func (in *ingestion) saveMinutes(ctx context.Context) error {
+	for _, at := range slices.Sorted(maps.Keys(in.minutes)) {
+		sum := in.minutes[at]
+		err := in.t.exec(ctx, `INSERT INTO concurrent (step, relay, at, minutes, relays, users, most) VALUES (60, 0, ?, 1, ?, ?, ?)
+	ON CONFLICT (step, relay, at) DO UPDATE SET relays = relays + excluded.relays, users = users + excluded.users, most = most + excluded.most`,
+			at, sum.relays, sum.users, sum.users)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

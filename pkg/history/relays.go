@@ -1,0 +1,218 @@
+package history
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/relayfleet/fleetctl/stats"
+)
+
+// relayRow is a row of relays.
+type relayRow struct {
+	id                   int64
+	node, region, peerID string
+	registry, cursor     string
+	epoch                string
+	tried, answered      int64
+	census               int64
+	retired              *int64
+	err                  string
+	skew                 int64
+	old                  bool
+	damaged              []string
+	gauges               *string
+	peers                int64
+	first                bool  // there was no row before this collection
+	lastAnswered         int64 // before this collection
+}
+
+const relayColumns = `id, node, region, peer_id, registry, cursor, epoch, tried, answered, census, retired, error, skew, old, damaged, gauges, peers`
+
+func scanRelay(scan func(...any) error) (*relayRow, error) {
+	var r relayRow
+	var damaged string
+	err := scan(&r.id, &r.node, &r.region, &r.peerID, &r.registry, &r.cursor, &r.epoch, &r.tried, &r.answered, &r.census, &r.retired, &r.err,
+		&r.skew, &r.old, &damaged, &r.gauges, &r.peers)
+	if err == nil {
+		err = json.Unmarshal([]byte(damaged), &r.damaged)
+	}
+	r.lastAnswered = r.answered
+	return &r, err
+}
+
+func (in *ingestion) loadRelays(ctx context.Context) error {
+	return each(ctx, in.t, `SELECT `+relayColumns+` FROM relays`, nil, func(scan func(...any) error) error {
+		r, err := scanRelay(scan)
+		if err == nil {
+			in.relays[r.node] = r
+		}
+		return err
+	})
+}
+
+// relay is the row of who a reading is of, made if it is new, and a member of the fleet
+// from now on.
+func (in *ingestion) relay(ctx context.Context, r stats.Reading) (*relayRow, error) {
+	row, known := in.relays[r.Node]
+	if !known {
+		row = &relayRow{node: r.Node, damaged: []string{}, first: true}
+		in.relays[r.Node] = row
+		if err := in.t.exec(ctx, `INSERT INTO relays (node, region) VALUES (?, ?)`, row.node, r.Region); err != nil {
+			return nil, err
+		}
+		if err := in.t.one(ctx, `SELECT id FROM relays WHERE node = ?`, []any{row.node}, &row.id); err != nil {
+			return nil, err
+		}
+	}
+	if r.Region != "" {
+		row.region = r.Region
+	}
+	if !known || row.retired != nil {
+		row.retired = nil
+		if err := in.t.exec(ctx, `INSERT INTO members (relay, since) VALUES (?, ?)`, row.id, in.at); err != nil {
+			return nil, err
+		}
+		if err := in.event(ctx, row.node, EventJoined, "it is in the fleet from now on"); err != nil {
+			return nil, err
+		}
+	}
+	return row, nil
+}
+
+func (in *ingestion) saveRelay(ctx context.Context, r *relayRow) error {
+	damaged, err := json.Marshal(r.damaged)
+	if err != nil {
+		return err
+	}
+	return in.t.exec(ctx, `UPDATE relays SET region = ?, peer_id = ?, registry = ?, cursor = ?, epoch = ?, tried = ?, answered = ?, census = ?,
+	retired = ?, error = ?, skew = ?, old = ?, damaged = ?, gauges = ?, peers = ? WHERE id = ?`,
+		r.region, r.peerID, r.registry, r.cursor, r.epoch, r.tried, r.answered, r.census, r.retired, r.err, r.skew, r.old, string(damaged),
+		r.gauges, r.peers, r.id)
+}
+
+// look compares what a reading says of the relay itself with what was known, and makes
+// events of the differences.
+func (in *ingestion) look(ctx context.Context, relay *relayRow, r stats.Reading, ok bool) error {
+	was := *relay
+	relay.tried = in.at
+	relay.err = ""
+	if !ok {
+		relay.err = "it sent no report"
+		if r.Err != nil {
+			relay.err = clean(r.Err.Error(), 500)
+		}
+		if was.err == "" {
+			return in.event(ctx, relay.node, EventUnreachable, relay.err)
+		}
+		return nil
+	}
+	if was.err != "" {
+		text := "it answers again"
+		if was.answered > 0 {
+			text += " after " + span(in.at-was.answered)
+		}
+		if err := in.event(ctx, relay.node, EventReturned, text); err != nil {
+			return err
+		}
+	}
+	if id := answerer(r); id != "" {
+		relay.peerID = clean(id, 128)
+		if was.peerID != "" && was.peerID != relay.peerID {
+			if err := in.event(ctx, relay.node, EventRotated, "peer ID "+was.peerID+" became "+relay.peerID); err != nil {
+				return err
+			}
+		}
+	}
+	relay.old = r.Telemetry == nil
+	if err := in.lookDamage(ctx, relay, r); err != nil {
+		return err
+	}
+	if r.Telemetry == nil {
+		return in.gauges(relay, stats.Gauges{Users: r.Report.ConnectedPeers, Peak: r.Report.PeakConcurrentPeers, NATStatus: r.Report.NATStatus})
+	}
+	if err := in.lookLives(ctx, relay, &was, r.Telemetry); err != nil {
+		return err
+	}
+	if err := in.lookClock(ctx, relay, &was, r); err != nil {
+		return err
+	}
+	return in.gauges(relay, r.Telemetry.Gauges)
+}
+
+func (in *ingestion) gauges(relay *relayRow, g stats.Gauges) error {
+	g.NATStatus = clean(g.NATStatus, 20)
+	text, err := json.Marshal(g)
+	if err != nil {
+		return err
+	}
+	kept := string(text)
+	relay.gauges = &kept
+	return nil
+}
+
+// lookDamage notes files that a relay says are damaged, and censuses that were read with
+// an error.
+func (in *ingestion) lookDamage(ctx context.Context, relay *relayRow, r stats.Reading) error {
+	was := relay.damaged
+	relay.damaged = []string{}
+	if r.Telemetry != nil {
+		for _, text := range r.Telemetry.Damaged[:min(len(r.Telemetry.Damaged), 10)] {
+			relay.damaged = append(relay.damaged, clean(text, 300))
+		}
+	}
+	if r.Err != nil {
+		relay.damaged = append(relay.damaged, clean(r.Err.Error(), 300))
+	}
+	switch {
+	case len(relay.damaged) > 0 && !slices.Equal(was, relay.damaged):
+		return in.event(ctx, relay.node, EventDamaged, strings.Join(relay.damaged, "; "))
+	case len(relay.damaged) == 0 && len(was) > 0:
+		return in.event(ctx, relay.node, EventRepaired, "what was wrong is not any more: "+was[0])
+	}
+	return nil
+}
+
+// lookLives notices that counters or a census began anew.
+func (in *ingestion) lookLives(ctx context.Context, relay, was *relayRow, t *stats.Telemetry) error {
+	relay.epoch, relay.registry = clean(t.Epoch, 64), clean(t.Registry, 64)
+	var anew []string
+	if was.epoch != "" && was.epoch != relay.epoch {
+		anew = append(anew, "its counters")
+	}
+	if was.registry != "" && was.registry != relay.registry {
+		anew = append(anew, "its census")
+	}
+	if len(anew) == 0 {
+		return nil
+	}
+	return in.event(ctx, relay.node, EventReimaged, strings.Join(anew, " and ")+" began anew; what was counted before stays")
+}
+
+// maxSkew is how wrong a clock may be without being an event, in seconds.
+const maxSkew = 60
+
+// lookClock compares clocks: ours lies between the begin and the end of the reading.
+func (in *ingestion) lookClock(ctx context.Context, relay, was *relayRow, r stats.Reading) error {
+	at := in.at
+	took := int64(r.Took.Seconds())
+	if !r.At.IsZero() {
+		at = r.At.Unix() + took/2
+	}
+	relay.skew = r.Telemetry.Now - at
+	if relay.skew > -3-took/2 && relay.skew < 3+took/2 {
+		relay.skew = 0
+	}
+	if wrong, before := abs(relay.skew) > maxSkew, abs(was.skew) > maxSkew; wrong && !before {
+		side := "ahead of"
+		if relay.skew < 0 {
+			side = "behind"
+		}
+		return in.event(ctx, relay.node, EventClockSkew, fmt.Sprintf("its clock is %s %s ours", span(abs(relay.skew)), side))
+	}
+	return nil
+}
+
+func abs(n int64) int64 { return max(n, -n) }

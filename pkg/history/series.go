@@ -1,0 +1,217 @@
+package history
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/relayfleet/fleetctl/stats"
+)
+
+// view is one question to the store: a state of it that does not change, and the steps
+// that are asked for.
+type view struct {
+	q querier
+	coverage
+	axis   axis
+	last   []collection // of each step
+	metric stats.Metric
+	by     bool
+}
+
+// lines are series by label.
+type lines map[string][]stats.Figure
+
+// Series is a metric over time: one series for the whole fleet or, with q.By, one for each
+// part, sorted by label. Points stand at the beginning of every step from q.Since to
+// q.Until, also where nothing is known: their value is nil. An unknown metric or a step
+// that the metric is not kept by is an error.
+func (s *Store) Series(ctx context.Context, metric string, q Query) ([]stats.Series, error) {
+	m, ok := stats.MetricOf(metric)
+	if !ok {
+		return nil, hinted{fmt.Errorf("metric %q: there is none of that name", clean(metric, 60)), "run `fleetctl stats explain` for their names"}
+	}
+	if q.Location == nil {
+		q.Location = time.UTC
+	}
+	var out []stats.Series
+	err := s.read(ctx, func(db querier) error {
+		v := view{q: db, metric: m, by: q.By}
+		var err error
+		if v.coverage, err = loadCoverage(ctx, db); err != nil {
+			return err
+		}
+		out, err = v.series(ctx, q)
+		return err
+	})
+	return out, err
+}
+
+func (v *view) series(ctx context.Context, q Query) ([]stats.Series, error) {
+	first, last, err := v.extent(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if q.Since.IsZero() {
+		q.Since = stamp(first)
+	}
+	if q.Until.IsZero() {
+		q.Until = stamp(last).Add(time.Second)
+	}
+	if q.Since.IsZero() || !q.Since.Before(q.Until) {
+		return v.lay(q.Step, lines{"": nil}), nil
+	}
+	if q.Step == "" {
+		q.Step = fitting(q.Since, q.Until)
+	}
+	if _, err := ParseStep(string(q.Step)); err != nil {
+		return nil, err
+	}
+	if v.metric.Name == "returning_peers" || v.metric.Kind == stats.KindCohorts {
+		q.Location = time.UTC // days of activity are kept as those of UTC
+	}
+	if v.axis, err = newAxis(q.Step, q.Location, q.Since, q.Until); err != nil {
+		return nil, err
+	}
+	if v.last, err = lastIn(ctx, v.q, v.axis); err != nil {
+		return nil, err
+	}
+	all, err := v.lines(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return v.lay(q.Step, all), nil
+}
+
+// extent is the time that the store knows of.
+func (v *view) extent(ctx context.Context) (first, last int64, err error) {
+	err = one(ctx, v.q, `SELECT COALESCE(MIN(at), 0), COALESCE(MAX(at), 0) FROM (
+	SELECT MIN(at) AS at FROM collections UNION SELECT MAX(at) FROM collections
+	UNION SELECT MIN(at) FROM imported UNION SELECT MAX(at) FROM imported) WHERE at IS NOT NULL`, nil, &first, &last)
+	return first, last, err
+}
+
+// lines computes the metric.
+func (v *view) lines(ctx context.Context) (lines, error) {
+	switch name := v.metric.Name; {
+	case name == metricLifetime && !v.by:
+		return v.lifetime(ctx)
+	case name == "new_peers" && !v.by:
+		return v.newPeers(ctx)
+	case name == "returning_peers" && !v.by:
+		return v.returning(ctx)
+	case name == "concurrent_peers", name == "peak_concurrent_peers":
+		return v.concurrent(ctx, name == "peak_concurrent_peers")
+	case name == "relays_answering" && !v.by:
+		return v.answering(), nil
+	case v.metric.Kind == stats.KindCohorts:
+		return v.retention(ctx)
+	case v.metric.Kind == stats.KindMoment && (v.metric.By != "" || !v.by):
+		return v.moments(ctx)
+	case v.metric.Kind == stats.KindPeriod:
+		return v.counted(ctx)
+	}
+	return nil, hinted{fmt.Errorf("%s is not kept by relay", v.metric.Name), "ask for it without --by"}
+}
+
+// lay makes series of lines, sorted by label.
+func (v *view) lay(step Step, all lines) []stats.Series {
+	out := make([]stats.Series, 0, len(all))
+	for _, label := range slices.SortedFunc(maps.Keys(all), compareLabels) {
+		s := stats.Series{Metric: v.metric.Name, Label: label, Unit: v.metric.Unit, Step: step.duration(), Points: []stats.Point{}}
+		for i, f := range all[label] {
+			s.Points = append(s.Points, stats.Point{At: v.axis.time(i), Figure: f})
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+// compareLabels orders lengths of sessions by length, and numbers by number.
+func compareLabels(a, b string) int {
+	if x, y := slices.Index(SessionLabels(), a), slices.Index(SessionLabels(), b); x >= 0 && y >= 0 {
+		return cmp.Compare(x, y)
+	}
+	if digits(a) && digits(b) {
+		return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b))
+	}
+	return cmp.Compare(a, b)
+}
+
+func digits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
+
+// blank is a line of which nothing is known yet: each step names who was missing in it.
+func (v *view) blank(missing func(collection) []string) []stats.Figure {
+	out := make([]stats.Figure, v.axis.len())
+	for i := range out {
+		out[i] = unknown(slices.Clone(missing(v.last[i])))
+	}
+	return out
+}
+
+func missingOf(c collection) []string { return c.missing }
+func unreadOf(c collection) []string  { return c.unread }
+
+// answering is how many relays answered the last collection of each step.
+func (v *view) answering() lines {
+	line := v.blank(missingOf)
+	for i, c := range v.last {
+		if c.at == 0 {
+			continue
+		}
+		line[i] = known(float64(c.answered), slices.Clone(c.missing), stamp(c.at))
+		line[i].AtLeast = false // it is how many answered
+	}
+	return lines{"": line}
+}
+
+// moments are figures that were written down at collections: the last of each step.
+func (v *view) moments(ctx context.Context) (lines, error) {
+	missing := unreadOf
+	if v.metric.Name == metricNAT {
+		missing = missingOf
+	}
+	out := lines{}
+	newest := make([]int64, v.axis.len())
+	values := make([]map[string]int64, v.axis.len())
+	err := each(ctx, v.q, `SELECT at, label, value FROM figures WHERE metric = ? AND at >= ? AND at < ? ORDER BY at`,
+		[]any{v.metric.Name, v.axis.from(), v.axis.to()}, func(scan func(...any) error) error {
+			var at, value int64
+			var label string
+			if err := scan(&at, &label, &value); err != nil {
+				return err
+			}
+			i, ok := v.axis.index(at)
+			if !ok {
+				return nil
+			}
+			if newest[i] != at {
+				newest[i], values[i] = at, make(map[string]int64)
+			}
+			if !v.by {
+				label = ""
+			}
+			values[i][label] += value
+			out[label] = nil
+			return nil
+		})
+	if err != nil {
+		return nil, err
+	}
+	if !v.by {
+		out[""] = nil
+	}
+	for label := range out {
+		out[label] = v.blank(missing)
+		for i, groups := range values {
+			if groups != nil { // a group that is not named had nobody in it
+				out[label][i] = known(float64(groups[label]), slices.Clone(missing(v.last[i])), stamp(newest[i]))
+			}
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,135 @@
+package history
+
+import (
+	"context"
+
+	"github.com/relayfleet/fleetctl/stats"
+)
+
+// crowd is who was connected in a step: minutes, relays in each of them and users in each
+// of them, added up, and the most in one minute.
+type crowd struct{ minutes, relays, users, most int64 }
+
+func (c *crowd) add(d crowd) {
+	c.minutes, c.relays, c.users, c.most = c.minutes+d.minutes, c.relays+d.relays, c.users+d.users, max(c.most, d.most)
+}
+
+// concurrent is the mean of the users connected in the known minutes of each step, or the
+// most in one of them: of the sums over the relays, minute by minute.
+func (v *view) concurrent(ctx context.Context, peak bool) (lines, error) {
+	where := ` AND c.relay = 0`
+	if v.by {
+		where = ` AND c.relay > 0`
+	}
+	crowds, err := v.crowds(ctx, where)
+	if err != nil {
+		return nil, err
+	}
+	if !v.by && crowds[""] == nil {
+		crowds[""] = make([]crowd, v.axis.len())
+	}
+	missing := make([][]string, v.axis.len())
+	if !v.by {
+		if missing, err = v.absent(ctx, crowds[""]); err != nil {
+			return nil, err
+		}
+	}
+	out := lines{}
+	for node, list := range crowds {
+		line := make([]stats.Figure, len(list))
+		for i, c := range list {
+			line[i] = unknown(missing[i])
+			if c.minutes == 0 {
+				continue
+			}
+			value := float64(c.users) / float64(c.minutes)
+			if peak {
+				value = float64(c.most)
+			}
+			line[i] = known(value, missing[i], v.axis.time(i).UTC())
+		}
+		out[node] = line
+	}
+	return out, nil
+}
+
+// crowds adds samples of any step up, by node; "" is the fleet.
+func (v *view) crowds(ctx context.Context, where string) (map[string][]crowd, error) {
+	out := make(map[string][]crowd)
+	steps := ` AND c.step IN (60, 3600, 86400)`
+	switch v.axis.step {
+	case StepMinute:
+		steps = ` AND c.step = 60`
+	case StepHour:
+		steps = ` AND c.step IN (60, 3600)`
+	}
+	err := each(ctx, v.q, `SELECT COALESCE(r.node, ''), c.at, c.minutes, c.relays, c.users, c.most FROM concurrent c LEFT JOIN relays r ON r.id = c.relay
+	WHERE c.at >= ? AND c.at < ?`+where+steps, []any{v.axis.from(), v.axis.to()}, func(scan func(...any) error) error {
+		var node string
+		var at int64
+		var c crowd
+		if err := scan(&node, &at, &c.minutes, &c.relays, &c.users, &c.most); err != nil {
+			return err
+		}
+		if i, ok := v.axis.index(at); ok {
+			if out[node] == nil {
+				out[node] = make([]crowd, v.axis.len())
+			}
+			out[node][i].add(c)
+		}
+		return nil
+	})
+	return out, err
+}
+
+// absent names, for each step, the relays that were in the fleet and of which some of its
+// known minutes are missing. They are looked up only where the numbers differ.
+func (v *view) absent(ctx context.Context, fleet []crowd) ([][]string, error) {
+	out := make([][]string, len(fleet))
+	short := false
+	for i, c := range fleet {
+		out[i] = []string{}
+		expected := int64(0)
+		for _, m := range v.members {
+			if v.expected(m, i) {
+				expected++
+			}
+		}
+		short = short || c.minutes == 0 && expected > 0 || c.relays < c.minutes*expected
+	}
+	if !short {
+		return out, nil
+	}
+	nodes, err := v.crowds(ctx, ` AND c.relay > 0`)
+	if err != nil {
+		return nil, err
+	}
+	for i, c := range fleet {
+		for _, m := range v.members {
+			if !v.expected(m, i) {
+				continue
+			}
+			var have int64
+			if list := nodes[m.node]; list != nil {
+				have = list[i].minutes
+			}
+			want := c.minutes
+			switch {
+			case m.since > v.axis.bounds[i] || m.until < v.axis.bounds[i+1]:
+				want = min(want, 1) // it came or went within the step
+			case v.axis.bounds[i+1] > v.coverage.last:
+				want = max(1, want-1) // the relays were not asked in the same second
+			}
+			if have < max(1, want) {
+				out[i] = append(out[i], m.node)
+			}
+		}
+		out[i] = sorted(out[i])
+	}
+	return out, nil
+}
+
+// expected reports whether a member was in the fleet in a step.
+func (v *view) expected(m member, i int) bool {
+	return m.since < v.axis.bounds[i+1] && m.until > v.axis.bounds[i]
+}

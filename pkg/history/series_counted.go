@@ -1,0 +1,168 @@
+package history
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+)
+
+// oldTells reports whether daemons without telemetry tell of a metric.
+func oldTells(metric string) bool {
+	return slices.Contains([]string{"joins", "leaves", "reservations_granted", "circuits_opened"}, metric)
+}
+
+// counted is what counters grew by in each step. A step without a collection is unknown;
+// what came later stands in the step in which it came.
+func (v *view) counted(ctx context.Context) (lines, error) {
+	if v.metric.Name == "session_length_seconds" {
+		return v.sessionLength(ctx)
+	}
+	byRelay := v.by && v.metric.By == ""
+	if byRelay && v.axis.step == StepMinute {
+		return nil, hinted{fmt.Errorf("%s is kept by relay for hours", v.metric.Name), "ask for a step of 1h or longer"}
+	}
+	grown, since, err := v.growth(ctx, v.metric.Name, byRelay)
+	if err != nil {
+		return nil, err
+	}
+	if !v.by {
+		grown[""] = merged(grown, v.axis.len())
+	}
+	if v.metric.Name == countSessions && v.by { // the ranges stand there, also empty
+		for _, label := range SessionLabels() {
+			if grown[label] == nil {
+				grown[label] = make([]float64, v.axis.len())
+			}
+		}
+	}
+	observed := v.metric.Name != countPunches // hole punches are unknown until a client reports one
+	out := lines{}
+	for label, values := range grown {
+		if !v.by && label != "" {
+			continue
+		}
+		line := v.blank(v.countedMissing)
+		for i := range line {
+			if v.last[i].answered > 0 && (observed || !math.IsNaN(since[i])) {
+				line[i] = known(values[i], line[i].Missing, fromFloat(since[i]))
+			}
+		}
+		out[label] = line
+	}
+	if v.allOld() && !oldTells(v.metric.Name) {
+		for label := range out {
+			out[label] = v.blank(v.countedMissing)
+		}
+	}
+	return out, nil
+}
+
+// countedMissing are those who did not answer, and those who do not tell.
+func (v *view) countedMissing(c collection) []string {
+	if c.at == 0 || oldTells(v.metric.Name) {
+		return c.missing
+	}
+	return sorted(append(slices.Clone(c.missing), v.oldNodes()...))
+}
+
+// allOld reports whether no relay of the fleet tells more than old daemons do.
+func (v *view) allOld() bool {
+	n := 0
+	for _, m := range v.members {
+		if m.until == forever {
+			if !m.old {
+				return false
+			}
+			n++
+		}
+	}
+	return n > 0
+}
+
+// growth sums the samples of a counter by label and step. since is the time of the
+// collection before the first sample of each step; NaN where there is no sample.
+func (v *view) growth(ctx context.Context, name string, byRelay bool) (map[string][]float64, []float64, error) {
+	label := `c.label`
+	if byRelay {
+		label = `r.node`
+	}
+	steps := `c.step IN (3600, 86400)`
+	if v.axis.step == StepMinute {
+		steps = `c.step = 60`
+	}
+	grown := make(map[string][]float64)
+	since := make([]float64, v.axis.len())
+	for i := range since {
+		since[i] = math.NaN()
+	}
+	err := each(ctx, v.q, `SELECT c.at, `+label+`, SUM(c.value), MIN(c.since) FROM counted c LEFT JOIN relays r ON r.id = c.relay
+	WHERE `+steps+` AND c.name = ? AND c.at >= ? AND c.at < ? GROUP BY 1, 2`, []any{name, v.axis.from(), v.axis.to()},
+		func(scan func(...any) error) error {
+			var at, value, before int64
+			var label string
+			if err := scan(&at, &label, &value, &before); err != nil {
+				return err
+			}
+			i, ok := v.axis.index(at)
+			if !ok {
+				return nil
+			}
+			if grown[label] == nil {
+				grown[label] = make([]float64, v.axis.len())
+			}
+			grown[label][i] += float64(value)
+			if math.IsNaN(since[i]) || float64(before) < since[i] {
+				since[i] = float64(before)
+			}
+			return nil
+		})
+	return grown, since, err
+}
+
+// merged adds labels up.
+func merged(grown map[string][]float64, n int) []float64 {
+	sum := make([]float64, n)
+	for _, values := range grown {
+		for i, x := range values {
+			sum[i] += x
+		}
+	}
+	return sum
+}
+
+func fromFloat(secs float64) time.Time {
+	if math.IsNaN(secs) {
+		return time.Time{}
+	}
+	return stamp(int64(secs))
+}
+
+// sessionLength is seconds divided by sessions, unknown where none ended.
+func (v *view) sessionLength(ctx context.Context) (lines, error) {
+	byRelay := v.by
+	secs, since, err := v.growth(ctx, countSessionSecs, byRelay)
+	if err != nil {
+		return nil, err
+	}
+	ended, _, err := v.growth(ctx, "sessions_ended", byRelay)
+	if err != nil {
+		return nil, err
+	}
+	if !v.by {
+		secs, ended = map[string][]float64{"": merged(secs, v.axis.len())}, map[string][]float64{"": merged(ended, v.axis.len())}
+	}
+	out := lines{}
+	for label, n := range ended {
+		line := v.blank(v.countedMissing)
+		for i := range line {
+			if n[i] > 0 && secs[label] != nil {
+				line[i] = known(secs[label][i]/n[i], line[i].Missing, fromFloat(since[i]))
+				line[i].AtLeast = false // a mean may be off to either side
+			}
+		}
+		out[label] = line
+	}
+	return out, nil
+}

@@ -4,7 +4,6 @@ import (
 	"hash/maphash"
 	"iter"
 	"math"
-	"math/bits"
 )
 
 // Sight is what the censuses that were read know of one peer, the least that counting
@@ -28,13 +27,16 @@ func (s *Sight) add(later *Sight) {
 	s.To = later.To
 }
 
-// Peers is an exact set of the peers of many censuses, each counted once, in about 70
-// bytes a peer: 52 of its [Sight], 8 of a slot, of which at most three quarters are
-// taken, and no pointer for the garbage collector to follow. Begin a census, and add what
+// Peers is an exact set of the peers of many censuses, each counted once, in about 64
+// bytes a peer, however many they are: 52 of its [Sight] and 8 of each slot, of which
+// between 64 and 80 % are taken. It grows in small pieces and without copies of itself,
+// and has no pointers for the garbage collector to follow. Begin a census, and add what
 // it has. The zero value is not ready, see [NewPeers]. Not safe for concurrent use.
 type Peers struct {
-	slots  []uint64 // 32 bits of the hash, then the number of the sight from 1; 0 is free
-	blocks [][]Sight
+	// slots are 32 bits of the hash, then the number of the sight from 1; 0 is free. They
+	// are one row, cut into pieces.
+	slots  [][]uint64
+	sights [][]Sight
 	size   int
 	seed   maphash.Seed
 	census uint32
@@ -44,16 +46,15 @@ type Peers struct {
 }
 
 const (
-	blockLength = 1 << 13 // sights that are allocated at once: 425,984 bytes
-	firstSlots  = 1 << 10
-	// SightBytes is the memory of one peer in [Peers] at most, in the moment in which the
-	// slots are made larger.
-	SightBytes = 52 + 32
+	pieceSights = 1 << 13 // 425,984 bytes
+	pieceSlots  = 1 << 12 // 32,768 bytes
+	// SightBytes is the memory of one peer in [Peers] at most, beside one piece of each.
+	SightBytes = 52 + 13
 )
 
 // NewPeers is an empty set that leaves the keys of the fleet's own relays out.
 func NewPeers(own [][32]byte) *Peers {
-	p := &Peers{slots: make([]uint64, firstSlots), seed: maphash.MakeSeed(), own: make(map[[32]byte]bool, len(own))}
+	p := &Peers{slots: [][]uint64{make([]uint64, pieceSlots)}, seed: maphash.MakeSeed(), own: make(map[[32]byte]bool, len(own))}
 	for _, key := range own {
 		p.own[key] = false
 	}
@@ -93,7 +94,7 @@ func (p *Peers) Add(key [32]byte, first, last int64) {
 // seconds keeps times between 1970 and 2106.
 func seconds(unix int64) uint32 { return uint32(min(max(0, unix), math.MaxUint32)) }
 
-// Len is how many different peers were added since the last [Peers.Drain].
+// Len is how many different peers there are; after a [Peers.Drain], since then.
 func (p *Peers) Len() int { return p.size }
 
 // Own is how many of the fleet's own relays were in a census.
@@ -104,45 +105,62 @@ func (p *Peers) Counts() []uint64 { return p.counts }
 
 // find returns the sight of a key, an empty one if it is new.
 func (p *Peers) find(key [32]byte) (s *Sight, isNew bool) {
-	if p.size >= len(p.slots)/4*3 {
+	if p.size >= len(p.slots)*pieceSlots/5*4 {
 		p.grow()
 	}
-	tag := maphash.Bytes(p.seed, key[:]) >> 32
-	at := p.home(tag)
-	for ; p.slots[at] != 0; at = (at + 1) & (len(p.slots) - 1) {
-		if p.slots[at]>>32 == tag {
-			if s := p.at(int(uint32(p.slots[at])) - 1); s.Key == key {
-				return s, false
-			}
-		}
+	tag := p.tag(key)
+	slot := p.search(tag, func(i int) bool { return p.at(i).Key == key })
+	if *slot != 0 {
+		return p.at(ordinal(*slot)), false
 	}
-	if p.size/blockLength == len(p.blocks) {
-		p.blocks = append(p.blocks, make([]Sight, blockLength))
+	if p.size == len(p.sights)*pieceSights {
+		p.sights = append(p.sights, make([]Sight, pieceSights))
 	}
+	*slot = tag<<32 | uint64(p.size+1)
+	s = p.at(p.size)
+	*s = Sight{} // what was drained is still in it
 	p.size++
-	p.slots[at] = tag<<32 | uint64(p.size)
-	return p.at(p.size - 1), true
+	return s, true
 }
 
-func (p *Peers) at(i int) *Sight { return &p.blocks[i/blockLength][i%blockLength] }
+// tag is the part of the hash that stands in a slot.
+func (p *Peers) tag(key [32]byte) uint64 { return maphash.Bytes(p.seed, key[:]) >> 32 }
 
-// home is where the search for a tag begins: its highest bits, so that slots stay in
-// order when they become more.
-func (p *Peers) home(tag uint64) int { return int(tag >> (32 - bits.Len(uint(len(p.slots)-1)))) }
+// ordinal is that of the sight in a taken slot, from 0.
+func ordinal(slot uint64) int { return int(uint32(slot)) - 1 }
 
-// grow doubles the slots. The hashes in them are enough for that.
+func (p *Peers) at(i int) *Sight { return &p.sights[i/pieceSights][i%pieceSights] }
+
+// search returns the first slot for a tag that is free or whose sight is the right one.
+func (p *Peers) search(tag uint64, right func(i int) bool) *uint64 {
+	all := len(p.slots) * pieceSlots
+	for at := int(tag * uint64(all) >> 32); ; at++ {
+		if at == all {
+			at = 0
+		}
+		slot := &p.slots[at/pieceSlots][at%pieceSlots]
+		if *slot == 0 || *slot>>32 == tag && right(ordinal(*slot)) {
+			return slot
+		}
+	}
+}
+
+// grow adds a quarter of slots, and puts the sights into them anew.
 func (p *Peers) grow() {
-	old := p.slots
-	p.slots = make([]uint64, 2*len(old))
-	for _, slot := range old {
-		if slot == 0 {
-			continue
-		}
-		at := p.home(slot >> 32)
-		for p.slots[at] != 0 {
-			at = (at + 1) & (len(p.slots) - 1)
-		}
-		p.slots[at] = slot
+	for range max(1, len(p.slots)/4) {
+		p.slots = append(p.slots, make([]uint64, pieceSlots))
+	}
+	p.clear()
+	for i := range p.size {
+		tag := p.tag(p.at(i).Key)
+		*p.search(tag, func(int) bool { return false }) = tag<<32 | uint64(i+1)
+	}
+}
+
+// clear frees all slots.
+func (p *Peers) clear() {
+	for _, piece := range p.slots {
+		clear(piece)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -54,6 +55,7 @@ type benchHosts struct {
 	dir    string
 	signer ssh.Signer
 	boxes  []*sshtest.Box
+	noted  atomic.Int64 // lines of audit logs
 }
 
 func listedHosts(b *testing.B, n int, delay time.Duration) *benchHosts {
@@ -79,11 +81,7 @@ func listedHosts(b *testing.B, n int, delay time.Duration) *benchHosts {
 	spec := "name: bench\nprovider: hosts\nhosts:\n"
 	var pins strings.Builder
 	for range n {
-		box := sshtest.Start(b, sshtest.WithAuthorizedKeys(signer.PublicKey()), sshtest.WithDelay(delay), sshtest.WithExec(
-			func(_ context.Context, _ []string, _ io.Reader, stdout, _ io.Writer) int {
-				fmt.Fprintln(stdout, "ok")
-				return 0
-			}))
+		box := sshtest.Start(b, sshtest.WithAuthorizedKeys(signer.PublicKey()), sshtest.WithDelay(delay), sshtest.WithExec(h.answer))
 		h.boxes = append(h.boxes, box)
 		host, port, err := net.SplitHostPort(box.Addr)
 		if err != nil {
@@ -101,15 +99,35 @@ func listedHosts(b *testing.B, n int, delay time.Duration) *benchHosts {
 	return h
 }
 
+// answer is what a box says: whose it is, that a line of its audit log is written, and "ok".
+func (h *benchHosts) answer(_ context.Context, argv []string, stdin io.Reader, stdout, _ io.Writer) int {
+	switch argv[0] {
+	case "cat":
+		fmt.Fprintln(stdout, `{"fleet": "bench", "node": "any"}`)
+	case "sh":
+		if line, err := io.ReadAll(stdin); err != nil || len(line) == 0 {
+			return 1
+		}
+		h.noted.Add(1)
+	default:
+		fmt.Fprintln(stdout, "ok")
+	}
+	return 0
+}
+
 // exec runs fleetctl and returns the time of the processor that it took.
 func (h *benchHosts) exec(b *testing.B) time.Duration {
 	c := exec.CommandContext(b.Context(), built(b, "fleetctl"), "exec", "--all", "-q", "--", "true")
 	c.Dir, c.Env = h.dir, append(os.Environ(), "XDG_STATE_HOME="+filepath.Join(h.dir, "state"))
 	var stderr strings.Builder
 	c.Stderr = &stderr
+	h.noted.Store(0)
 	out, err := c.Output()
 	if lines := strings.Count(string(out), "ok\n"); err != nil || lines != len(h.boxes) {
 		b.Fatalf("fleetctl exec: %v, got %d answers, want %d\n%s", err, lines, len(h.boxes), stderr.String())
+	}
+	if noted := int(h.noted.Load()); noted != len(h.boxes) {
+		b.Fatalf("got %d lines in audit logs, want %d", noted, len(h.boxes))
 	}
 	return c.ProcessState.UserTime() + c.ProcessState.SystemTime()
 }

@@ -23,8 +23,47 @@ func (b box) audit(ctx context.Context, did string, result error) {
 	if b.m.Adopted {
 		return // nothing is written to it; what the operator runs there is noted at home
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), quick)
-	defer cancel()
+	line, err := b.auditLine(did, result)
+	if err == nil {
+		err = b.append(ctx, line)
+	}
+	b.unnoted(ctx, did, err)
+}
+
+// noting begins to note a command that is about to run: what will write the line runs
+// beside it, so that nobody waits for that to begin. The line is written when what it
+// returns is called, which has to happen.
+func (b box) noting(ctx context.Context) func(did string, result error) {
+	if b.m.Adopted {
+		return func(string, error) {}
+	}
+	later, ended := make(chan []byte, 1), make(chan error, 1)
+	writing, stop := context.WithCancel(context.WithoutCancel(ctx))
+	go func() {
+		_, err := b.exec(writing, appendTo(b.auditLog(), later))
+		ended <- err
+	}()
+	return func(did string, result error) {
+		defer stop()
+		line, err := b.auditLine(did, result)
+		if err != nil {
+			stop()
+			<-ended
+			b.unnoted(ctx, did, err)
+			return
+		}
+		later <- line
+		late := time.AfterFunc(quick, stop)
+		defer late.Stop()
+		if err := <-ended; err != nil { // it has no such shell, or no room for a session more: the other way
+			err = b.append(ctx, line)
+			b.unnoted(ctx, did, err)
+		}
+	}
+}
+
+// auditLine is a line of the log, with its end.
+func (b box) auditLine(did string, result error) ([]byte, error) {
 	line := AuditLine{Time: time.Now().UTC().Truncate(time.Second), Actor: b.cfg.Actor, Command: b.cfg.Command, Did: did, Result: "ok"}
 	if b.cfg.Plan != nil {
 		line.Plan = b.cfg.Plan()
@@ -33,9 +72,17 @@ func (b box) audit(ctx context.Context, did string, result error) {
 		line.Result = clean(result.Error(), 500)
 	}
 	data, err := json.Marshal(line)
-	if err == nil {
-		err = b.run.AppendFile(ctx, b.at, b.auditLog(), append(data, '\n'), 0o600)
-	}
+	return append(data, '\n'), err
+}
+
+func (b box) append(ctx context.Context, line []byte) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), quick)
+	defer cancel()
+	return b.run.AppendFile(ctx, b.at, b.auditLog(), line, 0o600)
+}
+
+// unnoted logs that a line could not be written, if err says so.
+func (b box) unnoted(ctx context.Context, did string, err error) {
 	if err != nil {
 		b.log.WarnContext(ctx, "a write was not noted in the box's audit log",
 			slog.String("node", b.m.Node), slog.String("did", did), slog.Any("error", err))

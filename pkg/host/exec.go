@@ -24,12 +24,13 @@ func (h *Hosts) Exec(ctx context.Context, m fleet.Machine, argv []string) (sshx.
 	if err != nil {
 		return sshx.Result{}, err
 	}
+	note := b.noting(ctx)
 	res, err := b.run.Run(ctx, b.at, sshx.Command{Argv: argv, Timeout: execTimeout, MaxOutput: execOutput})
 	result := err
 	if err == nil && res.ExitCode != 0 {
 		result = &exitError{command: named(sshx.Command{Argv: argv}), code: res.ExitCode}
 	}
-	b.audit(ctx, "exec: "+clean(joined(argv), 300), result)
+	note("exec: "+clean(joined(argv), 300), result)
 	if err != nil {
 		return sshx.Result{}, fmt.Errorf("run %s: %w", named(sshx.Command{Argv: argv}), err)
 	}

@@ -36,7 +36,7 @@ type Config struct {
 	Fleet, ID string
 	// Hosts are complete: their nodes, ports, users and state directories are set.
 	Hosts []fleet.HostSpec
-	// Runner reads and writes files on the boxes.
+	// Runner runs commands and reads and writes files on the boxes.
 	Runner sshx.Runner
 	// Resolve finds the addresses of a name. Nil asks the system.
 	Resolve func(ctx context.Context, name string) ([]netip.Addr, error)

@@ -37,6 +37,13 @@ func answer(dir string) sshtest.Exec {
 			}
 			_, _ = stdout.Write(text)
 			return 0
+		case argv[0] == "cat" && len(argv) == 2:
+			text, err := os.ReadFile(filepath.Join(dir, argv[1]))
+			if err != nil {
+				return 1
+			}
+			_, _ = stdout.Write(text)
+			return 0
 		}
 		_, _ = fmt.Fprintf(stderr, "%q: not found\n", argv[0])
 		return 127
@@ -160,6 +167,39 @@ func TestMachines_ANameThatDoesNotResolveHasNoAddressAndAProblem(t *testing.T) {
 	}
 	if m := got["nyc1-1"]; m.Addrs == nil || len(m.Addrs) != 0 || !strings.Contains(m.Problem, "gone.example.net") || m.Status != fleet.StatusRunning {
 		t.Errorf("an unknown name: got %+v, want it listed with its problem", m)
+	}
+}
+
+func TestMachines_MarksAreReadByOneCommand(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	b := sshtest.Start(t, sshtest.WithDir(dir), sshtest.WithoutSFTP(), sshtest.WithExec(answer(dir)))
+	put(t, b, `{"fleet": "demo", "node": "ams3-1", "adopted": true}`)
+	if m := list(t, open(t, sshtest.Client(t, sshx.Config{}, b), "demo", b))["ams3-1"]; m.Problem != "" || !m.Adopted {
+		t.Errorf("got problem %q, adopted %v; want its marks without a file being opened", m.Problem, m.Adopted)
+	}
+}
+
+// A login shell that greets, a box without cat, and one whose cat reads something else.
+func TestMachines_WhatIsNotWholeMarksIsReadAsAFile(t *testing.T) {
+	t.Parallel()
+	for what, said := range map[string]string{
+		"a greeting": "welcome\n" + `{"fleet": "demo", "adopted": true}`, "half": `{"fleet": "other", "ado`, "another": `{"node": "x"}`, "nothing": "",
+	} {
+		for _, code := range []int{0, 1, 127} {
+			b := sshtest.Start(t, sshtest.WithExec(func(_ context.Context, _ []string, _ io.Reader, stdout, _ io.Writer) int {
+				_, _ = io.WriteString(stdout, said)
+				return code
+			}))
+			p := open(t, sshtest.Client(t, sshx.Config{}, b), "demo", b)
+			if m := list(t, p)["ams3-1"]; m.Problem != "" || m.Adopted || len(m.Drift) != 1 {
+				t.Errorf("%s, exit code %d, no file: got %+v, want a host that nobody marked", what, code, m)
+			}
+			put(t, b, `{"fleet": "demo", "node": "ams3-1", "adopted": true}`)
+			if m := list(t, p)["ams3-1"]; m.Problem != "" || !m.Adopted {
+				t.Errorf("%s, exit code %d: got problem %q, adopted %v; want what the file says", what, code, m.Problem, m.Adopted)
+			}
+		}
 	}
 }
 

@@ -61,7 +61,7 @@ func (p *Provider) look(ctx context.Context, h fleet.HostSpec) fleet.Machine {
 		return m
 	}
 	m.Addrs = addrs
-	has, there, err := p.read(ctx, m)
+	has, there, err := p.glance(ctx, m)
 	if err == nil {
 		err = p.ours(m, has, there)
 	}

@@ -34,6 +34,24 @@ type marks struct {
 func stateDir(m fleet.Machine) string { return cmp.Or(m.State, fleet.StateDir) }
 func file(m fleet.Machine) string     { return path.Join(stateDir(m), MarksFile) }
 
+// glance reads a box's marks as [Provider.read] does, in two round trips where that is
+// possible: what cat prints is taken if it is whole marks, and is no answer otherwise. A box
+// may have no cat, or say more than it prints.
+func (p *Provider) glance(ctx context.Context, m fleet.Machine) (marks, bool, error) {
+	at, err := host.Target(m)
+	if err != nil {
+		return marks{}, false, err
+	}
+	res, err := p.cfg.Runner.Run(ctx, at, sshx.Command{Argv: []string{"cat", file(m)}, Timeout: p.cfg.Timeout, MaxOutput: maxMarks, ReadOnly: true})
+	if err != nil {
+		return marks{}, false, fmt.Errorf("read %s: %w", file(m), err)
+	}
+	if has, whole := parseMarks(res.Stdout); whole && res.ExitCode == 0 && !res.Truncated {
+		return has, true, nil
+	}
+	return p.read(ctx, m)
+}
+
 // read reads a box's marks. A box without the file has none.
 func (p *Provider) read(ctx context.Context, m fleet.Machine) (marks, bool, error) {
 	at, err := host.Target(m)
@@ -47,12 +65,19 @@ func (p *Provider) read(ctx context.Context, m fleet.Machine) (marks, bool, erro
 	if err != nil {
 		return marks{}, false, fmt.Errorf("read %s: %w", file(m), err)
 	}
-	var has marks
-	if err := json.Unmarshal(data, &has); err != nil || has.Fleet == "" {
+	has, whole := parseMarks(data)
+	if !whole {
 		err := fmt.Errorf("%s on %s does not say whose the box is", file(m), m.Node)
 		return marks{}, false, fleet.WithHint(err, "look at the file, and remove it if the box is no other fleet's")
 	}
 	return has, true, nil
+}
+
+// parseMarks reads marks and reports whether they say whose the box is.
+func parseMarks(data []byte) (marks, bool) {
+	var has marks
+	err := json.Unmarshal(data, &has)
+	return has, err == nil && has.Fleet != ""
 }
 
 // ours is an ErrOtherFleet if the marks are those of another fleet.

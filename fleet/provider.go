@@ -141,6 +141,9 @@ type PriceLine struct {
 	ID      string  `json:"id"`      // "" for one that is yet to be bought
 	What    string  `json:"what"`    // "s-1vcpu-1gb in nyc1"
 	Monthly float64 `json:"monthly"` // in the quote's currency
+	// Transfer is how many bytes may leave the machine in a month at that price; 0: not
+	// known, or not bounded.
+	Transfer int64 `json:"transfer_bytes,omitempty"`
 }
 
 // Provider makes and removes machines. Every method is idempotent, absent is success,

@@ -75,10 +75,11 @@ func (p *Provider) quote(ctx context.Context, buy []fleet.NewMachine) (fleet.Quo
 	}
 	for _, m := range machines {
 		line := fleet.PriceLine{Node: m.Node, ID: m.ID, What: clean(byID[m.ID].SizeSlug) + " in " + m.Region}
-		price, known := priceOf(sold, byID[m.ID])
+		size, known := sizeOf(sold, byID[m.ID])
+		line.Transfer = transferOf(size)
 		switch {
 		case known:
-			line.Monthly = price
+			line.Monthly = size.PriceMonthly
 		case len(buy) > 0 && p.spec.Ocean.MaxMonthly > 0:
 			return fleet.Quote{}, fleet.WithHint(fmt.Errorf("%s: the API names no price for %s, so it is not known whether max_monthly is kept", m.Node, line.What),
 				"look its price up at DigitalOcean, and set digitalocean.max_monthly to 0 for this once")
@@ -92,22 +93,29 @@ func (p *Provider) quote(ctx context.Context, buy []fleet.NewMachine) (fleet.Quo
 		if err != nil {
 			return fleet.Quote{}, fmt.Errorf("%s: %w", n.Node, err)
 		}
-		q.Buy = append(q.Buy, fleet.PriceLine{Node: n.Node, What: size.Slug + " in " + n.Region, Monthly: size.PriceMonthly})
+		q.Buy = append(q.Buy, fleet.PriceLine{Node: n.Node, What: size.Slug + " in " + n.Region, Monthly: size.PriceMonthly, Transfer: transferOf(size)})
 	}
 	return q, nil
 }
 
-// priceOf is what a droplet costs in a month: what its size costs now, or what it says
-// itself where that is not sold any more.
-func priceOf(sold catalogue, d godo.Droplet) (monthly float64, known bool) {
+// sizeOf is what a droplet is sold as: its size as it is sold now, or what the droplet
+// says itself where that is not sold any more. It is known if it has a price.
+func sizeOf(sold catalogue, d godo.Droplet) (size godo.Size, known bool) {
 	if size, ok := find(sold.sizes, d.SizeSlug, func(s godo.Size) string { return s.Slug }); ok {
-		return size.PriceMonthly, true
+		return size, true
 	}
-	if d.Size != nil && d.Size.PriceMonthly > 0 {
-		return d.Size.PriceMonthly, true
+	if d.Size != nil {
+		return *d.Size, d.Size.PriceMonthly > 0
 	}
-	return 0, false
+	return godo.Size{}, false
 }
+
+// terabyte is what the API counts transfer in.
+const terabyte = 1e12
+
+// transferOf is how many bytes may leave a droplet of a size in a month, 0 if the API does
+// not say. All droplets of an account share what they have together.
+func transferOf(s godo.Size) int64 { return int64(s.Transfer * terabyte) }
 
 // account reads the account's status and limit.
 func (p *Provider) account(ctx context.Context) (godo.Account, error) {

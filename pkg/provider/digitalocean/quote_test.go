@@ -18,8 +18,8 @@ func TestQuote_NamesThePricesOfTheAPI(t *testing.T) {
 		r.ResetCalls()
 		q, err := p.Quote(t.Context(), []fleet.NewMachine{{Node: "sgp1-1", Region: "sgp1"}, {Node: "fra1-1", Region: "fra1"}})
 		must(t, "Quote", err)
-		now := []fleet.PriceLine{{Node: "nyc1-1", ID: m.ID, What: "s-1vcpu-1gb in nyc1", Monthly: 7.5}}
-		buy := []fleet.PriceLine{{Node: "sgp1-1", What: "s-1vcpu-1gb in sgp1", Monthly: 7.5}, {Node: "fra1-1", What: "s-1vcpu-1gb in fra1", Monthly: 7.5}}
+		now := []fleet.PriceLine{{Node: "nyc1-1", ID: m.ID, What: "s-1vcpu-1gb in nyc1", Monthly: 7.5, Transfer: 1e12}}
+		buy := []fleet.PriceLine{{Node: "sgp1-1", What: "s-1vcpu-1gb in sgp1", Monthly: 7.5, Transfer: 1e12}, {Node: "fra1-1", What: "s-1vcpu-1gb in fra1", Monthly: 7.5, Transfer: 1e12}}
 		if q.Currency != "USD" || q.Used != 2 || q.Limit != 25 || !slices.Equal(q.Now, now) || !slices.Equal(q.Buy, buy) {
 			t.Errorf("got %+v, want now %+v, buy %+v, 2 of 25 used", q, now, buy)
 		}

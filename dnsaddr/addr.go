@@ -48,7 +48,7 @@ func ParseAddr(text string) (Addr, error) {
 	if err := checkDial(m[:len(m)-1]); err != nil {
 		return Addr{}, fmt.Errorf("%w: %q: %w", ErrBadAddr, text, err)
 	}
-	a.peer = m[len(m)-1].Value()
+	a.peer = a.text[strings.LastIndexByte(a.text, '/')+1:] // its end, which is written already
 	return a, nil
 }
 

@@ -1,8 +1,8 @@
 package fleet
 
 import (
-	"fmt"
 	"net/netip"
+	"strconv"
 )
 
 // served says which ports a machine's relay serves: a transport that the spec leaves
@@ -23,18 +23,18 @@ func served(s Spec, own Ports) Ports {
 
 // multiaddrs lists the transports of one IP address, plain TCP first: old clients try in order.
 func multiaddrs(ip netip.Addr, p Ports) []string {
-	family := familyOf(ip)
+	at := "/" + familyOf(ip) + "/" + ip.String()
 	var out []string
 	for _, t := range []struct {
-		port   int
-		format string
+		port          int
+		before, after string
 	}{
-		{p.TCP, "/%s/%s/tcp/%d"},
-		{p.QUIC, "/%s/%s/udp/%d/quic-v1"},
-		{p.WS, "/%s/%s/tcp/%d/ws"},
+		{p.TCP, "/tcp/", ""},
+		{p.QUIC, "/udp/", "/quic-v1"},
+		{p.WS, "/tcp/", "/ws"},
 	} {
 		if t.port != 0 {
-			out = append(out, fmt.Sprintf(t.format, family, ip, t.port))
+			out = append(out, at+t.before+strconv.Itoa(t.port)+t.after)
 		}
 	}
 	return out

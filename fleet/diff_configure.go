@@ -177,6 +177,7 @@ func shortDigest(sha256 string) string { return sha256[:min(len(sha256), 12)] }
 func (p *planner) introduce() {
 	var changes []Change
 	strangers := p.strangers()
+	known := p.known()
 	for i, s := range p.slots {
 		m, ok := p.holder[s.Node]
 		if !ok {
@@ -192,7 +193,7 @@ func (p *planner) introduce() {
 			}
 			continue
 		}
-		if want := p.others(i); !slices.Equal(want, rel.Peers) {
+		if want := others(known, i); !slices.Equal(want, rel.Peers) {
 			changes = append(changes, Change{
 				Action: ActionIntroduce, Ref: machineRef(m),
 				Fields: []Field{{Name: "peers", From: strings.Join(rel.Peers, " "), To: strings.Join(want, " ")}},
@@ -220,29 +221,37 @@ func (p *planner) strangers() bool {
 // tells none, and no record can be its own.
 func (p *planner) stranger(m Machine) bool {
 	peer := p.peer(m)
-	return peer == "" && !slices.ContainsFunc(p.owned, recordMayBeOf(p.roles, m, peer, nil))
+	return peer == "" && !p.mayBePublished(m, nil)
 }
 
 // introductions is how many others each relay is told of: enough for its routing table
 // to find all of them, and few enough for a fleet of a thousand.
 const introductions = 16
 
-// others lists the addresses of the relays that follow a node's slot, in the spec's
-// order and around its end, sorted. A slot whose holder has no address yet is known by
-// the records that stand for it.
-func (p *planner) others(at int) []string {
-	out := []string{}
-	for i := 1; i < len(p.slots) && len(out) < introductions; i++ {
-		node := p.slots[(at+i)%len(p.slots)].Node
-		targets := p.wanted[p.holder[node].ID]
+// known are the addresses of each slot's relay. One whose holder has no address yet is known
+// by the records that stand for it.
+func (p *planner) known() [][]string {
+	out := make([][]string, len(p.slots))
+	for i, s := range p.slots {
+		targets := p.wanted[p.holder[s.Node].ID]
 		for _, t := range targets {
-			out = append(out, t.addr.String())
+			out[i] = append(out[i], t.addr.String())
 		}
 		if len(targets) == 0 {
-			for _, a := range p.recorded[node] {
-				out = append(out, a.String())
+			for _, a := range p.recorded[s.Node] {
+				out[i] = append(out[i], a.String())
 			}
 		}
+	}
+	return out
+}
+
+// others lists the addresses of the relays that follow a slot, in the spec's order and
+// around its end, sorted.
+func others(known [][]string, at int) []string {
+	out := make([]string, 0, introductions)
+	for i := 1; i < len(known) && len(out) < introductions; i++ {
+		out = append(out, known[(at+i)%len(known)]...)
 	}
 	slices.Sort(out)
 	return slices.Compact(out)

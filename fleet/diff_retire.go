@@ -74,8 +74,7 @@ func (p *planner) blocked(m Machine) bool {
 
 // stillPublished reports whether a record stays that is, or may be, of m.
 func (p *planner) stillPublished(m Machine) bool {
-	peer := p.peer(m)
-	return slices.ContainsFunc(p.owned, recordMayBeOf(p.roles, m, peer, p.withdrawing))
+	return p.mayBePublished(m, p.withdrawing)
 }
 
 // heir is the machine that takes over the census of m: the new holder of its slot, else

@@ -158,28 +158,24 @@ func (g *guard) checkRetire(c Change, m Machine) {
 		g.object(c.Ref, "machine "+m.ID+" holds its slot", "")
 	case !g.state.Records.OK():
 		g.object(c.Ref, "the zone could not be read: its relay may be published", "")
-	case slices.ContainsFunc(g.owned, recordMayBeOf(g.roles, m, g.peer(m), g.withdrawn)):
+	case g.mayBePublished(m, g.withdrawn):
 		g.object(c.Ref, "its relay is, or may be, still published", "")
 	case c.Action == ActionDelete && !g.want.Down && m.Phase != PhaseDoomed && !g.readable(m) && !slices.Contains(g.want.Abandon, m.Node):
 		g.object(c.Ref, "its box does not answer, so its census cannot be saved", "start the box, or give up its census and its peer ID with --abandon "+m.Node)
 	}
 }
 
-// recordMayBeOf matches records of ours that are, or may be, those of m's relay, but for
+// mayBePublished reports whether a record of ours is, or may be, that of m's relay, but for
 // those in except.
-func recordMayBeOf(r *roles, m Machine, peer string, except map[spot]bool) func(dnsaddr.Record) bool {
-	return func(rec dnsaddr.Record) bool {
-		switch {
-		case except[r.spot(rec)]:
-			return false
-		case peer != "":
-			return r.peerOf(rec) == peer
-		case r.newborn(m):
-			return false
-		}
-		_, other := r.peerNode[r.peerOf(rec)]
-		return nodeOf(rec) == m.Node && !other && r.peerOf(rec) != ""
+func (r *roles) mayBePublished(m Machine, except map[spot]bool) bool {
+	stays := func(rec dnsaddr.Record) bool { return !except[r.spot(rec)] }
+	if peer := r.peer(m); peer != "" {
+		return slices.ContainsFunc(r.byPeer[peer], stays)
 	}
+	return !r.newborn(m) && slices.ContainsFunc(r.byNode[m.Node], func(rec dnsaddr.Record) bool {
+		_, other := r.peerNode[r.peerOf(rec)]
+		return !other && r.peerOf(rec) != "" && stays(rec)
+	})
 }
 
 func (g *guard) checkFleet(c Change) {

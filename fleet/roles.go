@@ -25,7 +25,7 @@ type roles struct {
 	peerNode map[string]Machine // machines whose peer ID is known, by peer ID
 
 	pub    *publisher
-	parsed map[string]dnsaddr.Addr // by record value; the zero Addr is no address
+	parsed map[string]dnsaddr.Addr // by record value, of records and probes; the zero Addr is no address
 	wanted map[string][]target     // by machine ID: what belongs into DNS
 	broken map[string]error        // by machine ID: why nothing does
 	spots  map[spot]bool           // of every record at our names
@@ -34,6 +34,7 @@ type roles struct {
 
 	recorded map[string][]dnsaddr.Addr   // by node: what our records say
 	byNode   map[string][]dnsaddr.Record // our records by the node that they name
+	byPeer   map[string][]dnsaddr.Record // and by the peer ID in them
 	sees     bool                        // something was verified: this vantage is not cut off
 }
 
@@ -74,10 +75,12 @@ func assign(s Spec, st State, in Intent) *roles {
 		theirs:   make(map[spot]dnsaddr.Record),
 		recorded: make(map[string][]dnsaddr.Addr),
 		byNode:   make(map[string][]dnsaddr.Record),
+		byPeer:   make(map[string][]dnsaddr.Record),
 	}
 	r.pub.parse = r.parse
-	for _, p := range st.Probes {
+	for a, p := range st.Probes {
 		r.sees = r.sees || p.OK() && p.Value.Verdict.Verified()
+		r.parsed[a.Value()] = a
 	}
 	r.sortRecords()
 	for _, m := range st.Machines.Value {
@@ -117,7 +120,8 @@ func (r *roles) refuseTwins() {
 	}
 }
 
-// parse is dnsaddr.ParseAddr, but for an address that stands in a record: that is parsed already.
+// parse is dnsaddr.ParseAddr, but for an address that stands in a record or was probed: that
+// is parsed already.
 func (r *roles) parse(text string) (dnsaddr.Addr, error) {
 	if a, ok := r.parsed["dnsaddr="+text]; ok {
 		return a, nil
@@ -214,8 +218,7 @@ func (r *roles) peer(m Machine) string {
 
 // published reports whether a record of ours carries the peer ID of m.
 func (r *roles) published(m Machine) bool {
-	p := r.peer(m)
-	return p != "" && slices.ContainsFunc(r.owned, func(rec dnsaddr.Record) bool { return r.peerOf(rec) == p })
+	return len(r.byPeer[r.peer(m)]) > 0
 }
 
 // verified reports whether a was probed as serving, recently enough.

@@ -12,8 +12,10 @@ func (r *roles) sortRecords() {
 	for _, rec := range r.state.Records.Value {
 		at := r.spot(rec)
 		r.spots[at] = true
-		if a, err := rec.Addr(); err == nil {
-			r.parsed[rec.Value] = a
+		if r.parsed[rec.Value].IsZero() {
+			if a, err := rec.Addr(); err == nil {
+				r.parsed[rec.Value] = a
+			}
 		}
 		o, ok := rec.Owner()
 		if !ok || o.Fleet != r.spec.Name || r.keeps(rec) {
@@ -26,6 +28,7 @@ func (r *roles) sortRecords() {
 		r.byNode[o.Relay] = append(r.byNode[o.Relay], rec)
 		if a := r.addr(rec); !a.IsZero() {
 			r.recorded[o.Relay] = append(r.recorded[o.Relay], a)
+			r.byPeer[a.PeerID()] = append(r.byPeer[a.PeerID()], rec)
 		}
 	}
 }
@@ -37,8 +40,8 @@ func (r *roles) spot(rec dnsaddr.Record) spot { return r.spotAt(rec.Name, rec.Va
 func (r *roles) spotOf(ref Ref) spot { return r.spotAt(ref.Name, ref.ID) }
 
 func (r *roles) spotAt(name, value string) spot {
-	if name == "" {
-		return spot{r.entry(), value}
+	if entry := r.entry(); name == "" || name == entry {
+		return spot{entry, value}
 	}
 	return spot{strings.ToLower(name), value}
 }

@@ -29,13 +29,14 @@ const forever = int64(1) << 62
 
 // coverage is who answered when: what every figure has to say of itself.
 type coverage struct {
-	first, last int64 // times of the first and of the last collection; 0: none
-	members     []member
+	first, last int64 // times of the first and of the newest collection; 0: none. A clock that was
+	// ahead once may have left later ones.
+	members []member
 }
 
 func loadCoverage(ctx context.Context, q querier) (coverage, error) {
 	var c coverage
-	err := one(ctx, q, `SELECT COALESCE(MIN(at), 0), COALESCE(MAX(at), 0) FROM collections`, nil, &c.first, &c.last)
+	err := one(ctx, q, `SELECT COALESCE((SELECT MIN(at) FROM collections), 0), last FROM meta`, nil, &c.first, &c.last)
 	if err != nil {
 		return c, err
 	}

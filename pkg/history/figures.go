@@ -32,7 +32,7 @@ func (s *Store) Figures(ctx context.Context, at time.Time) (Figures, error) {
 			return err
 		}
 		var last int64
-		switch err := one(ctx, q, `SELECT at FROM collections WHERE at <= ? ORDER BY at DESC LIMIT 1`, []any{at.Unix()}, &last); {
+		switch err := one(ctx, q, `SELECT at FROM collections WHERE at <= ? ORDER BY at DESC LIMIT 1`, []any{min(at.Unix(), c.last)}, &last); {
 		case errors.Is(err, sql.ErrNoRows):
 		case err != nil:
 			return err
@@ -66,7 +66,8 @@ func (f *Figures) fill(ctx context.Context, v view, last int64) error {
 		f.Values[name] = value
 		return err
 	case name == "returning_peers":
-		return nil // below, of the two others
+		f.Values[name] = less(f.Values["active_peers_24h"], f.Values["new_peers"]) // which come before it
+		return nil
 	case v.metric.Kind == stats.KindMoment && v.metric.By != "":
 		v.axis = axis{step: StepDay, loc: time.UTC, bounds: []int64{last - 3600, last + 1}} // groups may be an hour old
 	case v.metric.Kind == stats.KindMoment, v.metric.Kind == stats.KindTotal:
@@ -91,9 +92,6 @@ func (f *Figures) take(ctx context.Context, v view, last int64) error {
 		return err
 	}
 	f.Values[name] = v.dated(all[""][0], last)
-	if name == "new_peers" {
-		f.Values["returning_peers"] = less(f.Values["active_peers_24h"], f.Values[name])
-	}
 	if v.metric.By == "" {
 		return nil
 	}

@@ -256,7 +256,7 @@ func (in *ingestion) saveCollection(ctx context.Context) error {
 }
 
 func (in *ingestion) saveMeta(ctx context.Context) error {
-	return in.t.exec(ctx, `UPDATE meta SET last = MAX(last, ?), clock = ?, tidied = ?, grouped = ?`, in.at, in.clock, in.tidied, in.grouped)
+	return in.t.exec(ctx, `UPDATE meta SET last = ?, clock = ?, tidied = ?, grouped = ?`, in.at, in.clock, in.tidied, in.grouped)
 }
 
 // maxWarnings is how many warnings of one collection are told.

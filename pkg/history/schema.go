@@ -23,7 +23,7 @@ func schemaV1() []string {
 		// One row: what is remembered of the store itself.
 		`CREATE TABLE meta (
 	salt BLOB NOT NULL,                 -- of the hashes in tombstones
-	last INTEGER NOT NULL DEFAULT 0,    -- time of the last collection
+	last INTEGER NOT NULL DEFAULT 0,    -- time of the last collection, also if it is not the latest
 	clock INTEGER NOT NULL DEFAULT 0,   -- that time as far as it is believed: retention goes by it
 	tidied INTEGER NOT NULL DEFAULT 0,  -- when samples were made coarser last
 	grouped INTEGER NOT NULL DEFAULT 0  -- when peers were last counted by group

@@ -90,7 +90,7 @@ func (v *view) series(ctx context.Context, q Query) ([]stats.Series, error) {
 // extent is the time that the store knows of.
 func (v *view) extent(ctx context.Context) (first, last int64, err error) {
 	err = one(ctx, v.q, `SELECT COALESCE(MIN(at), 0), COALESCE(MAX(at), 0) FROM (
-	SELECT MIN(at) AS at FROM collections UNION SELECT MAX(at) FROM collections
+	SELECT MIN(at) AS at FROM collections UNION SELECT NULLIF(last, 0) FROM meta
 	UNION SELECT MIN(at) FROM imported UNION SELECT MAX(at) FROM imported) WHERE at IS NOT NULL`, nil, &first, &last)
 	return first, last, err
 }

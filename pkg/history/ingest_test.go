@@ -1,0 +1,262 @@
+package history
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/relayfleet/fleetctl/stats"
+)
+
+func TestIngest_APeerOfTwoRelaysCountsOnce(t *testing.T) {
+	s := open(t, Options{})
+	at := monday()
+	sum := ingest(t, s, at,
+		answer(1, at, 2, entry(1, at.Add(-time.Hour), at), entry(2, at.Add(-time.Hour), at)),
+		answer(2, at, 3, entry(2, at.Add(-2*time.Hour), at), entry(3, at.Add(-26*time.Hour), at.Add(-25*time.Hour))))
+	if sum.New != 3 || sum.Changed != 1 || sum.Own != 2 || sum.Answered != 2 || len(sum.Missing) != 0 {
+		t.Errorf("got %+v, want 3 new, 1 changed, 2 own, 2 answered", sum)
+	}
+	f := figures(t, s, at)
+	for metric, want := range map[string]string{
+		"lifetime_unique_peers": "3", "active_peers_24h": "2", "active_peers_7d": "3", "new_peers": "2", "returning_peers": "0",
+		"concurrent_peers": "5", "peak_concurrent_peers": "5", "relays_answering": "2", "joins": "0", "hole_punches": "unknown",
+		"retention_weekly": "unknown",
+	} {
+		wantFigure(t, f, metric, want)
+	}
+	overlap, err := s.Overlap(t.Context())
+	if want := []Overlap{{1, 2}, {2, 1}}; err != nil || !slices.Equal(overlap, want) {
+		t.Errorf("overlap: got %v %v, want %v", overlap, err, want)
+	}
+	if got := text(f.Parts["peers_by_tier"]["edge"]); got != "3" {
+		t.Errorf("tier edge: got %s, want 3", got)
+	}
+	for _, m := range stats.Metrics() {
+		if f, ok := f.Values[m.Name]; !ok || f.Missing == nil {
+			t.Errorf("%s: got %+v %v, want a figure with a list of who is missing", m.Name, f, ok)
+		}
+	}
+}
+
+func TestIngest_TheSameAgainChangesNothing(t *testing.T) {
+	s := open(t, Options{})
+	at := monday()
+	r := answer(1, at, 2, entry(1, at, at))
+	r.Telemetry.Counters = stats.Counters{Joined: 7, BytesRelayed: 100}
+	ingest(t, s, at, r)
+	before := figures(t, s, at)
+	if sum := ingest(t, s, at, r); sum.New != 0 || sum.Changed != 0 || len(sum.Events) != 0 {
+		t.Errorf("got %+v, want nothing new", sum)
+	}
+	after := figures(t, s, at)
+	for name, f := range before.Values {
+		if got, want := text(after.Values[name]), text(f); got != want {
+			t.Errorf("%s: got %s, want %s", name, got, want)
+		}
+	}
+	wantFigure(t, after, "joins", "7")
+}
+
+func TestIngest_WhoDoesNotAnswerIsNamedAndNothingIsLost(t *testing.T) {
+	s := open(t, Options{})
+	at := monday()
+	ingest(t, s, at, answer(1, at, 2, entry(1, at, at)), answer(2, at, 3, entry(2, at, at)), answer(3, at, 1, entry(3, at, at)))
+	next := at.Add(time.Hour)
+	broken := answer(3, next, 1, entry(4, next, next))
+	broken.Telemetry.Damaged = []string{"bootnode-peers.json: not JSON"}
+	sum := ingest(t, s, next, answer(1, next, 4), silent(2, "dial: timed out"), broken)
+	if want := []string{"nyc1-2"}; !slices.Equal(sum.Missing, want) {
+		t.Errorf("missing: got %v, want %v", sum.Missing, want)
+	}
+	if want := []EventKind{EventUnreachable, EventDamaged}; !slices.Equal(kinds(sum.Events), want) {
+		t.Errorf("events: got %v, want %v", kinds(sum.Events), want)
+	}
+	f := figures(t, s, next)
+	wantFigure(t, f, "lifetime_unique_peers", "at least 4 without nyc1-2 nyc1-3")
+	wantFigure(t, f, "active_peers_24h", "at least 4 without nyc1-2 nyc1-3")
+	wantFigure(t, f, "concurrent_peers", "at least 5 without nyc1-2")
+	wantFigure(t, f, "joins", "at least 0 without nyc1-2")
+	if got := f.Values["lifetime_unique_peers"].Since; !got.Equal(at) {
+		t.Errorf("since: got %s, want %s: the oldest answer in it", got, at)
+	}
+	later := next.Add(time.Hour)
+	sum = ingest(t, s, later, answer(1, later, 4), answer(2, later, 3, entry(5, next, later)), answer(3, later, 1))
+	if want := []EventKind{EventReturned, EventRepaired}; !slices.Equal(kinds(sum.Events), want) {
+		t.Errorf("events: got %v, want %v", kinds(sum.Events), want)
+	}
+	wantFigure(t, figures(t, s, later), "lifetime_unique_peers", "5")
+	want := []string{"11-02 12:00 3", "11-02 13:00 5", "11-02 14:00 5"}
+	if got := points(t, s, "lifetime", Query{Step: StepHour}); !slices.Equal(got, want) {
+		t.Errorf("lifetime: got %q, want %q: what was known late stands where it happened", got, want)
+	}
+}
+
+func TestIngest_TotalsNeverFallAndNeverDouble(t *testing.T) {
+	s := open(t, Options{})
+	at := monday()
+	tell := func(epoch string, joined uint64, id int) Summary {
+		t.Helper()
+		at = at.Add(time.Hour)
+		r := answer(1, at, 1)
+		r.PeerID, r.Telemetry.PeerID, r.Telemetry.Epoch, r.Telemetry.Counters.Joined = "", peerID(id), epoch, joined
+		return ingest(t, s, at, r)
+	}
+	total := func() uint64 {
+		t.Helper()
+		relays, err := s.Relays(t.Context())
+		if err != nil || len(relays) != 1 {
+			t.Fatalf("got %d relays, %v", len(relays), err)
+		}
+		return relays[0].Totals["joins"]
+	}
+	for _, step := range []struct {
+		epoch  string
+		joined uint64
+		id     int
+		want   uint64
+		event  EventKind
+	}{
+		{"a", 10, -1, 10, EventJoined},
+		{"a", 15, -1, 15, ""},
+		{"a", 12, -1, 15, EventCounterFell}, // a file from yesterday
+		{"a", 16, -1, 16, ""},
+		{"b", 5, -1, 21, EventReimaged},
+		{"a", 16, -1, 21, EventReimaged}, // and back
+		{"a", 20, -9, 25, EventRotated},
+	} {
+		sum := tell(step.epoch, step.joined, step.id)
+		if got := total(); got != step.want {
+			t.Errorf("epoch %s, %d joined: got %d in all, want %d", step.epoch, step.joined, got, step.want)
+		}
+		if got := kinds(sum.Events); step.event != "" && !slices.Contains(got, step.event) || step.event == "" && len(got) > 0 {
+			t.Errorf("epoch %s, %d joined: got events %v, want %q", step.epoch, step.joined, got, step.event)
+		}
+	}
+}
+
+func TestIngest_AnOldDaemonIsAddedUpOverItsStarts(t *testing.T) {
+	s := open(t, Options{})
+	at := monday()
+	tell := func(uptime, joined uint64) {
+		t.Helper()
+		ingest(t, s, at, stats.Reading{
+			Node: "nyc1-1", Region: "nyc1", Old: true, Registry: []stats.CensusEntry{entry(1, at, at)},
+			Report: &stats.Report{PeerID: peerID(-1), UptimeSecs: uptime, PeersJoinedTotal: joined, ConnectedPeers: 3, HolePunchesSucceeded: new(uint64)},
+		})
+	}
+	tell(7200, 10)
+	at = at.Add(time.Hour)
+	tell(10800, 12)
+	at = at.Add(time.Hour)
+	tell(60, 1) // it started again
+	f := figures(t, s, at)
+	wantFigure(t, f, "joins", "13")
+	wantFigure(t, f, "bytes_relayed", "unknown without nyc1-1")
+	wantFigure(t, f, "hole_punches", "unknown without nyc1-1")
+	wantFigure(t, f, "concurrent_peers", "3")
+	wantFigure(t, f, "lifetime_unique_peers", "1")
+}
+
+func TestIngest_TheFleetsOwnKeysCountApartAlsoWhenLearntLate(t *testing.T) {
+	s := open(t, Options{})
+	at := monday()
+	probe := entry(7, at, at)
+	probe.Agent = "fleetctl-probe/1.0"
+	ingest(t, s, at, answer(1, at, 2, entry(1, at, at), entry(-2, at, at), entry(-1, at, at), probe))
+	wantFigure(t, figures(t, s, at), "lifetime_unique_peers", "2") // the second relay is not known yet
+	at = at.Add(time.Minute)
+	sum := ingest(t, s, at, answer(1, at, 2), answer(2, at, 0, entry(-1, at, at)))
+	f := figures(t, s, at)
+	wantFigure(t, f, "lifetime_unique_peers", "1")
+	wantFigure(t, f, "active_peers_24h", "1")
+	wantFigure(t, f, "new_peers", "1")
+	if f.Own != 3 || sum.Own != 3 {
+		t.Errorf("own: got %d and %d, want 3: two relays and a probe", f.Own, sum.Own)
+	}
+	relays, err := s.Relays(t.Context())
+	if err != nil || relays[0].Peers != 1 || relays[1].Peers != 0 {
+		t.Errorf("peers of the relays: got %+v %v, want 1 and 0", relays, err)
+	}
+	if got := strings.Join(sum.Warnings, "; "); !strings.Contains(got, "was counted as a peer") {
+		t.Errorf("warnings: got %q, want that a relay was counted as a peer", got)
+	}
+}
+
+func TestIngest_AStrangerInThePlaceOfARelayIsNotCounted(t *testing.T) {
+	s := open(t, Options{})
+	at := monday()
+	stranger := answer(2, at, 50, entry(1, at, at))
+	stranger.Telemetry.PeerID = peerID(-1)
+	sum := ingest(t, s, at, answer(1, at, 2), stranger)
+	if want := []string{"nyc1-2"}; !slices.Equal(sum.Missing, want) {
+		t.Errorf("missing: got %v, want %v", sum.Missing, want)
+	}
+	wantFigure(t, figures(t, s, at), "lifetime_unique_peers", "at least 0 without nyc1-2")
+}
+
+func TestIngest_ClocksThatAreWrongAreSaidAndBounded(t *testing.T) {
+	s := open(t, Options{})
+	at := monday()
+	fast := answer(1, at, 4, entry(1, at.Add(time.Hour-time.Minute), at.Add(time.Hour)), entry(2, at, at.Add(48*time.Hour)))
+	fast.Telemetry.Now += 3600
+	fast.Telemetry.Minutes[0][0] += 3600
+	sum := ingest(t, s, at, fast)
+	if want := []EventKind{EventJoined, EventClockSkew}; !slices.Equal(kinds(sum.Events), want) {
+		t.Errorf("events: got %v, want %v", kinds(sum.Events), want)
+	}
+	if got := strings.Join(sum.Warnings, "; "); !strings.Contains(got, "1 sights in its census lie in the future") {
+		t.Errorf("warnings: got %q, want one sight in the future", got)
+	}
+	f := figures(t, s, at)
+	wantFigure(t, f, "active_peers_24h", "2")
+	wantFigure(t, f, "concurrent_peers", "4")
+	// Our own clock is set back: nothing falls, nothing doubles.
+	back := at.Add(-30 * 24 * time.Hour)
+	r := answer(1, back, 1, entry(1, back, back))
+	sum = ingest(t, s, back, r)
+	if !slices.Contains(kinds(sum.Events), EventClockBack) {
+		t.Errorf("events: got %v, want %s", kinds(sum.Events), EventClockBack)
+	}
+	at = at.Add(time.Minute)
+	ingest(t, s, at, answer(1, at, 1))
+	wantFigure(t, figures(t, s, at), "lifetime_unique_peers", "2")
+	// A clock that is years ahead once does not erase the history.
+	ahead := at.AddDate(20, 0, 0)
+	ingest(t, s, ahead, answer(1, ahead, 1))
+	at = at.Add(time.Minute)
+	ingest(t, s, at, answer(1, at, 1))
+	wantFigure(t, figures(t, s, at), "active_peers_24h", "2")
+	if got := points(t, s, "lifetime", Query{Step: StepDay, Since: at.Add(-time.Minute), Until: at}); !slices.Equal(got, []string{"11-02 00:00 2"}) {
+		t.Errorf("lifetime: got %q, want 2", got)
+	}
+}
+
+func TestIngest_HostileTextsAreCleanAndBounded(t *testing.T) {
+	s := open(t, Options{})
+	at := monday()
+	evil := entry(1, at, at)
+	evil.Tier, evil.Agent = "=cmd|' /C calc'!A0", "x\x1b[31m\u202e'; DROP TABLE peers; --/"+strings.Repeat("9", 5000)
+	none := entry(2, at, at)
+	none.PeerPubkey = "no key"
+	r := answer(1, at, 1, evil, none)
+	r.Telemetry.Epoch = strings.Repeat("e", 1<<16)
+	r.Telemetry.Counters.RefusedCircuit = map[string]uint64{"\x00\n\u202eREASON": 3}
+	sum := ingest(t, s, at, r)
+	if sum.New != 1 || len(sum.Warnings) != 1 {
+		t.Errorf("got %d new and warnings %q, want 1 and one of a missing key", sum.New, sum.Warnings)
+	}
+	f := figures(t, s, at)
+	for metric, groups := range f.Parts {
+		for label := range groups {
+			if clean(label, 128) != label {
+				t.Errorf("%s: got the label %q, want it clean", metric, label)
+			}
+		}
+	}
+	if got := text(f.Parts["circuits_refused"][" REASON"]); got != "3" {
+		t.Errorf("refused: got %s of %v, want 3", got, f.Parts["circuits_refused"])
+	}
+	wantFigure(t, f, "lifetime_unique_peers", "1")
+}

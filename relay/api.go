@@ -83,6 +83,8 @@ func (r *Relay) handler() http.Handler {
 	for path, view := range newPaths {
 		mux.Handle("GET "+path, r.authorized(atOnce(slots, answer(view))))
 	}
+	mux.Handle("GET /api/telemetry", r.authorized(atOnce(slots, http.HandlerFunc(r.answerTelemetry))))
+	mux.Handle("GET /api/census/delta", r.authorized(atOnce(slots, http.HandlerFunc(r.answerDelta))))
 	metrics := promhttp.HandlerFor(prometheus.GathererFunc(r.gather), promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 20 * time.Second})
 	mux.Handle("GET /metrics", r.authorized(metrics))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {

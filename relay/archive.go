@@ -1,7 +1,6 @@
 package relay
 
 import (
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,9 +20,11 @@ type archive struct {
 	ledger *ledger
 	log    *slog.Logger
 
-	writing sync.Mutex                   // one flush at a time; guards onDisk
-	onDisk  map[string][sha256.Size]byte // by file: what was written last
-	written atomic.Int64                 // UNIX seconds of the last flush; 0 = never
+	writing sync.Mutex        // one flush at a time; guards the four below
+	onDisk  map[string]string // by file: digest of what was written last
+	census  string            // digest of the census file that is there; "" is none of ours
+	counted *counters         // what relay-counters.json has; nil before the first write
+	written atomic.Int64      // UNIX seconds of the last flush; 0 = never
 
 	mu       sync.Mutex
 	warnings map[string]string // by file; for /readyz
@@ -32,10 +33,10 @@ type archive struct {
 }
 
 func newArchive(dir string, l *ledger, log *slog.Logger) *archive {
-	return &archive{dir: dir, ledger: l, log: log, onDisk: make(map[string][sha256.Size]byte), warnings: make(map[string]string), sealed: make(map[string]bool)}
+	return &archive{dir: dir, ledger: l, log: log, onDisk: make(map[string]string), warnings: make(map[string]string), sealed: make(map[string]bool)}
 }
 
-// load reads both files. A damaged one is set aside and named in the warnings; what
+// load reads what an earlier process left. A damaged file is set aside and named in the warnings; what
 // could be read of it is kept.
 func (a *archive) load(now time.Time) {
 	text, err := readBounded(filepath.Join(a.dir, countersFile), 1<<20)
@@ -46,14 +47,7 @@ func (a *archive) load(now time.Time) {
 		}
 	}
 	a.setAside(countersFile, err, now)
-
-	text, err = readBounded(filepath.Join(a.dir, censusFile), maxCensusBytes)
-	if err == nil {
-		entries, bad, parseErr := parseCensus(text, now)
-		a.ledger.merge(entries)
-		err = errors.Join(bad, parseErr)
-	}
-	a.setAside(censusFile, err, now)
+	a.loadCensus(now)
 }
 
 // setAside renames a damaged file. One that cannot be renamed is never written.
@@ -82,12 +76,12 @@ func freeName(path string) string {
 	return free
 }
 
-// flush writes both files. Calls queue up.
+// flush writes the census and the counters. Calls queue up.
 func (a *archive) flush(now time.Time) error {
 	a.writing.Lock()
 	defer a.writing.Unlock()
 	entries, c := a.ledger.survey(now)
-	err := errors.Join(a.write(censusFile, entries), a.write(countersFile, c))
+	err := errors.Join(a.writeCensus(entries), a.writeCounters(c))
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.flushErr = err
@@ -97,19 +91,77 @@ func (a *archive) flush(now time.Time) error {
 	return err
 }
 
+// writeCensus writes the census, and before that whose cursors go on with it.
+func (a *archive) writeCensus(entries []tracked) error {
+	if a.isSealed(censusFile) {
+		return nil
+	}
+	text, err := encode(censusFile, entries)
+	if err != nil {
+		return err
+	}
+	digest := digestOf(text)
+	err = a.reserve(a.census, digest)
+	if writeErr := a.replace(censusFile, text); writeErr != nil {
+		return errors.Join(err, writeErr)
+	}
+	a.census = digest
+	return err
+}
+
+func (a *archive) writeCounters(c counters) error {
+	if err := a.write(countersFile, c); err != nil {
+		return err
+	}
+	a.counted = &c
+	return nil
+}
+
+// told is what collectors are told of the counters: what is on disk, after it was brought
+// up to date, so that no counter falls when the process dies. Where writing fails it is
+// what was written last, and before the first time what is counted now.
+func (a *archive) told(now time.Time) counters {
+	a.writing.Lock()
+	defer a.writing.Unlock()
+	c := a.ledger.countersNow(now)
+	err := a.writeCounters(c)
+	if err != nil {
+		a.mu.Lock()
+		a.flushErr = err
+		a.mu.Unlock()
+	}
+	if a.counted != nil {
+		return *a.counted
+	}
+	return c
+}
+
 func (a *archive) write(name string, content any) error {
 	if a.isSealed(name) {
 		return nil
 	}
+	text, err := encode(name, content)
+	if err != nil {
+		return err
+	}
+	return a.replace(name, text)
+}
+
+func encode(name string, content any) ([]byte, error) {
 	text, err := json.Marshal(content)
 	if err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
+		return nil, fmt.Errorf("write %s: %w", name, err)
 	}
-	path, digest := filepath.Join(a.dir, name), sha256.Sum256(text)
+	return append(text, '\n'), nil
+}
+
+// replace writes a file unless that is what it holds.
+func (a *archive) replace(name string, text []byte) error {
+	path, digest := filepath.Join(a.dir, name), digestOf(text)
 	if a.onDisk[name] == digest && exists(path) {
 		return nil
 	}
-	if err := replaceFile(path, append(text, '\n')); err != nil {
+	if err := replaceFile(path, text); err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
 	a.onDisk[name] = digest
@@ -138,7 +190,7 @@ func (a *archive) takeImport(now time.Time) error {
 		a.setAside(importFile, err, now)
 		return nil
 	}
-	a.ledger.merge(entries)
+	a.ledger.merge(strip(entries))
 	// Ours is on disk before the import goes: after a crash in between it is merged
 	// again, which changes nothing.
 	if err := a.flush(now); err != nil {
@@ -161,7 +213,7 @@ func (a *archive) complaints() []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	var list []string
-	for _, name := range []string{censusFile, countersFile, importFile} {
+	for _, name := range []string{censusFile, countersFile, cursorsFile, importFile} {
 		if text := a.warnings[name]; text != "" {
 			list = append(list, text)
 		}
@@ -170,6 +222,13 @@ func (a *archive) complaints() []string {
 		list = append(list, a.flushErr.Error())
 	}
 	return list
+}
+
+// damaged reports whether there is something to say about a file.
+func (a *archive) damaged(name string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.warnings[name] != ""
 }
 
 // complain notes a problem with one file, for /readyz.

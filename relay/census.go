@@ -5,10 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -21,14 +18,13 @@ import (
 const (
 	maxCensusBytes   = 128 << 20
 	maxCensusEntries = 250_000 // then the longest unseen is forgotten first
-	maxTierBytes     = 64
-	maxKeyRawBytes   = 2048 // an RSA key of 8192 bits is smaller
+	maxKeyRawBytes   = 2048    // an RSA key of 8192 bits is smaller
 )
 
 // parseCensus reads the text of bootnode-peers.json. A text that is no array is an
 // error. Entries that make no sense are left out, and the first reason is returned
 // beside the rest, so that the caller sets the original aside.
-func parseCensus(text []byte, now time.Time) (entries []stats.CensusEntry, bad error, err error) {
+func parseCensus(text []byte, now time.Time) (entries []tracked, bad error, err error) {
 	var raw []json.RawMessage
 	if err := json.Unmarshal(text, &raw); err != nil {
 		return nil, nil, err
@@ -38,10 +34,10 @@ func parseCensus(text []byte, now time.Time) (entries []stats.CensusEntry, bad e
 	}
 	count := 0
 	for i, one := range raw {
-		var e stats.CensusEntry
+		var e tracked
 		err := json.Unmarshal(one, &e)
 		if err == nil {
-			err = checkEntry(&e, now)
+			err = checkEntry(&e.CensusEntry, now)
 		}
 		if err != nil {
 			if count++; count == 1 {
@@ -76,38 +72,18 @@ func checkEntry(e *stats.CensusEntry, now time.Time) error {
 	e.FirstSeenAt = min(e.FirstSeenAt, e.LastSeenAt)
 	e.Tier = tierWord(e.Tier)
 	e.AddressType = addressWord(e.AddressType)
+	e.Transport = transportWord(e.Transport)
+	e.Agent = agentWord(e.Agent)
 	return nil
 }
 
-// tierOf reads the tier from the third field of an agent string.
-func tierOf(agent string) string {
-	fields := strings.SplitN(agent, "/", 4)
-	if len(fields) < 3 {
-		return unknownTier
+// strip leaves out what belongs to the relay that wrote the entries.
+func strip(entries []tracked) []stats.CensusEntry {
+	list := make([]stats.CensusEntry, 0, len(entries))
+	for _, e := range entries {
+		list = append(list, e.CensusEntry)
 	}
-	return tierWord(fields[2])
-}
-
-const unknownTier = "unknown"
-
-// tierWord bounds what a peer calls itself: it becomes a key of the report.
-func tierWord(text string) string {
-	odd := func(r rune) bool {
-		return r > unicode.MaxASCII || !(unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("._-", r))
-	}
-	if text == "" || len(text) > maxTierBytes || !utf8.ValidString(text) || strings.ContainsFunc(text, odd) {
-		return unknownTier
-	}
-	return text
-}
-
-func addressWord(text string) string {
-	for _, kind := range stats.AddressTypes() {
-		if text == kind {
-			return kind
-		}
-	}
-	return "other"
+	return list
 }
 
 // addressKind classes the address that a peer came from.

@@ -23,6 +23,9 @@ type counters struct {
 	Circuits     uint64  `json:"circuits"`
 	Joins        minutes `json:"joins_per_minute"`
 	Leaves       minutes `json:"leaves_per_minute"`
+	// Epoch is what collectors are told. A daemon that does not know it yet keeps the
+	// numbers above and drops it: after that it begins again.
+	Epoch *epoch `json:"epoch,omitempty"`
 }
 
 // minutes are the newest minutes that saw something: [start in UNIX seconds, count].
@@ -69,7 +72,7 @@ func parseCounters(text []byte) (counters, error) {
 	if c.Peak < 0 {
 		return counters{}, fmt.Errorf("peak %d", c.Peak)
 	}
-	if err := errors.Join(c.Joins.check(), c.Leaves.check()); err != nil {
+	if err := errors.Join(c.Joins.check(), c.Leaves.check(), c.Epoch.check()); err != nil {
 		return counters{}, err
 	}
 	return c, nil

@@ -82,6 +82,21 @@ func (r *Relay) writeCensus(ctx context.Context) {
 	}
 }
 
+// countMinutes notes at the end of every whole minute how many users there are.
+func (r *Relay) countMinutes(ctx context.Context) {
+	for {
+		now := time.Now()
+		next := time.NewTimer(now.Truncate(time.Minute).Add(time.Minute).Sub(now))
+		select {
+		case <-ctx.Done():
+			next.Stop()
+			return
+		case <-next.C:
+			r.ledger.minute(time.Now())
+		}
+	}
+}
+
 // drain refuses new reservations, writes the census, and gives open circuits their
 // grace. Hurry ends it.
 func (r *Relay) drain(s *stack) {

@@ -2,13 +2,16 @@ package relay
 
 import (
 	"fmt"
+	"path/filepath"
 	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/event"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/host/eventbus"
+	pbv2 "github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/pb"
 	circuit "github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/relay"
 )
 
@@ -61,10 +64,41 @@ func (r *Relay) take(h host.Host, e any, now time.Time) {
 	}
 }
 
-// tracer counts open circuits beside libp2p's own series.
+// countedHop is the host for the relay service, whose answers the ledger counts.
+func (r *Relay) countedHop(h host.Host) *hopHost {
+	connected := func(p peer.ID) bool { return h.Network().Connectedness(p) == network.Connected }
+	return &hopHost{
+		Host:     h,
+		draining: exists(filepath.Join(r.cfg.State, drainFile)),
+		met: func(c network.Conn) { // its event may not have been read yet
+			p := c.RemotePeer()
+			r.ledger.connected(p, c.RemotePublicKey(), c.RemoteMultiaddr(), time.Now())
+			if !connected(p) {
+				r.ledger.disconnected(p, time.Now())
+			}
+		},
+		granted: func(p peer.ID, until uint64) {
+			r.ledger.granted(p, time.Unix(int64(until), 0), time.Now()) //nolint:gosec // our own clock
+			if !connected(p) {
+				r.ledger.released(p) // it left before the answer was out
+			}
+		},
+		circuit: func(p peer.ID) { r.ledger.circuitOpened(p, time.Now()) },
+		refused: func(p peer.ID, what request, s pbv2.Status) { r.ledger.refused(p, what, s.String(), time.Now()) },
+	}
+}
+
+// tracer counts open circuits and the bytes through them beside libp2p's own series.
 type tracer struct {
 	circuit.MetricsTracer
-	open atomic.Int64
+	open  atomic.Int64
+	bytes *atomic.Uint64
+}
+
+// BytesTransferred counts what one direction of a circuit passed on.
+func (t *tracer) BytesTransferred(n int) {
+	t.bytes.Add(uint64(max(0, n)))
+	t.MetricsTracer.BytesTransferred(n)
 }
 
 // ConnectionOpened counts a circuit whose handshake begins.

@@ -24,8 +24,10 @@ const fleetHopProtocol = protocol.ID("/relayfleet/hop")
 // can be counted by peer.
 type hopHost struct {
 	host.Host
-	granted func(peer.ID, uint64) // a reservation until that UNIX second
-	circuit func(peer.ID)         // a circuit opened by that peer
+	met     func(network.Conn)                  // who asks, before any of the following
+	granted func(peer.ID, uint64)               // a reservation until that UNIX second
+	circuit func(peer.ID)                       // a circuit opened by that peer
+	refused func(peer.ID, request, pbv2.Status) // whatever else was answered
 
 	mu       sync.Mutex
 	handler  network.StreamHandler // nil until the service starts and after it closed
@@ -41,7 +43,7 @@ func (h *hopHost) SetStreamHandler(id protocol.ID, handler network.StreamHandler
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.handler = func(s network.Stream) {
-		handler(&hopStream{Stream: s, answered: h.answered})
+		handler(&hopStream{Stream: s, answer: h.answered})
 	}
 	hop := func(id protocol.ID) bool { return id == proto.ProtoIDv2Hop }
 	h.Host.SetStreamHandlerMatch(fleetHopProtocol, hop, h.handler)
@@ -93,48 +95,97 @@ func (h *hopHost) AllowReserve(peer.ID, ma.Multiaddr) bool {
 // AllowConnect refuses nobody: circuits to reserved peers go on while draining.
 func (h *hopHost) AllowConnect(peer.ID, ma.Multiaddr, peer.ID) bool { return true }
 
-func (h *hopHost) answered(p peer.ID, answer *pbv2.HopMessage) {
-	if answer.GetType() != pbv2.HopMessage_STATUS || answer.GetStatus() != pbv2.Status_OK {
-		return
+// request is what a peer asked of the service.
+type request int
+
+const (
+	otherRequest request = iota // nothing that the service knows
+	reserveRequest
+	connectRequest
+)
+
+func requestOf(m *pbv2.HopMessage) request {
+	switch {
+	case m == nil:
+		return otherRequest
+	case m.GetType() == pbv2.HopMessage_RESERVE:
+		return reserveRequest
+	case m.GetType() == pbv2.HopMessage_CONNECT:
+		return connectRequest
 	}
-	if r := answer.GetReservation(); r != nil {
-		h.granted(p, r.GetExpire())
-		return
-	}
-	h.circuit(p)
+	return otherRequest
 }
 
-// hopStream reads along with the service's first message to the peer: its answer.
+func (h *hopHost) answered(c network.Conn, asked, answer *pbv2.HopMessage) {
+	if answer.GetType() != pbv2.HopMessage_STATUS {
+		return
+	}
+	p := c.RemotePeer()
+	h.met(c)
+	switch r := answer.GetReservation(); {
+	case answer.GetStatus() != pbv2.Status_OK:
+		h.refused(p, requestOf(asked), answer.GetStatus())
+	case r != nil:
+		h.granted(p, r.GetExpire())
+	default:
+		h.circuit(p)
+	}
+}
+
+// hopStream reads along with the peer's first message, its request, and with the
+// service's first one, the answer.
 type hopStream struct {
 	network.Stream
-	answered func(peer.ID, *pbv2.HopMessage)
-	head     []byte
-	done     bool
+	answer       func(c network.Conn, asked, answer *pbv2.HopMessage)
+	asked, reply firstMessage
 }
 
-// Write passes p on and, until the first message is whole, keeps a copy. The service
-// writes the answer from one goroutine and starts the next writer after it.
+// Read passes on what the peer sent. The service reads from one goroutine, writes the
+// answer from the same one, and starts other readers and writers after that.
+func (s *hopStream) Read(p []byte) (int, error) {
+	n, err := s.Stream.Read(p)
+	s.asked.take(p[:n])
+	return n, err
+}
+
+// Write passes p on.
 func (s *hopStream) Write(p []byte) (int, error) {
 	n, err := s.Stream.Write(p)
-	if s.done || err != nil {
-		return n, err
-	}
-	s.head = append(s.head, p[:n]...)
-	size, prefix, varErr := varint.FromUvarint(s.head)
-	switch {
-	case len(s.head) > 2*maxHopMessage || size > maxHopMessage:
-		s.done = true
-	case varErr == nil && uint64(len(s.head)-prefix) >= size:
-		s.done = true
-		var answer pbv2.HopMessage
-		if pb.Unmarshal(s.head[prefix:prefix+int(size)], &answer) == nil { //nolint:gosec // at most maxHopMessage
-			s.answered(s.Conn().RemotePeer(), &answer)
-		}
-	}
-	if s.done {
-		s.head = nil
+	if err == nil && s.reply.take(p[:n]) {
+		s.asked.done = true // what follows is the peers' own
+		s.answer(s.Conn(), s.asked.message, s.reply.message)
 	}
 	return n, err
+}
+
+// firstMessage keeps a copy of a stream until the first message is whole.
+type firstMessage struct {
+	head    []byte
+	done    bool
+	message *pbv2.HopMessage // nil: not whole yet, or no such message
+}
+
+// take reports whether the message came with these bytes.
+func (f *firstMessage) take(p []byte) bool {
+	if f.done || len(p) == 0 {
+		return false
+	}
+	f.head = append(f.head, p[:min(len(p), 2*maxHopMessage)]...)
+	size, prefix, err := varint.FromUvarint(f.head)
+	switch {
+	case len(f.head) > 2*maxHopMessage || size > maxHopMessage:
+		f.done = true
+	case err == nil && uint64(len(f.head)-prefix) >= size:
+		f.done = true
+		var m pbv2.HopMessage
+		if pb.Unmarshal(f.head[prefix:prefix+int(size)], &m) == nil { //nolint:gosec // at most maxHopMessage
+			f.message = &m
+		}
+	}
+	if f.done {
+		f.head = nil
+	}
+	return f.message != nil
 }
 
 // maxHopMessage is the largest hop message that go and rust accept.

@@ -1,8 +1,11 @@
 package relay
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/crypto"
@@ -29,15 +32,14 @@ const (
 
 // session is one connected peer.
 type session struct {
-	kind         kind
-	since        time.Time
-	key          string // public key in base64
-	agent, tier  string
-	addr         ma.Multiaddr
-	addrType     string
-	silent       bool   // identify failed
-	reservations uint64 // granted before the peer counted
-	circuits     uint64 // opened before the peer counted
+	kind        kind
+	since       time.Time
+	key         string // public key in base64
+	agent, tier string
+	addr        ma.Multiaddr
+	addrType    string
+	silent      bool            // identify failed
+	early       *stats.Counters // what the peer used before it counted; nil is nothing
 }
 
 // ledger counts who uses the relay: peers, not connections. It is safe for
@@ -54,6 +56,10 @@ type ledger struct {
 	reservation map[peer.ID]time.Time // until when
 	registry    *registry
 	counters    counters
+	began       stats.Counters // of this process: what the epoch had counted before it
+
+	// bytes are counted without mu: there are thousands of writes in a second.
+	bytes atomic.Uint64 // relayed, in this epoch
 }
 
 func newLedger(cfg Config, started time.Time) *ledger {
@@ -63,7 +69,7 @@ func newLedger(cfg Config, started time.Time) *ledger {
 		sessions:    make(map[peer.ID]*session),
 		reservation: make(map[peer.ID]time.Time),
 		registry:    newRegistry(maxCensusEntries),
-		counters:    counters{Version: 1},
+		counters:    counters{Version: 1, Epoch: newEpoch()},
 	}
 }
 
@@ -74,7 +80,7 @@ func (l *ledger) connected(p peer.ID, key crypto.PubKey, addr ma.Multiaddr, now 
 	if l.sessions[p] != nil {
 		return
 	}
-	s := &session{since: now, tier: unknownTier, addr: addr, addrType: addressKind(addr)}
+	s := &session{since: now, tier: unknownWord, addr: addr, addrType: addressKind(addr)}
 	s.key, _ = publicKey(p, key) // without a key a peer is counted, and not in the census
 	l.sessions[p] = s
 	if l.fleet[p] {
@@ -113,7 +119,7 @@ func (l *ledger) unidentifiable(p peer.ID, now time.Time) {
 }
 
 func (l *ledger) joinIfUsing(p peer.ID, s *session, now time.Time) {
-	if s.silent && s.reservations+s.circuits > 0 {
+	if s.silent && s.early != nil && s.early.Granted+s.early.Circuits > 0 {
 		s.kind = user
 		l.join(p, s, now)
 	}
@@ -143,14 +149,20 @@ func (l *ledger) join(p peer.ID, s *session, now time.Time) {
 	l.counters.Joined++
 	l.counters.Joins.add(now, 1)
 	l.counters.Peak = max(l.counters.Peak, l.users)
-	l.counters.Reservations += s.reservations
-	l.counters.Circuits += s.circuits
+	l.counters.Epoch.join(s, l.users)
+	if s.early != nil {
+		l.counters.Reservations += s.early.Granted
+		l.counters.Circuits += s.early.Circuits
+		l.counters.Epoch.Counters = l.counters.Epoch.Plus(*s.early)
+		s.early = nil
+	}
 	if l.firstPeer == 0 {
 		l.firstPeer = max(time.Millisecond, now.Sub(l.started))
 	}
 	if s.key != "" {
 		l.counters.Forgotten += l.registry.seen(stats.CensusEntry{
 			PeerPubkey: s.key, LastPeerID: p.String(), Tier: s.tier, AddressType: s.addrType,
+			Transport: transportKind(s.addr), Agent: agentWord(s.agent),
 		}, now)
 	}
 }
@@ -168,7 +180,18 @@ func (l *ledger) disconnected(p peer.ID, now time.Time) {
 		l.users--
 		l.counters.Left++
 		l.counters.Leaves.add(now, 1)
-		l.registry.touch(s.key, now)
+		l.counters.Epoch.leave(now.Sub(s.since))
+		l.registry.touch(s.key, now, true)
+	}
+}
+
+// close ends every session: the relay stops.
+func (l *ledger) close(now time.Time) {
+	l.mu.Lock()
+	open := slices.Collect(maps.Keys(l.sessions))
+	l.mu.Unlock()
+	for _, p := range open {
+		l.disconnected(p, now)
 	}
 }
 
@@ -191,49 +214,10 @@ func (l *ledger) setFleet(ids []peer.ID) {
 			l.users--
 			l.counters.Joined--
 			l.counters.Joins.add(s.since, -1)
+			l.counters.Epoch.takeBack(s)
 			delete(l.registry.entries, s.key)
 		}
 		s.kind = fleetRelay
-	}
-}
-
-// granted notes a reservation. A renewal is not counted again.
-func (l *ledger) granted(p peer.ID, until, now time.Time) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	old, held := l.reservation[p]
-	l.reservation[p] = until
-	if held && old.After(now) {
-		return
-	}
-	switch s := l.sessions[p]; {
-	case s == nil: // connected and gone before its event was read
-	case s.kind == user:
-		l.counters.Reservations++
-	case s.kind == unidentified:
-		s.reservations++
-		l.joinIfUsing(p, s, now)
-	}
-}
-
-// released notes that a peer with a reservation is gone.
-func (l *ledger) released(p peer.ID) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	delete(l.reservation, p)
-}
-
-// circuitOpened counts a circuit for the peer that asked for it.
-func (l *ledger) circuitOpened(p peer.ID, now time.Time) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	switch s := l.sessions[p]; {
-	case s == nil:
-	case s.kind == user:
-		l.counters.Circuits++
-	case s.kind == unidentified:
-		s.circuits++
-		l.joinIfUsing(p, s, now)
 	}
 }
 

@@ -9,16 +9,73 @@ import (
 	"github.com/relayfleet/fleetctl/stats"
 )
 
+// tracked is a peer as this relay remembers it: one element of bootnode-peers.json.
+type tracked struct {
+	stats.CensusEntry
+	// Change is the number of the entry's last change; see [life].
+	Change uint64 `json:"change,omitempty"`
+	// Told is what LastSeenAt was at that change. On disk it is left out where that is so
+	// still.
+	Told int64 `json:"told_seen_at,omitempty"`
+}
+
+// toldEvery is how long a peer may stay connected before the time of its last sight is
+// a change again: a collector hears of everybody at least once in every whole hour.
+const toldEvery = 30 * time.Minute
+
 // registry is the lifetime census in memory, keyed by public key: one entry per
-// peer, whatever it is called and however often it comes back. Not safe for
-// concurrent use; the ledger guards it.
+// peer, whatever it is called and however often it comes back. It numbers what changes.
+// Not safe for concurrent use; the ledger guards it.
 type registry struct {
-	entries map[string]stats.CensusEntry
+	life
+	entries map[string]tracked
 	most    int
+	changes []change // ascending
+}
+
+// change says that an entry got a number. It is stale when the entry has got another
+// one since, or is gone.
+type change struct {
+	number uint64
+	key    string
 }
 
 func newRegistry(most int) *registry {
-	return &registry{entries: make(map[string]stats.CensusEntry), most: most}
+	return &registry{life: newLife(0), entries: make(map[string]tracked), most: most}
+}
+
+// put takes an entry in as the newest change.
+func (r *registry) put(e stats.CensusEntry) {
+	number := r.next()
+	r.entries[e.PeerPubkey] = tracked{CensusEntry: e, Change: number, Told: e.LastSeenAt}
+	r.changes = append(r.changes, change{number, e.PeerPubkey})
+	if len(r.changes) > 2*len(r.entries)+1024 {
+		r.changes = slices.DeleteFunc(r.changes, r.stale)
+	}
+}
+
+func (r *registry) stale(c change) bool {
+	e, ok := r.entries[c.key]
+	return !ok || e.Change != c.number
+}
+
+// load takes the entries of a file in. With those of the life that goes on, their
+// numbers stay; what was not told before the end of the last process is a new change.
+func (r *registry) load(entries []tracked, goesOn bool) uint64 {
+	slices.SortStableFunc(entries, func(a, b tracked) int { return cmp.Compare(a.Change, b.Change) })
+	var untold []stats.CensusEntry
+	var last uint64
+	for _, e := range entries {
+		_, double := r.entries[e.PeerPubkey]
+		if !goesOn || double || e.Change <= last || e.Change > r.last || e.Told != 0 && e.Told != e.LastSeenAt {
+			untold = append(untold, e.CensusEntry)
+			continue
+		}
+		last, e.Told = e.Change, e.LastSeenAt
+		r.entries[e.PeerPubkey] = e
+		r.changes = append(r.changes, change{e.Change, e.PeerPubkey})
+	}
+	return r.merge(untold)
 }
 
 // seen counts a connection of a peer. It returns how many others had to be
@@ -31,7 +88,7 @@ func (r *registry) seen(e stats.CensusEntry, now time.Time) uint64 {
 		e.FirstSeenAt = min(old.FirstSeenAt, e.FirstSeenAt)
 		e.ConnectionCount = sum(old.ConnectionCount, 1)
 	}
-	r.entries[e.PeerPubkey] = e
+	r.put(e)
 	return r.shrink()
 }
 
@@ -43,21 +100,33 @@ func sum(a, b uint64) uint64 {
 	return a + b
 }
 
-// touch notes that a peer was still there.
-func (r *registry) touch(key string, now time.Time) {
-	if e, ok := r.entries[key]; ok && now.Unix() > e.LastSeenAt {
-		e.LastSeenAt = now.Unix()
-		r.entries[key] = e
+// touch notes that a peer was still there. That is a change when it was the last time,
+// and now and then.
+func (r *registry) touch(key string, now time.Time, gone bool) {
+	e, ok := r.entries[key]
+	if !ok {
+		return
 	}
+	e.LastSeenAt = max(e.LastSeenAt, now.Unix())
+	untold := e.LastSeenAt - e.Told
+	if untold >= int64(toldEvery/time.Second) || gone && untold > 0 {
+		r.put(e.CensusEntry)
+		return
+	}
+	r.entries[key] = e
 }
 
-// merge takes entries of another census in, as stats.MergeEntries does.
+// merge takes entries of another census in, as stats.MergeEntries does. Those that
+// say nothing new are no change.
 func (r *registry) merge(others []stats.CensusEntry) uint64 {
 	for _, e := range others {
-		if old, ok := r.entries[e.PeerPubkey]; ok {
-			e = stats.MergeEntries([]stats.CensusEntry{old}, []stats.CensusEntry{e})[0]
+		old, ok := r.entries[e.PeerPubkey]
+		if ok {
+			e = stats.MergeEntries([]stats.CensusEntry{old.CensusEntry}, []stats.CensusEntry{e})[0]
 		}
-		r.entries[e.PeerPubkey] = e
+		if !ok || e != old.CensusEntry {
+			r.put(e)
+		}
 	}
 	return r.shrink()
 }
@@ -68,7 +137,7 @@ func (r *registry) shrink() uint64 {
 	if len(r.entries) <= r.most {
 		return 0
 	}
-	oldest := r.sorted(func(a, b stats.CensusEntry) int { return cmp.Compare(a.LastSeenAt, b.LastSeenAt) })
+	oldest := r.sorted(func(a, b tracked) int { return cmp.Compare(a.LastSeenAt, b.LastSeenAt) })
 	drop := oldest[:len(oldest)-r.most+r.most/10]
 	for _, e := range drop {
 		delete(r.entries, e.PeerPubkey)
@@ -77,16 +146,22 @@ func (r *registry) shrink() uint64 {
 }
 
 // list is the census by first sight, oldest first: equal contents, equal bytes.
-func (r *registry) list() []stats.CensusEntry {
-	return r.sorted(func(a, b stats.CensusEntry) int { return cmp.Compare(a.FirstSeenAt, b.FirstSeenAt) })
+func (r *registry) list() []tracked {
+	all := r.sorted(func(a, b tracked) int { return cmp.Compare(a.FirstSeenAt, b.FirstSeenAt) })
+	for i := range all {
+		if all[i].Told == all[i].LastSeenAt {
+			all[i].Told = 0
+		}
+	}
+	return all
 }
 
-func (r *registry) sorted(order func(a, b stats.CensusEntry) int) []stats.CensusEntry {
-	all := make([]stats.CensusEntry, 0, len(r.entries))
+func (r *registry) sorted(order func(a, b tracked) int) []tracked {
+	all := make([]tracked, 0, len(r.entries))
 	for _, e := range r.entries {
 		all = append(all, e)
 	}
-	slices.SortFunc(all, func(a, b stats.CensusEntry) int {
+	slices.SortFunc(all, func(a, b tracked) int {
 		return cmp.Or(order(a, b), cmp.Compare(a.PeerPubkey, b.PeerPubkey))
 	})
 	return all
@@ -106,8 +181,8 @@ func (r *registry) summary(now time.Time) stats.Census {
 		if age <= 7*24*time.Hour {
 			c.ActiveLast7d++
 		}
-		if _, known := c.ByTier[e.Tier]; !known && len(c.ByTier) >= tiersListed {
-			e.Tier = "other"
+		if _, known := c.ByTier[e.Tier]; !known && len(c.ByTier) >= groupsListed {
+			e.Tier = otherGroup
 		}
 		c.ByTier[e.Tier]++
 		c.ByAddressType[e.AddressType]++
@@ -115,5 +190,9 @@ func (r *registry) summary(now time.Time) stats.Census {
 	return c
 }
 
-// tiersListed keeps the report short when peers invent tiers.
-const tiersListed = 64
+// groupsListed keeps a report short when peers invent tiers and agents: the rest is
+// otherGroup.
+const (
+	groupsListed = 64
+	otherGroup   = "other"
+)

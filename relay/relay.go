@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -91,7 +90,7 @@ func New(cfg Config, log *slog.Logger) (*Relay, error) {
 		ledger: newLedger(cfg, now), started: now, registry: prometheus.NewRegistry(),
 		self: newRelease(cfg), hurry: make(chan struct{}), up: make(chan struct{}),
 	}
-	r.tracer = &tracer{MetricsTracer: circuit.NewMetricsTracer(circuit.WithRegisterer(r.registry))}
+	r.tracer = &tracer{MetricsTracer: circuit.NewMetricsTracer(circuit.WithRegisterer(r.registry)), bytes: &r.ledger.bytes}
 	r.archive = newArchive(cfg.State, r.ledger, log)
 	r.fleet = newFleetPeers(cfg.State, id.ID, r.ledger, log)
 	r.archive.load(now)
@@ -157,6 +156,7 @@ func (r *Relay) Run(ctx context.Context) (err error) {
 	workers.Go(func() { r.watch(work, stack) })
 	workers.Go(func() { r.dialFleet(work, stack.host) })
 	workers.Go(func() { r.writeCensus(work) })
+	workers.Go(func() { r.countMinutes(work) })
 	workers.Go(func() { r.notify(work) })
 	api := r.serveAPI(stack.api)
 	stack.api = nil // the server's from here
@@ -167,7 +167,9 @@ func (r *Relay) Run(ctx context.Context) (err error) {
 	endWork()
 	err = errors.Join(stack.close(), api.stop())
 	workers.Wait()
-	return errors.Join(err, r.archive.flush(time.Now()))
+	now := time.Now()
+	r.ledger.close(now)
+	return errors.Join(err, r.archive.flush(now))
 }
 
 // stack is what Run starts and stops.
@@ -197,17 +199,7 @@ func (r *Relay) start() (s *stack, err error) {
 	if s.events, err = follow(s.host); err != nil {
 		return nil, err
 	}
-	s.hop = &hopHost{
-		Host:     s.host,
-		draining: exists(filepath.Join(r.cfg.State, drainFile)),
-		granted: func(p peer.ID, until uint64) {
-			r.ledger.granted(p, time.Unix(int64(until), 0), time.Now()) //nolint:gosec // our own clock
-			if s.host.Network().Connectedness(p) != network.Connected {
-				r.ledger.released(p) // it left before the answer was out
-			}
-		},
-		circuit: func(p peer.ID) { r.ledger.circuitOpened(p, time.Now()) },
-	}
+	s.hop = r.countedHop(s.host)
 	s.host.Network().Notify(&network.NotifyBundle{DisconnectedF: func(n network.Network, c network.Conn) {
 		if p := c.RemotePeer(); n.Connectedness(p) != network.Connected {
 			r.ledger.released(p)

@@ -39,12 +39,26 @@ func (r *Relay) registerSeries() {
 		"relay_start_time_seconds":           "When this process started, in UNIX seconds.",
 		"relay_census_written_time_seconds":  "When the census was last written, in UNIX seconds; 0 before the first time.",
 		"relay_build_info":                   "The version that runs.",
+		"relay_reservations_limit":           "Reservations that may be held at once.",
+		"relay_reservations_renewed_total":   "Renewals of reservations, since the process started.",
+		"relay_reservations_refused_total":   "Reservations refused to users, by the status sent, since the process started.",
+		"relay_circuits_refused_total":       "Circuits refused to users, by the status sent, since the process started.",
+		"relay_bytes_relayed_total":          "Bytes passed on over circuits, both directions, since the process started.",
+		"relay_sessions_ended_total":         "Sessions of users that ended, since the process started.",
+		"relay_census_damaged":               "1 if the census was found damaged at the start, or could not be set aside.",
+		"relay_disk_free_bytes":              "Free on the file system of the state directory; missing where that is unknown.",
+		"relay_disk_total_bytes":             "Size of the file system of the state directory.",
+		"relay_memory_bytes":                 "Memory of the process; missing where that is unknown.",
+		"relay_memory_limit_bytes":           "Memory that the process may have: the limit of its control group, or all of the machine.",
 	}
 	s := &series{relay: r, descs: make(map[string]*prometheus.Desc)}
 	for name, text := range help {
 		var labels []string
-		if name == "relay_build_info" {
+		switch name {
+		case "relay_build_info":
 			labels = []string{"version", "revision"}
+		case "relay_reservations_refused_total", "relay_circuits_refused_total":
+			labels = []string{"status"}
 		}
 		s.descs[name] = prometheus.NewDesc(name, text, labels, nil)
 	}
@@ -93,6 +107,61 @@ func (s *series) Collect(out chan<- prometheus.Metric) {
 	gauge("relay_census_written_time_seconds", float64(s.relay.archive.written.Load()))
 	out <- prometheus.MustNewConstMetric(s.descs["relay_build_info"], prometheus.GaugeValue, 1,
 		s.relay.self.version, s.relay.self.revision)
+	s.uses(out)
+	s.resources(out)
+}
+
+// uses are what collectors are told, since the process started.
+func (s *series) uses(out chan<- prometheus.Metric) {
+	c := s.relay.ledger.sinceStart()
+	for name, v := range map[string]uint64{
+		"relay_reservations_renewed_total": c.Renewed,
+		"relay_bytes_relayed_total":        c.BytesRelayed,
+		"relay_sessions_ended_total":       c.Sessions,
+	} {
+		out <- prometheus.MustNewConstMetric(s.descs[name], prometheus.CounterValue, float64(v))
+	}
+	for name, refused := range map[string]map[string]uint64{
+		"relay_reservations_refused_total": c.RefusedReserve,
+		"relay_circuits_refused_total":     c.RefusedCircuit,
+	} {
+		for _, status := range refusals(name) {
+			if _, known := refused[status]; !known {
+				refused[status] = 0
+			}
+		}
+		for status, v := range refused {
+			out <- prometheus.MustNewConstMetric(s.descs[name], prometheus.CounterValue, float64(v), status)
+		}
+	}
+}
+
+// refusals are the statuses that a series begins with, at 0: an alert on the growth of one
+// that appears with its first refusal would miss that one.
+func refusals(name string) []string {
+	if name == "relay_reservations_refused_total" {
+		return []string{"RESERVATION_REFUSED", "RESOURCE_LIMIT_EXCEEDED", "PERMISSION_DENIED"}
+	}
+	return []string{"NO_RESERVATION", "CONNECTION_FAILED", "RESOURCE_LIMIT_EXCEEDED", "PERMISSION_DENIED", "MALFORMED_MESSAGE"}
+}
+
+// resources are how near the relay is to what it may have. What is unknown is missing.
+func (s *series) resources(out chan<- prometheus.Metric) {
+	free, total := diskSpace(s.relay.cfg.State)
+	known := map[string]float64{
+		"relay_reservations_limit": float64(s.relay.cfg.Limits.Reservations),
+		"relay_census_damaged":     truth(s.relay.archive.damaged(censusFile)),
+		"relay_memory_bytes":       float64(memoryUsed()),
+		"relay_memory_limit_bytes": float64(memoryLimit()),
+		"relay_disk_free_bytes":    float64(free),
+		"relay_disk_total_bytes":   float64(total),
+	}
+	for name, v := range known {
+		unknown := strings.HasPrefix(name, "relay_disk_") && total == 0 || strings.HasPrefix(name, "relay_memory_") && v == 0
+		if !unknown {
+			out <- prometheus.MustNewConstMetric(s.descs[name], prometheus.GaugeValue, v)
+		}
+	}
 }
 
 func truth(b bool) float64 {

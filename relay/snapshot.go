@@ -43,39 +43,64 @@ func (l *ledger) figures() figures {
 		case unidentified:
 		}
 	}
-	f.counters = l.saved()
+	f.counters = l.counters
+	f.counters.Joins, f.counters.Leaves = slices.Clone(l.counters.Joins), slices.Clone(l.counters.Leaves)
+	f.counters.Epoch = nil
 	return f
 }
 
-// saved copies the counters. Callers hold mu.
-func (l *ledger) saved() counters {
+// saved copies the counters as they are written down. Callers hold mu.
+func (l *ledger) saved(now time.Time) counters {
 	c := l.counters
 	c.Joins, c.Leaves = slices.Clone(c.Joins), slices.Clone(c.Leaves)
+	c.Epoch = c.Epoch.clone()
+	c.Epoch.BytesRelayed = l.bytes.Load()
+	c.Epoch.Open = newLengths()
+	for _, s := range l.sessions {
+		if s.kind == user {
+			c.Epoch.Open.add(now.Sub(s.since))
+		}
+	}
 	return c
+}
+
+// countersNow is what is written to disk of the counters.
+func (l *ledger) countersNow(now time.Time) counters {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.saved(now)
 }
 
 // survey is what is written to disk: the census and the counters of one moment.
 // Users that are connected are seen now.
-func (l *ledger) survey(now time.Time) ([]stats.CensusEntry, counters) {
+func (l *ledger) survey(now time.Time) ([]tracked, counters) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.touchUsers(now)
+	return l.registry.list(), l.saved(now)
+}
+
+// minute is the end of a whole minute.
+func (l *ledger) minute(now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.touchUsers(now)
+	l.counters.Epoch.minute(now, l.users)
+}
+
+func (l *ledger) touchUsers(now time.Time) {
 	for _, s := range l.sessions {
 		if s.kind == user {
-			l.registry.touch(s.key, now)
+			l.registry.touch(s.key, now, false)
 		}
 	}
-	return l.registry.list(), l.saved()
 }
 
 // census is the answer of /api/bootstrap/census.
 func (l *ledger) census(now time.Time) stats.Census {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, s := range l.sessions {
-		if s.kind == user {
-			l.registry.touch(s.key, now)
-		}
-	}
+	l.touchUsers(now)
 	c := l.registry.summary(now)
 	c.LifetimeUniquePeers += l.counters.Forgotten
 	return c
@@ -144,5 +169,22 @@ func (l *ledger) restore(c counters) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	c.Left = c.Joined
+	if c.Epoch == nil {
+		c.Epoch = newEpoch()
+	}
+	c.Epoch.crashed()
 	l.counters = c
+	l.bytes.Store(c.Epoch.BytesRelayed)
+	l.began = c.Epoch.Plus(stats.Counters{})
+}
+
+// sinceStart is what the epoch counted in this process. After a crash, the epoch has
+// forgotten what was not written: series that do not begin with the process would fall,
+// and Prometheus would count everything again.
+func (l *ledger) sinceStart() stats.Counters {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.counters.Epoch.Plus(stats.Counters{})
+	now.BytesRelayed = l.bytes.Load()
+	return now.Since(l.began)
 }

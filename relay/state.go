@@ -21,6 +21,7 @@ const (
 	censusFile     = "bootnode-peers.json"
 	importFile     = "bootnode-peers.import.json"
 	countersFile   = "relay-counters.json"
+	cursorsFile    = "relay-cursors.json"
 	drainFile      = "draining"
 	fleetPeersFile = "fleet-peers.txt"
 )

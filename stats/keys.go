@@ -31,11 +31,7 @@ func keyOf(text string) [32]byte {
 func fleetKeys(readings []Reading) [][32]byte {
 	own := make([][32]byte, 0, len(readings))
 	for _, r := range readings {
-		ids := []string{r.PeerID}
-		if r.Report != nil {
-			ids = append(ids, r.Report.PeerID)
-		}
-		for _, id := range ids {
+		for _, id := range []string{r.PeerID, r.answerer()} {
 			if key, ok := keyOfPeer(id); ok {
 				own = append(own, key)
 			}

@@ -22,15 +22,16 @@ func Merge(at time.Time, readings []Reading) Snapshot {
 		GeneratedAt: at.UTC().Truncate(time.Second),
 		Relays:      make([]RelayRow, 0, len(readings)),
 		Unreachable: []string{},
+		Overlap:     []uint64{},
 	}
 	all := NewPeers(fleetKeys(readings))
 	known := false                                  // a registry was read
 	owner := make(map[string]string, len(readings)) // peer ID -> node
 	for _, r := range readings {
 		row := r.row(owner)
-		if r.Registry != nil {
+		if census := r.census(); census != nil {
 			known = true
-			row.LifetimeUniquePeers = ptr(all.addCensus(r.Registry))
+			row.LifetimeUniquePeers = ptr(all.addCensus(census))
 		}
 		s.add(row)
 	}
@@ -52,7 +53,21 @@ func (p *Peers) addCensus(entries []CensusEntry) uint64 {
 
 // count is what all registries know together.
 func (s *Snapshot) count(all *Peers, at time.Time) {
-	s.LifetimeUniquePeers = ptr(uint64(all.Len()))
+	t := NewTally(at)
+	for peer := range all.All() {
+		t.Add(peer)
+	}
+	s.LifetimeUniquePeers, s.Overlap = ptr(t.Peers), t.Overlap
+	s.Active24h, s.Active7d, s.Active30d = ptr(t.Active24h), ptr(t.Active7d), ptr(t.Active30d)
+	s.OwnKnown = ptr(uint64(all.Own()))
+}
+
+// census is all that the relay knows, nil if that was not read: changes alone are not.
+func (r Reading) census() []CensusEntry {
+	if r.Registry == nil && r.DeltaFull {
+		return r.Delta
+	}
+	return r.Registry
 }
 
 // compareReadings orders by region, then nyc1-2 before nyc1-10.
@@ -73,6 +88,8 @@ func (s *Snapshot) add(row RelayRow) {
 	s.Circuits = sum(s.Circuits, row.Circuits)
 	s.HolePunches.Succeeded = sum(s.HolePunches.Succeeded, row.HolePunches.Succeeded)
 	s.HolePunches.Failed = sum(s.HolePunches.Failed, row.HolePunches.Failed)
+	s.FleetRelays = sum(s.FleetRelays, row.FleetRelays)
+	s.Probes = sum(s.Probes, row.Probes)
 	if row.Peak != nil {
 		s.Peak = ptr(max(*row.Peak, value(s.Peak)))
 	}
@@ -88,21 +105,21 @@ func (r Reading) row(owner map[string]string) RelayRow {
 		row.Warnings = append(row.Warnings, clean(w, 500))
 	}
 	err := r.Err
-	report := r.Report
 	if bad := r.stranger(owner); bad != nil {
-		report, err = nil, errors.Join(bad, err)
+		err = errors.Join(bad, err)
+		r.Report, r.Telemetry = nil, nil
 	}
-	if report != nil {
-		owner[report.PeerID] = r.Node
-		row.tell(report)
+	if r.Report != nil || r.Telemetry != nil {
+		owner[r.answerer()] = r.Node
+		row.tell(r)
 	}
 	switch {
-	case report == nil:
+	case r.Report == nil && r.Telemetry == nil:
 		row.Status = StatusUnreachable
 		err = cmp.Or(err, errors.New("it sent no report"))
 	case err != nil, len(r.Warnings) > 0:
 		row.Status = StatusPartial
-	case r.Registry == nil:
+	case r.census() == nil:
 		row.Status, err = StatusPartial, errors.New("its registry was not read")
 	}
 	if err != nil {
@@ -114,12 +131,23 @@ func (r Reading) row(owner map[string]string) RelayRow {
 	return row
 }
 
+// answerer is the peer ID of who answered.
+func (r Reading) answerer() string {
+	if r.Report != nil {
+		return r.Report.PeerID
+	}
+	if r.Telemetry != nil {
+		return r.Telemetry.PeerID
+	}
+	return ""
+}
+
 // stranger says why the report cannot be that of this relay.
 func (r Reading) stranger(owner map[string]string) error {
-	if r.Report == nil {
+	if r.Report == nil && r.Telemetry == nil {
 		return nil
 	}
-	id := r.Report.PeerID
+	id := r.answerer()
 	if r.PeerID != "" && id != r.PeerID {
 		return fmt.Errorf("another relay answered: %s, not %s", id, r.PeerID)
 	}
@@ -129,21 +157,64 @@ func (r Reading) stranger(owner map[string]string) error {
 	return nil
 }
 
-// tell copies what a report says into the row.
-func (row *RelayRow) tell(r *Report) {
-	row.PeerID = r.PeerID
-	row.Connected, row.Peak = count(r.ConnectedPeers), count(r.PeakConcurrentPeers)
-	row.Reservations, row.Circuits = ptr(r.RelayReservations), ptr(r.RelayCircuits)
-	row.UptimeSecs = ptr(r.UptimeSecs)
-	switch r.NATStatus {
-	case "public", "private", "unknown":
-		row.NATStatus = ptr(r.NATStatus)
+// tell copies what a report or telemetry says into the row.
+func (row *RelayRow) tell(r Reading) {
+	row.PeerID = r.answerer()
+	if r.Report != nil {
+		row.tellReport(r.Report)
 	}
-	// Daemons of old report 0 and 0, always: they cannot see hole punches either.
-	if value(r.HolePunchesSucceeded) > 0 || value(r.HolePunchesFailed) > 0 {
-		row.HolePunches = HolePunch{Succeeded: r.HolePunchesSucceeded, Failed: r.HolePunchesFailed}
+	if r.Telemetry != nil {
+		row.tellTelemetry(r.Telemetry)
+		row.clock(r)
+	}
+	if value(row.HolePunches.Succeeded) == 0 && value(row.HolePunches.Failed) == 0 && r.Telemetry == nil {
+		row.HolePunches = HolePunch{} // daemons of old report 0 and 0, always: they cannot see hole punches either
 	}
 }
+
+func (row *RelayRow) tellReport(r *Report) {
+	row.Connected, row.Peak = count(r.ConnectedPeers), count(r.PeakConcurrentPeers)
+	row.Reservations, row.Circuits = ptr(r.RelayReservations), ptr(r.RelayCircuits)
+	row.UptimeSecs, row.NATStatus = ptr(r.UptimeSecs), natStatus(r.NATStatus)
+	row.HolePunches = HolePunch{Succeeded: r.HolePunchesSucceeded, Failed: r.HolePunchesFailed}
+}
+
+func (row *RelayRow) tellTelemetry(t *Telemetry) {
+	row.Connected, row.Peak = count(t.Gauges.Users), count(t.Gauges.Peak)
+	row.FleetRelays, row.Probes = count(t.Gauges.FleetRelays), count(t.Gauges.Probes)
+	row.Reservations, row.Circuits = ptr(t.Counters.Granted), ptr(t.Counters.Circuits)
+	row.UptimeSecs, row.NATStatus = ptr(uint64(max(0, t.Now-t.StartedAt))), natStatus(t.Gauges.NATStatus)
+	row.HolePunches = HolePunch{Succeeded: t.Counters.PunchesSucceeded, Failed: t.Counters.PunchesFailed}
+}
+
+// natStatus is nil for a word that says nothing.
+func natStatus(text string) *string {
+	switch text {
+	case "public", "private", "unknown":
+		return &text
+	}
+	return nil
+}
+
+// clock notes by how much the relay's clock is wrong, as far as the time that the reading
+// took lets that be known, and tells of more than [AheadTold].
+func (row *RelayRow) clock(r Reading) {
+	if r.At.IsZero() || r.Telemetry.Now <= 0 {
+		return
+	}
+	first, last := r.At.Unix()-1, r.At.Add(r.Took).Unix()+1
+	ahead := max(0, r.Telemetry.Now-last) + min(0, r.Telemetry.Now-first)
+	row.ClockAheadSecs = &ahead
+	wrong := time.Duration(min(max(ahead, -maxSkew), maxSkew)) * time.Second
+	if wrong > AheadTold {
+		row.Warnings = append(row.Warnings, fmt.Sprintf("its clock is %s ahead of ours", wrong))
+	} else if wrong < -AheadTold {
+		row.Warnings = append(row.Warnings, fmt.Sprintf("its clock is %s behind ours", -wrong))
+	}
+}
+
+// maxSkew is how far in seconds a clock is told to be wrong: a hundred years.
+const maxSkew = 100 * 365 * 24 * 3600
 
 // count is nil for a number that counts nothing.
 func count(n int) *uint64 {

@@ -18,7 +18,7 @@ func TestPeers_TakesTheMemoryThatItSays(t *testing.T) {
 		t.Errorf("a piece of slots: got %d bytes", got)
 	}
 	var before, after runtime.MemStats
-	const n = 500_000
+	const n = 200_000
 	runtime.GC()
 	runtime.ReadMemStats(&before)
 	p := NewPeers(nil)

@@ -76,8 +76,7 @@ func ParseRegistry(r io.Reader, now time.Time) ([]CensusEntry, error) {
 
 // ahead is how far in the future the entry was seen; 0 if it was not.
 func (e *CensusEntry) ahead(now time.Time) time.Duration {
-	const most = 100 * 365 * 24 * 3600
-	return time.Duration(min(max(0, e.LastSeenAt-now.Unix()), most)) * time.Second
+	return time.Duration(min(max(0, e.LastSeenAt-now.Unix()), maxSkew)) * time.Second
 }
 
 // check refuses what no relay would have written. It brings the key into its canonical

@@ -184,9 +184,9 @@ func TestScanRegistry_StopsWithItsCaller(t *testing.T) {
 	}
 }
 
-// A census of any length takes a few hundred kilobytes: 64 MB of it stand for 10 GB.
+// A census of any length takes a few hundred kilobytes: 32 MB of it stand for 10 GB.
 func TestScanRegistry_HoldsNoMoreThanItsWindow(t *testing.T) {
-	const size, most = 64 << 20, 4 << 20
+	const size, most = 32 << 20, 4 << 20
 	var before, now runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)

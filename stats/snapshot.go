@@ -15,6 +15,18 @@ type Snapshot struct {
 	Relays              []RelayRow `json:"relays"`                      // one for each reading, by region and node
 	Unreachable         []string   `json:"unreachable"`                 // nodes that sent no report, in the order of Relays
 	Partial             bool       `json:"partial"`                     // something is missing in the sums: see the rows
+
+	// Of the peers in the registries that were read, how many were seen lately.
+	Active24h *uint64 `json:"active_peers_24h"`
+	Active7d  *uint64 `json:"active_peers_7d"`
+	Active30d *uint64 `json:"active_peers_30d"`
+	// Overlap is how many peers exactly 1, 2, 3, … registries know; empty if none was read.
+	Overlap []uint64 `json:"relay_overlap"`
+	// Who is no user: the fleet's own relays in the registries, and the connections of
+	// relays and probes that are open now, summed over the relays that tell them apart.
+	OwnKnown    *uint64 `json:"fleet_relays_in_registries"`
+	FleetRelays *uint64 `json:"fleet_relays_connected"`
+	Probes      *uint64 `json:"probes_connected"`
 }
 
 // HolePunch counts hole punches. Relays cannot see how one ended: nil is "not observable".
@@ -58,4 +70,7 @@ type RelayRow struct {
 	Circuits            *uint64   `json:"relay_circuits_established"`
 	UptimeSecs          *uint64   `json:"uptime_secs"`
 	Warnings            []string  `json:"warnings"`
+	FleetRelays         *uint64   `json:"fleet_relays_connected"` // no users; an old daemon does not tell
+	Probes              *uint64   `json:"probes_connected"`       // likewise
+	ClockAheadSecs      *int64    `json:"clock_ahead_secs"`       // of its clock before ours, negative if it is behind
 }

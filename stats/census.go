@@ -83,7 +83,8 @@ func mergeEntry(a, b CensusEntry) CensusEntry {
 // between equals, so that the outcome does not depend on who came first.
 func later(a, b CensusEntry) int {
 	return cmp.Or(cmp.Compare(a.LastSeenAt, b.LastSeenAt), cmp.Compare(a.LastPeerID, b.LastPeerID),
-		cmp.Compare(a.Tier, b.Tier), cmp.Compare(a.AddressType, b.AddressType), cmp.Compare(a.PeerPubkey, b.PeerPubkey))
+		cmp.Compare(a.Tier, b.Tier), cmp.Compare(a.AddressType, b.AddressType), cmp.Compare(a.Transport, b.Transport),
+		cmp.Compare(a.Agent, b.Agent), cmp.Compare(a.PeerPubkey, b.PeerPubkey))
 }
 
 // maxKey is the longest raw public key in bytes: RSA of 8192 bits is shorter.

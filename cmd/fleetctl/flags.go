@@ -154,7 +154,7 @@ func (a *app) settle(cmd *cobra.Command) error {
 		if f.Changed || f.Name == "help" || isAlias(f) {
 			return
 		}
-		if f.Name == "output" && len(a.globals.output.given) > 0 {
+		if f.Name == "output" && (len(a.globals.output.given) > 0 || hasOwnForms(f)) {
 			return
 		}
 		for _, name := range append([]string{envName(f.Name)}, f.Annotations[envAlso]...) {
@@ -173,6 +173,13 @@ func (a *app) settle(cmd *cobra.Command) error {
 func isAlias(f *pflag.Flag) bool {
 	_, alias := f.Value.(*outputAlias)
 	return alias
+}
+
+// hasOwnForms reports whether a flag accepts no form that an environment could mean for
+// every command.
+func hasOwnForms(f *pflag.Flag) bool {
+	o, own := f.Value.(*ownOutput)
+	return own && o.only
 }
 
 // userFilePath is where the user's defaults for flags may stand.

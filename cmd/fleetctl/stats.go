@@ -6,78 +6,90 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sync/errgroup"
 
-	"github.com/relayfleet/fleetctl/fleet"
 	"github.com/relayfleet/fleetctl/pkg/render"
 	"github.com/relayfleet/fleetctl/stats"
 )
 
-// statsParallel is how many boxes are asked at once.
-const statsParallel = 100
-
 func newStats(a *app) *cobra.Command {
-	return &cobra.Command{
+	var wait patience
+	cmd := &cobra.Command{
 		Use:   "stats",
 		Short: "Say who uses the network",
 		Long: `Say who uses the network: sums over the fleet and a row for every relay, also for the
-ones that did not answer. What is not known is said so and is never 0.`,
-		Args:              exactArgs(),
+ones that did not answer. What is not known is said so and is never 0; a sum in which
+somebody's part is missing is called "at least". Exit 3 if anything is missing.
+
+'stats collect' appends to a history, which the other commands read.`,
+		Example: `  fleetctl stats --csv >> stats.csv
+  fleetctl stats collect --every 1m
+  fleetctl stats chart lifetime --since 30d -o svg --out lifetime.svg`,
+		Args:              noCommand,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			if err := wait.check(cmd); err != nil {
+				return err
+			}
 			s, err := a.read("stats")
 			if err != nil {
 				return err
 			}
 			defer func() { err = errors.Join(err, s.close()) }()
 			done := a.busy("asking every relay of fleet " + s.spec.Name)
-			snapshot, err := s.stats(cmd.Context())
+			snapshot, err := s.stats(cmd.Context(), wait)
 			done()
 			if err != nil {
 				return err
 			}
-			v := statsView{snapshot}
+			v := statsView{Snapshot: snapshot}
+			if a.outOptions().Graphic {
+				v.past = s.past(cmd.Context())
+			}
 			return errors.Join(a.show(v), v.problem())
 		},
 	}
+	wait.register(cmd)
+	cmd.AddCommand(
+		newStatsCollect(a), newStatsHistory(a), newStatsChart(a), newStatsDiff(a),
+		newStatsExplain(a), newStatsExport(a), newStatsImport(a), newStatsForget(a),
+	)
+	return cmd
+}
+
+// noCommand takes no arguments: the words that a command with others below it knows are
+// theirs.
+func noCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return unknownCommand(cmd, args[0])
 }
 
 // stats reads every box and merges.
-func (s *session) stats(ctx context.Context) (stats.Snapshot, error) {
-	machines, err := s.b.Provider.Machines(ctx)
+func (s *session) stats(ctx context.Context, wait patience) (stats.Snapshot, error) {
+	readings, err := s.readings(ctx, wait, s.hosts.Report)
 	if err != nil {
 		return stats.Snapshot{}, err
 	}
-	held := make(map[string]bool)
-	for _, m := range machines {
-		held[m.Node] = true
-	}
-	readings := make([]stats.Reading, len(machines))
-	var group errgroup.Group
-	group.SetLimit(statsParallel)
-	for i, m := range machines {
-		group.Go(func() error {
-			if m.Status != fleet.StatusRunning {
-				readings[i] = stats.Reading{Node: m.Node, Region: m.Region, Err: fmt.Errorf("the machine is %s", m.Status)}
-				return nil
-			}
-			readings[i] = s.hosts.Report(ctx, m)
-			return nil
-		})
-	}
-	_ = group.Wait()
-	for _, slot := range s.spec.Slots() {
-		if !held[slot.Node] {
-			readings = append(readings, stats.Reading{Node: slot.Node, Region: slot.Region, Err: errors.New("it has no machine")})
-		}
-	}
-	return stats.Merge(s.app.now(), readings), ctx.Err()
+	return stats.Merge(s.app.now(), readings), nil
 }
 
 // statsView is what `fleetctl stats` says. Its JSON is the snapshot.
-type statsView struct{ stats.Snapshot }
+type statsView struct {
+	stats.Snapshot
+	past map[string][]*float64 // by metric, of the last days; nil where there is no history
+}
+
+// of is a sum: what is known of it, and that it is more if somebody's part is missing.
+func (v statsView) of(sum *uint64, missing bool, metric string) any {
+	if sum == nil || !missing {
+		return render.Trend{Value: sum, Past: v.past[metric]}
+	}
+	return render.Trend{Value: render.Toned{Value: fmt.Sprintf("at least %d", *sum), Tone: render.Warn}, Past: v.past[metric]}
+}
 
 func (v statsView) Table() render.Table {
+	silent := len(v.Unreachable) > 0
 	var rate any
 	if r, ok := v.HolePunches.Rate(); ok {
 		rate = fmt.Sprintf("%.1f %%", 100*r)
@@ -86,12 +98,12 @@ func (v statsView) Table() render.Table {
 	}
 	t := render.Table{
 		Facts: []render.Fact{
-			{Name: "lifetime unique peers", Value: v.LifetimeUniquePeers},
-			{Name: "connected, sum of relays", Value: v.Connected},
-			{Name: "peak concurrent, one relay", Value: v.Peak},
+			{Name: "lifetime unique peers", Value: v.of(v.LifetimeUniquePeers, v.Partial, "lifetime_unique_peers")},
+			{Name: "connected, sum of relays", Value: v.of(v.Connected, silent, "concurrent_peers")},
+			{Name: "peak concurrent, one relay", Value: v.of(v.Peak, silent, "peak_concurrent_peers")},
 			{Name: "hole-punch success rate", Value: rate},
-			{Name: "reservations served", Value: v.Reservations},
-			{Name: "circuits established", Value: v.Circuits},
+			{Name: "reservations served", Value: v.of(v.Reservations, silent, "")},
+			{Name: "circuits established", Value: v.of(v.Circuits, silent, "")},
 			{Name: "relays answering", Value: fmt.Sprintf("%d of %d", len(v.Relays)-len(v.Unreachable), len(v.Relays))},
 			{Name: "as of", Value: v.GeneratedAt},
 		},
@@ -112,6 +124,9 @@ func (v statsView) Table() render.Table {
 		for _, w := range r.Warnings {
 			t.Notes = append(t.Notes, r.Node+": "+w)
 		}
+	}
+	if len(v.past) > 0 {
+		t.Notes = append(t.Notes, fmt.Sprintf("the bars are the last %d days of the history", pastDays))
 	}
 	return t
 }

@@ -43,6 +43,13 @@ type Toned struct {
 	Tone  Tone
 }
 
+// Marked is a number as a cell, with a mark before it for people: "≥120". Programs are
+// given the number alone, and what the mark says elsewhere.
+type Marked struct {
+	Mark  string
+	Value any
+}
+
 // plain follows pointers and tones down to a value; nil is unknown.
 func plain(v any) (any, Tone) {
 	tone := Plain
@@ -56,6 +63,11 @@ func plain(v any) (any, Tone) {
 		case Trend:
 			v = c.Value
 			continue
+		case Marked:
+			if c.Value, _ = plain(c.Value); c.Value == nil {
+				return nil, tone
+			}
+			return c, tone
 		case PeerID:
 			if c == "" {
 				return nil, tone
@@ -85,6 +97,9 @@ func plain(v any) (any, Tone) {
 
 // numeric reports whether a cell belongs on the right side of its column.
 func numeric(v any) bool {
+	if m, ok := v.(Marked); ok {
+		return numeric(m.Value)
+	}
 	if _, ok := v.(time.Duration); ok {
 		return true
 	}
@@ -105,6 +120,8 @@ func forPeople(v any, wide bool) string {
 	switch c := v.(type) {
 	case nil:
 		return Unknown
+	case Marked:
+		return Safe(c.Mark) + forPeople(c.Value, wide)
 	case PeerID:
 		if !wide {
 			return c.Short()
@@ -127,11 +144,14 @@ func forPeople(v any, wide bool) string {
 	return Safe(fmt.Sprint(v))
 }
 
-// forCSV is a cell as a program reads it: times in RFC 3339, durations in seconds.
+// forCSV is a cell as a program reads it: times in RFC 3339, durations in seconds. Text
+// that a spreadsheet would take for a formula is led by an apostrophe.
 func forCSV(v any) string {
 	switch c := v.(type) {
 	case nil:
 		return ""
+	case Marked:
+		return forCSV(c.Value)
 	case time.Duration:
 		return strconv.FormatFloat(c.Seconds(), 'f', -1, 64)
 	case time.Time:
@@ -139,9 +159,21 @@ func forCSV(v any) string {
 	case float64:
 		return strconv.FormatFloat(c, 'f', -1, 64)
 	case []string:
-		return Safe(strings.Join(c, " "))
+		return inert(Safe(strings.Join(c, " ")))
 	}
-	return Safe(fmt.Sprint(v))
+	text := Safe(fmt.Sprint(v))
+	if numeric(v) {
+		return text
+	}
+	return inert(text)
+}
+
+// inert is text that no spreadsheet computes.
+func inert(text string) string {
+	if text != "" && strings.ContainsRune("=+-@", rune(text[0])) {
+		return "'" + text
+	}
+	return text
 }
 
 // Elapsed is a duration in the two units that matter: 850ms, 4.2s, 3m05s, 2h07m, 5d03h.

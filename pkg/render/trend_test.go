@@ -87,3 +87,30 @@ func TestTrend_IsBarsOnATerminalThatCanAndTheValueElsewhere(t *testing.T) {
 		}
 	}
 }
+
+// markedView has marked numbers, and text that looks like formulas.
+type markedView struct{}
+
+func (markedView) Table() render.Table {
+	return render.Table{
+		Columns: []render.Column{{Name: "n"}, {Name: "text"}},
+		Rows: [][]any{
+			{render.Marked{Mark: "≥", Value: 120}, "=cmd|' /C calc'!A1"}, {7, "+1"}, {-3, "@SUM(A1)"}, {render.Marked{Mark: "≥"}, "-1"}, {0.5, []string{"=x", "y"}},
+		},
+	}
+}
+
+func TestMarked_IsANumberForProgramsAndAlignedForPeople(t *testing.T) {
+	for _, c := range []struct{ form, want string }{
+		{"table", "   N  TEXT\n≥120  =cmd|' /C calc'!A1\n   7  +1\n  -3  @SUM(A1)\n n/a  -1\n 0.5  =x, y\n"},
+		{"csv", "n,text\n120,'=cmd|' /C calc'!A1\n7,'+1\n-3,'@SUM(A1)\n,'-1\n0.5,'=x y\n"},
+	} {
+		var out strings.Builder
+		if err := render.Write(&out, markedView{}, render.Options{Format: render.Format(c.form)}); err != nil {
+			t.Fatal(err)
+		}
+		if out.String() != c.want {
+			t.Errorf("%s: got\n%s\nwant\n%s", c.form, out.String(), c.want)
+		}
+	}
+}

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/relayfleet/fleetctl/pkg/history"
+	"github.com/relayfleet/fleetctl/pkg/render"
+	"github.com/relayfleet/fleetctl/stats"
+)
+
+func newStatsDiff(a *app) *cobra.Command {
+	since := span(7 * 24 * time.Hour)
+	cmd := &cobra.Command{
+		Use:   "diff",
+		Short: "Compare the figures of now with those of a while ago",
+		Long: `Compare the figures of now with those of a while ago, from what 'stats collect' has read, and
+list what happened between. What is counted over a time (new peers, joins, bytes) is that of
+the time between.`,
+		Example:           `  fleetctl stats diff --since 7d`,
+		Args:              exactArgs(),
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.withHistory(cmd.Context(), cmd, history.Options{ReadOnly: true}, func(store *history.Store) error {
+				now := a.now()
+				d, err := store.Diff(cmd.Context(), now.Add(-time.Duration(since)), now)
+				if err != nil {
+					return err
+				}
+				return a.show(diffView{d})
+			})
+		},
+	}
+	cmd.Flags().Var(&since, "since", "compare with so `long` ago: 12h, 7d, 4w")
+	return cmd
+}
+
+// diffView is what `fleetctl stats diff` says.
+type diffView struct{ history.Diff }
+
+func (v diffView) Table() render.Table {
+	t := render.Table{
+		Columns: []render.Column{
+			{Name: "metric"}, {Name: "label"}, {Name: "before"}, {Name: "after"}, {Name: "delta"},
+			{Name: "unit", Drop: 1}, {Name: "at least", Show: render.CSVOnly}, {Name: "missing", Show: render.CSVOnly},
+		},
+		Facts: []render.Fact{{Name: "from", Value: v.Since}, {Name: "to", Value: v.Until}},
+		Empty: "nothing is known of this time",
+	}
+	missing := make(map[string]bool)
+	for _, c := range v.Changes {
+		nodes := append(append([]string{}, c.Before.Missing...), c.After.Missing...)
+		for _, node := range nodes {
+			missing[node] = true
+		}
+		delta := c.Delta
+		if c.Unit == "1" && delta != nil {
+			percent := 100 * *delta
+			delta = &percent
+		}
+		t.Rows = append(t.Rows, []any{
+			c.Metric, c.Label, figureCell(c.Before, c.Unit), figureCell(c.After, c.Unit), figureCell(stats.Figure{Value: delta}, ""),
+			c.Unit, c.Before.AtLeast || c.After.AtLeast, c.After.Missing,
+		})
+	}
+	t.Notes = missingNote(missing)
+	if len(v.Events) > 0 {
+		more := render.Table{Title: "what happened", Columns: []render.Column{{Name: "at"}, {Name: "node"}, {Name: "what"}, {Name: "text"}}}
+		for _, e := range v.Events {
+			more.Rows = append(more.Rows, []any{e.At, e.Node, string(e.Kind), e.Text})
+		}
+		t.More = append(t.More, more)
+	}
+	return t
+}
+
+// cohorts shows the retention by weekly cohort, as many weeks as p looks back.
+func (a *app) cohorts(cmd *cobra.Command, store *history.Store, p period, o *ownOutput) error {
+	if o.form != "" {
+		return fmt.Errorf("%s: -o %s: a table by week is not kept in this form", path(cmd), o.form)
+	}
+	weeks := int((time.Duration(p.since) + 7*24*time.Hour - 1) / (7 * 24 * time.Hour))
+	found, err := store.Cohorts(cmd.Context(), a.now(), weeks)
+	if err != nil {
+		return err
+	}
+	return a.show(cohortsView{Cohorts: found})
+}
+
+// cohortsView is `fleetctl stats history --metric retention`.
+type cohortsView struct {
+	Cohorts []history.Cohort `json:"cohorts"`
+}
+
+// Table has a row for each week and a column for each week after it, in percent.
+func (v cohortsView) Table() render.Table {
+	t := render.Table{Columns: []render.Column{{Name: "week"}, {Name: "peers"}}, Empty: "nobody is known yet"}
+	most := 0
+	for _, c := range v.Cohorts {
+		most = max(most, len(c.Active))
+	}
+	for i := range most {
+		t.Columns = append(t.Columns, render.Column{Name: fmt.Sprintf("+%dw %%", i), Drop: i})
+	}
+	missing := make(map[string]bool)
+	for _, c := range v.Cohorts {
+		row := []any{c.Week.Format("2006-01-02"), c.Peers}
+		for i := range most {
+			if i >= len(c.Active) {
+				row = append(row, "")
+				continue
+			}
+			row = append(row, shareCell(c.Active[i], c.Peers))
+			for _, node := range c.Active[i].Missing {
+				missing[node] = true
+			}
+		}
+		t.Rows = append(t.Rows, row)
+	}
+	t.Notes = missingNote(missing)
+	return t
+}
+
+// shareCell is how many percent of all a figure is.
+func shareCell(f stats.Figure, all uint64) any {
+	if f.Value == nil || all == 0 {
+		return nil
+	}
+	share := *f.Value / float64(all)
+	f.Value = &share
+	return figureCell(f, "1")
+}

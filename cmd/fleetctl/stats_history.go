@@ -1,0 +1,219 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/relayfleet/fleetctl/fleet"
+	"github.com/relayfleet/fleetctl/pkg/history"
+	"github.com/relayfleet/fleetctl/pkg/render"
+	"github.com/relayfleet/fleetctl/stats"
+)
+
+func newStatsHistory(a *app) *cobra.Command {
+	var p period
+	var metrics []string
+	var out outFile
+	o := &ownOutput{usual: &a.globals.output, forms: []string{string(history.FormatParquet)}}
+	cmd := &cobra.Command{
+		Use:   "history",
+		Short: "Show figures over time",
+		Long: `Show figures over time, from what 'stats collect' has read. A point that nobody knows is
+"n/a", null or an empty cell, and one that somebody's part is missing in is marked and names
+who did not answer.`,
+		Example: `  fleetctl stats history --since 30d --step 1d
+  fleetctl stats history --metric active --metric region --by --since 4w --tz Europe/Berlin -o csv
+  fleetctl stats history --metric retention`,
+		Args:              exactArgs(),
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := o.check(cmd); err != nil {
+				return err
+			}
+			wanted, err := metricsOf(cmd, metrics)
+			if err != nil {
+				return err
+			}
+			return a.withHistory(cmd.Context(), cmd, history.Options{ReadOnly: true}, func(store *history.Store) error {
+				if wanted[0].Kind == stats.KindCohorts {
+					return a.cohorts(cmd, store, p, o)
+				}
+				v, err := p.read(cmd.Context(), store, wanted, a.now())
+				if err != nil {
+					return err
+				}
+				if o.form != "" {
+					return out.write(a, cmd, false, func(w io.Writer) error {
+						return history.WriteSeries(w, history.Format(o.form), v.Series)
+					})
+				}
+				return out.write(a, cmd, true, func(w io.Writer) error { return render.Write(w, v, a.outOptions()) })
+			})
+		},
+	}
+	p.register(cmd, 30*24*time.Hour)
+	out.register(cmd)
+	cmd.Flags().StringSliceVar(&metrics, "metric", []string{"lifetime", "active", "new", "peak"}, "a `name` of 'stats explain'; again, or with commas, for more")
+	completeWith(cmd, "metric", metricNames())
+	ownOutputFlag(cmd, o)
+	return cmd
+}
+
+// metricsOf finds metrics by name. One that is a table by week stands alone.
+func metricsOf(cmd *cobra.Command, names []string) ([]stats.Metric, error) {
+	var all []stats.Metric
+	for _, name := range names {
+		m, err := metricOf(cmd, name)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.ContainsFunc(all, func(have stats.Metric) bool { return have.Name == m.Name }) {
+			all = append(all, m)
+		}
+	}
+	if len(all) == 0 {
+		return nil, fleet.WithHint(fmt.Errorf("%s: no metric is named", path(cmd)), "run 'fleetctl stats explain' for the list")
+	}
+	for _, m := range all {
+		if m.Kind == stats.KindCohorts && len(all) > 1 {
+			return nil, fmt.Errorf("%s: %s is a table by week: name it alone", path(cmd), m.Name)
+		}
+	}
+	return all, nil
+}
+
+// read asks the history for metrics, each with the same points.
+func (p *period) read(ctx context.Context, store *history.Store, metrics []stats.Metric, now time.Time) (historyView, error) {
+	q := p.query(now)
+	v := historyView{Since: q.Since.UTC().Truncate(time.Second), Until: q.Until.UTC().Truncate(time.Second), TimeZone: p.tz.String(), Series: []stats.Series{}}
+	for _, m := range metrics {
+		series, err := store.Series(ctx, m.Name, q)
+		if err != nil {
+			return v, err
+		}
+		v.Series = append(v.Series, series...)
+	}
+	return v, nil
+}
+
+// historyView is figures over time.
+type historyView struct {
+	Since    time.Time      `json:"since"`
+	Until    time.Time      `json:"until"`
+	TimeZone string         `json:"time_zone"` // of the points
+	Series   []stats.Series `json:"series"`
+}
+
+// Table has a row for each time and a column for each series.
+func (v historyView) Table() render.Table {
+	t := render.Table{Columns: []render.Column{{Name: "at"}}, Empty: "nothing is known of this time"}
+	rows := make(map[int64][]any)
+	var order []time.Time
+	missing := make(map[string]bool)
+	for i, s := range v.Series {
+		t.Columns = append(t.Columns, render.Column{Name: seriesName(s), Drop: i})
+		for _, p := range s.Points {
+			row, ok := rows[p.At.Unix()]
+			if !ok {
+				row = make([]any, len(v.Series)+1)
+				row[0] = shortTime(p.At, s.Step)
+				rows[p.At.Unix()] = row
+				order = append(order, p.At)
+			}
+			row[i+1] = figureCell(p.Figure, s.Unit)
+			for _, node := range p.Missing {
+				missing[node] = true
+			}
+		}
+	}
+	slices.SortFunc(order, time.Time.Compare)
+	for _, at := range order {
+		t.Rows = append(t.Rows, rows[at.Unix()])
+	}
+	t.Notes = missingNote(missing)
+	return t
+}
+
+// missingNote says what the mark of [figureCell] means, and who it is about.
+func missingNote(missing map[string]bool) []string {
+	if len(missing) == 0 {
+		return nil
+	}
+	var nodes []string
+	for node := range missing {
+		nodes = append(nodes, node)
+	}
+	slices.Sort(nodes)
+	return []string{"≥ at least: " + strings.Join(nodes, ", ") + " did not answer all the time"}
+}
+
+// seriesName is the head of a column.
+func seriesName(s stats.Series) string {
+	name := s.Metric
+	if m, ok := stats.MetricOf(s.Metric); ok && m.Alias != "" {
+		name = m.Alias
+	}
+	if s.Label != "" {
+		name += " " + s.Label
+	}
+	if s.Unit == "1" {
+		name += " %"
+	}
+	return name
+}
+
+// shortTime is a point's time without what is the same for all.
+func shortTime(at time.Time, step time.Duration) string {
+	if step >= 24*time.Hour {
+		return at.Format("2006-01-02")
+	}
+	return at.Format("2006-01-02 15:04")
+}
+
+// figureCell is a figure for people: unknown, exact, "≥" what is known, or "~" an estimate.
+// Ratios are percent.
+func figureCell(f stats.Figure, unit string) any {
+	if f.Value == nil {
+		return nil
+	}
+	value := any(*f.Value)
+	switch {
+	case unit == "seconds":
+		value = time.Duration(*f.Value * float64(time.Second)).Round(time.Second)
+	case unit == "1":
+		value = 100 * *f.Value
+	case *f.Value == math.Trunc(*f.Value) && math.Abs(*f.Value) < 1<<53:
+		value = int64(*f.Value)
+	}
+	switch {
+	case f.AtLeast:
+		return render.Toned{Value: render.Marked{Mark: "≥", Value: value}, Tone: render.Warn}
+	case !f.Exact():
+		return render.Marked{Mark: "~", Value: value}
+	}
+	return value
+}
+
+// CSV has a row for each point, as Parquet has.
+func (v historyView) CSV() render.Table {
+	t := render.Table{}
+	for _, name := range []string{"at", "metric", "label", "unit", "value", "at_least", "missing", "since", "error"} {
+		t.Columns = append(t.Columns, render.Column{Name: name})
+	}
+	for _, s := range v.Series {
+		for _, p := range s.Points {
+			t.Rows = append(t.Rows, []any{
+				p.At.Format(time.RFC3339), s.Metric, s.Label, s.Unit, p.Value, p.AtLeast,
+				p.Missing, p.Since, p.Error,
+			})
+		}
+	}
+	return t
+}

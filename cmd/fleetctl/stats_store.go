@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/relayfleet/fleetctl/fleet"
+	"github.com/relayfleet/fleetctl/pkg/history"
+	"github.com/relayfleet/fleetctl/pkg/statedir"
+)
+
+// pastDays is how many days the bars of `fleetctl stats` are.
+const pastDays = 30
+
+// withHistory opens the history of the fleet that the spec names, and closes it after f.
+// Nothing is asked over the network.
+func (a *app) withHistory(ctx context.Context, cmd *cobra.Command, o history.Options, f func(*history.Store) error) (err error) {
+	spec, err := a.loadSpec()
+	if err != nil {
+		return err
+	}
+	open := a.openState
+	if o.ReadOnly {
+		open = a.readState
+	}
+	dir, err := open(spec)
+	if err != nil {
+		return err
+	}
+	store, err := openHistory(ctx, dir, o)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path(cmd), err)
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	return f(store)
+}
+
+// openHistory opens the history in a fleet's state directory. Its error has the exit code
+// that it deserves.
+func openHistory(ctx context.Context, dir *statedir.Dir, o history.Options) (*history.Store, error) {
+	file := dir.Join(history.FileName)
+	if o.ReadOnly && !dir.Exists() {
+		return nil, explainHistory(history.ErrNone)
+	}
+	store, err := history.Open(ctx, file, o)
+	return store, explainHistory(err)
+}
+
+// explainHistory gives an error of the history its exit code, and a hint where it has none.
+func explainHistory(err error) error {
+	switch {
+	case errors.Is(err, history.ErrLocked):
+		return withCode(exitLocked, fleet.WithHint(err, "wait for it to end, or end it: 'fleetctl stats collect --every' and 'fleetctl serve' collect until they are stopped"))
+	case errors.Is(err, history.ErrNone):
+		return fleet.WithHint(err, "run 'fleetctl stats collect', once or from a timer")
+	}
+	return err
+}
+
+// past reads what the bars of `fleetctl stats` show. Without a history there are none,
+// and what is wrong with one is no reason to say nothing of now.
+func (s *session) past(ctx context.Context) map[string][]*float64 {
+	store, err := openHistory(ctx, s.dir, history.Options{ReadOnly: true})
+	if err != nil {
+		if !errors.Is(err, history.ErrNone) {
+			s.app.say("fleetctl: warning: %v", err)
+		}
+		return nil
+	}
+	defer func() { _ = store.Close() }() // it was only read
+	now := s.app.now()
+	past := make(map[string][]*float64)
+	for _, metric := range []string{"lifetime_unique_peers", "concurrent_peers", "peak_concurrent_peers"} {
+		all, err := store.Series(ctx, metric, history.Query{Since: now.AddDate(0, 0, -pastDays), Until: now, Step: history.StepDay})
+		if err != nil {
+			s.app.say("fleetctl: warning: %v", err)
+			return nil
+		}
+		for _, one := range all {
+			for _, p := range one.Points {
+				past[metric] = append(past[metric], p.Value)
+			}
+		}
+	}
+	return past
+}
+
+// outFile is the flag --out of what is no view.
+type outFile struct{ name string }
+
+func (o *outFile) register(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&o.name, "out", "", "write to this `file`, whole or not at all, and not to stdout")
+}
+
+// write writes what f makes to the file, else to stdout. What is no text does not go to a
+// terminal.
+func (o *outFile) write(a *app, cmd *cobra.Command, text bool, f func(io.Writer) error) (err error) {
+	if o.name == "" {
+		if !text && a.out.terminal {
+			return fleet.WithHint(fmt.Errorf("%s: this is no text for a terminal", path(cmd)), "name a file with --out")
+		}
+		return f(a.stdout)
+	}
+	name := a.abs(o.name)
+	temporary, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-*")
+	if err != nil {
+		return fmt.Errorf("%s: --out: %w", path(cmd), err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(temporary.Name()))
+		}
+	}()
+	if err := errors.Join(f(temporary), temporary.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(temporary.Name(), name); err != nil {
+		return fmt.Errorf("%s: --out: %w", path(cmd), err)
+	}
+	return nil
+}

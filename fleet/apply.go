@@ -50,6 +50,7 @@ type run struct {
 	seen     time.Time                        // when the state was observed that the plan is from
 	probes   map[dnsaddr.Addr]Observed[Probe] // of that state
 	reporter *reporter
+	looks    looks
 }
 
 // stage makes the changes of one stage.
@@ -204,7 +205,10 @@ func (r *run) do(ctx context.Context, stage string, c Change, machines []Machine
 	case ActionIntroduce:
 		return r.b.Hosts.Introduce(ctx, m, splitPeers(fieldTo(c, "peers")))
 	case ActionWait:
-		return r.wait(ctx, stage, c, fieldTo(c, "for"))
+		if err := r.wait(ctx, stage, c, fieldTo(c, "for")); err != nil {
+			return err
+		}
+		return r.forgotten(ctx, stage, c, m)
 	case ActionDrain:
 		return r.drain(ctx, stage, c, m)
 	case ActionCensus:

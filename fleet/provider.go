@@ -297,5 +297,6 @@ type Backends struct {
 	Hosts    Hosts
 	Zone     dnsaddr.Zone
 	Prober   Prober
-	Key      string // the operator's public SSH key, authorized_keys form
+	Lookout  Lookout // nil: the zone's own servers are all that clients ask
+	Key      string  // the operator's public SSH key, authorized_keys form
 }

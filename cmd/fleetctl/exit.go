@@ -215,7 +215,7 @@ func ownCode(err error) (int, bool) {
 		return exitLocked, true
 	case *fleet.Failure:
 		// A health gate said no: the change was made and the relay did not pass.
-		gate := e.Change.Action == fleet.ActionRestart || e.Change.Action == fleet.ActionWatch
+		gate := e.Change.Action == fleet.ActionRestart || e.Change.Action == fleet.ActionWatch || e.Change.Action == fleet.ActionWait
 		return exitUnverified, gate
 	}
 	return sentinelCode(err)

@@ -41,6 +41,7 @@ func TestExitCode_TheGravestOfSeveralWins(t *testing.T) {
 		"a wrong token, among others": {errors.Join(plain, withCode(exitPartial, &fleet.Failure{Err: fleet.ErrAuth})), 7},
 		"no more room":                {fmt.Errorf("create: %w", fleet.WithHint(fleet.ErrQuota, "ask for more")), 8},
 		"not served yet":              {fmt.Errorf("apply: %w", fleet.WithHint(&fleet.Failure{Err: fmt.Errorf("%w: ns1 lacks it", dnsaddr.ErrNotSeen)}, "wait")), 4},
+		"clients still sent there":    {&fleet.Failure{Change: fleet.Change{Action: fleet.ActionWait}, Err: plain}, 4},
 		"not served here":             {fmt.Errorf("apply: %w", local.ErrNotServed), 4},
 		"another fleet of the name":   {fmt.Errorf("list machines: %w", fleet.ErrOtherFleet), 6},
 		"a login that was refused":    {fmt.Errorf("run: %w", sshx.ErrAuth), 1},

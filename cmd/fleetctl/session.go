@@ -130,7 +130,7 @@ func (a *app) connect(spec fleet.Spec, dir *statedir.Dir, key string, command []
 		Provider: &pinning{Provider: s.machinesOf, pins: pins, frozen: !dir.Exists() && s.temporary == ""},
 		Hosts:    s.anyPlatform(), Zone: s.zone,
 		Prober: probe.New(probe.Config{Version: thisVersion().Version}),
-		Key:    key,
+		Key:    key, Lookout: s.lookout(),
 	})
 	return s, nil
 }

@@ -22,8 +22,9 @@ type Reading struct {
 	Delta []CensusEntry
 	// DeltaFull says that Delta is the whole census: the cursor was none of this census.
 	DeltaFull bool
-	// Cursor is what to ask for next time; "" where no delta was read. It covers exactly
-	// what is in Delta, also when the transfer was cut off.
+	// Cursor is what to give to the next Collect; it means nothing to others. "" is all
+	// from the beginning. It covers no more than what was read here and before, also when
+	// the transfer was cut off.
 	Cursor string
 	At     time.Time     // when the reading began, by our clock; zero is unknown
 	Took   time.Duration // how long it took

@@ -36,6 +36,7 @@ func (b box) api() api {
 		},
 		DisableCompression:     true, // a small answer must not unpack to a large one
 		MaxResponseHeaderBytes: 32 << 10,
+		ResponseHeaderTimeout:  apiTimeout, // the body of a long answer may take longer
 	}
 	return api{
 		client: &http.Client{
@@ -53,6 +54,8 @@ type answer struct {
 	status int
 	body   []byte
 	err    error
+	at     time.Time // when it was there; see compressed
+	took   time.Duration
 }
 
 // get asks for one path and reads the answer, at most apiLimit bytes.

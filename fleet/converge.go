@@ -44,7 +44,7 @@ func Converge(ctx context.Context, b Backends, s Spec, in Intent, first State, s
 			return Outcome{State: st, Plan: Diff(s, st, in)}, err
 		}
 	}
-	for c.applied < maxPasses {
+	for {
 		more, err := c.pass(ctx, st)
 		if err != nil || !more {
 			return c.outcome, errors.Join(append([]error{err}, c.failuresBeside(err)...)...)
@@ -53,7 +53,27 @@ func Converge(ctx context.Context, b Backends, s Spec, in Intent, first State, s
 			return c.outcome, err
 		}
 	}
-	return c.outcome, fmt.Errorf("%w after %d passes: the fleet changes while it is being changed", ErrNotSettled, maxPasses)
+}
+
+// unsettled is the error of a fleet that still wants changes after the last pass.
+func unsettled(left []Change) error {
+	const most = 10
+	names := targets(left[:min(len(left), most)])
+	if len(left) > most {
+		names = append(names, fmt.Sprintf("and %d more", len(left)-most))
+	}
+	return WithHint(fmt.Errorf("%w after %d passes: the fleet changes while it is being changed; still to do: %s",
+		ErrNotSettled, maxPasses, strings.Join(names, ", ")),
+		"see that nobody else changes the fleet, and run the same command again")
+}
+
+// targets are changes as errors name them: "restart nyc1-1 4711".
+func targets(changes []Change) []string {
+	names := make([]string, 0, len(changes))
+	for _, c := range changes {
+		names = append(names, strings.TrimSpace(fmt.Sprintf("%s %s %s", c.Action, c.Ref.Node, c.Ref.ID)))
+	}
+	return names
 }
 
 // failuresBeside lists what failed earlier in a run that an error ends, so that nothing
@@ -92,6 +112,9 @@ func (c *convergence) pass(ctx context.Context, st State) (more bool, err error)
 	}
 	if plan.Empty() {
 		return c.idle(ctx, plan)
+	}
+	if c.applied == maxPasses {
+		return false, unsettled(plan.Changes())
 	}
 	err = Apply(ctx, c.b, c.spec, c.intent, st, plan, c.progress)
 	c.applied++
@@ -169,10 +192,6 @@ func unjoin(err error) []error {
 
 // Stale is the error of a plan that does not cover what would be done.
 func Stale(extra []Change) error {
-	names := make([]string, 0, len(extra))
-	for _, c := range extra {
-		names = append(names, strings.TrimSpace(fmt.Sprintf("%s %s %s", c.Action, c.Ref.Node, c.Ref.ID)))
-	}
-	return WithHint(fmt.Errorf("%w: %s", ErrStalePlan, strings.Join(names, ", ")),
+	return WithHint(fmt.Errorf("%w: %s", ErrStalePlan, strings.Join(targets(extra), ", ")),
 		"the fleet changed meanwhile; look at `fleetctl plan` and run again")
 }

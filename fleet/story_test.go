@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -28,6 +29,35 @@ func TestContract05_UpFromNothingPublishesEverySlotAndTheSecondRunChangesNothing
 		s.world.Fault = func(call string, _ bool) error { return count(call) }
 		s.zone.Hook(func(_ context.Context, c zonetest.Call) error { return count("zone." + string(c.Op)) })
 		must(t, "second up", s.up)
+	})
+}
+
+// restless are hosts that always say of a node that something has to be put right in place.
+type restless struct {
+	fleet.Hosts
+	node string
+}
+
+func (h restless) Inspect(ctx context.Context, m fleet.Machine) (fleet.Relay, error) {
+	r, err := h.Hosts.Inspect(ctx, m)
+	if m.Node == h.node {
+		r.Drift = append(r.Drift, fleet.Drift{Name: "time", From: "off", To: "on", Fix: fleet.FixInPlace})
+	}
+	return r, err
+}
+
+func TestUp_AFleetThatIsNeverAsItShouldBeIsNamed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSim(t, 3)
+		must(t, "up", s.up)
+		s.b.Hosts = restless{s.b.Hosts, "rb-1"}
+		o, err := s.up()
+		if !errors.Is(err, fleet.ErrNotSettled) || !strings.Contains(err.Error(), "still to do: settle rb-1") || fleet.Hint(err) == "" {
+			t.Errorf("got error %v, want ErrNotSettled that names what is still to do", err)
+		}
+		if o.Settled() || len(o.Plan.Changes()) != 1 {
+			t.Errorf("got outcome %+v, want the change that is left in its plan", o.Plan)
+		}
 	})
 }
 

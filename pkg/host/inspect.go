@@ -145,6 +145,9 @@ func (b box) text(ctx context.Context, path string, limit int64) (text, error) {
 	if errors.Is(err, sshx.ErrTooLarge) {
 		return text{there: true, warning: fmt.Sprintf("%s is larger than %d bytes and was not read", path, limit)}, nil
 	}
+	if errors.Is(err, sshx.ErrNotRegular) {
+		return text{there: true, warning: path + " is not a regular file and was not read"}, nil
+	}
 	if err != nil {
 		return text{}, err
 	}

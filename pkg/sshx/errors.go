@@ -19,6 +19,9 @@ var (
 	// ErrTransport means that the box could not be reached, or was lost: what was asked of it may
 	// or may not have happened. See TransportError.
 	ErrTransport = errors.New("connection lost or not made")
+	// ErrNotRegular means that what is to be read is no file but a directory, a pipe or a
+	// device, or a link to one.
+	ErrNotRegular = errors.New("not a regular file")
 	// ErrTooLarge means that a file is longer than the limit of the read.
 	ErrTooLarge = errors.New("file is larger than the limit")
 	// ErrDigest means that what arrived is not what was sent. See DigestError.

@@ -23,16 +23,29 @@ const (
 )
 
 // ReadFile reads a file of at most limit bytes; a longer one is ErrTooLarge, a missing
-// one fs.ErrNotExist. What the box says of the length is not believed.
+// one fs.ErrNotExist, and what is no file ErrNotRegular: to open a pipe would hold up
+// everything that the box's server does for us. What the box says of the length is not
+// believed.
 func (c *Client) ReadFile(ctx context.Context, at Target, name string, limit int64) ([]byte, error) {
 	var data []byte
 	err := c.withFiles(ctx, at, "read", name, func(_ context.Context, fc *sftp.Client) error {
+		info, err := fc.Stat(name)
+		if err != nil {
+			return err
+		}
+		if !info.Mode().IsRegular() {
+			return ErrNotRegular
+		}
 		f, err := fc.Open(name)
 		if err != nil {
 			return err
 		}
 		w := &limited{left: limit}
-		_, err = f.WriteTo(w)
+		if info.Size() <= appendChunk {
+			_, err = io.Copy(w, struct{ io.Reader }{f}) // without asking for its length once more
+		} else {
+			_, err = f.WriteTo(w)
+		}
 		err = errors.Join(err, f.Close())
 		if w.over {
 			return ErrTooLarge

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -75,6 +76,29 @@ func TestReadFile_Errors(t *testing.T) {
 	}
 	if _, err := c.ReadFile(within(t), at, "/", 1); err == nil {
 		t.Error("a directory is no error")
+	}
+}
+
+func TestReadFile_OfAPipeEndsAndHoldsNothingUp(t *testing.T) {
+	box := sshtest.Start(t)
+	c := sshtest.Client(t, sshx.Config{}, box)
+	at := box.Target("nyc1-1")
+	if err := syscall.Mkfifo(box.Dir+"/pipe", 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(box.Dir+"/dir", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"/pipe", "/dir"} {
+		if err := os.WriteFile(box.Dir+"/file", []byte(name), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.ReadFile(within(t), at, name, 10); !errors.Is(err, sshx.ErrNotRegular) {
+			t.Errorf("%s: got error %v, want ErrNotRegular", name, err)
+		}
+		if got, err := c.ReadFile(within(t), at, "/file", 10); err != nil || string(got) != name {
+			t.Errorf("after %s: got %q, %v; want the next file", name, got, err)
+		}
 	}
 }
 

@@ -61,7 +61,8 @@ type Runner interface {
 	// Stream runs a command and copies its output as it comes, until it ends or ctx does.
 	// It is meant for commands that read.
 	Stream(ctx context.Context, at Target, c Command, stdout, stderr io.Writer) (exitCode int, err error)
-	// ReadFile reads at most limit bytes; a longer file is ErrTooLarge, a missing one fs.ErrNotExist.
+	// ReadFile reads at most limit bytes; a longer file is ErrTooLarge, a missing one
+	// fs.ErrNotExist, and a pipe or a directory ErrNotRegular.
 	ReadFile(ctx context.Context, at Target, path string, limit int64) ([]byte, error)
 	// WriteFile replaces a file: temporary name beside it, sync, rename. Missing parents are made 0755.
 	WriteFile(ctx context.Context, at Target, path string, data []byte, mode fs.FileMode) error

@@ -103,6 +103,15 @@ func withKeys(has string, add []string) string {
 	return has
 }
 
+// addKeys adds the lines whose key an authorized_keys does not hold.
+func addKeys(has string, wanted []string) string {
+	missing := missingKeys(has, wanted)
+	if len(missing) == 0 {
+		return has
+	}
+	return withKeys(has, missing)
+}
+
 // withoutKey drops the lines of one key. Left is how many keys remain.
 func withoutKey(has, key string) (rest string, dropped, left int) {
 	var b strings.Builder
@@ -120,9 +129,35 @@ func withoutKey(has, key string) (rest string, dropped, left int) {
 	return b.String(), dropped, left
 }
 
-// writeKeys replaces the authorized_keys of a user in one step: sshd finds the old one
-// or the new one, and either belongs to the user.
-func (b box) writeKeys(ctx context.Context, a account, body string) error {
+// keyTries is how often authorized_keys is written while somebody else writes it, too.
+const keyTries = 5
+
+// editKeys changes the authorized_keys of the box's user until change has nothing to
+// change in it: what somebody else writes meanwhile is not written over but changed in
+// turn. It reports whether it tried to write.
+func (b box) editKeys(ctx context.Context, change func(has string) (string, error)) (tried bool, err error) {
+	for range keyTries {
+		a, has, err := b.authorized(ctx)
+		if err != nil {
+			return tried, err
+		}
+		want, err := change(has)
+		if err != nil || want == has {
+			return tried, err
+		}
+		tried = true
+		if err := b.replaceKeys(ctx, a, has, want); err != nil {
+			return tried, err
+		}
+	}
+	return tried, fleet.WithHint(fmt.Errorf("authorized_keys: somebody else changed it %d times meanwhile", keyTries),
+		"run the same command again when nobody else writes it")
+}
+
+// replaceKeys replaces the authorized_keys of a user in one step: sshd finds the old one or
+// the new one, and either belongs to the user. A file that is not what it was any more is
+// let be.
+func (b box) replaceKeys(ctx context.Context, a account, was, body string) error {
 	file, next := a.keysFile(), a.keysFile()+".fleetctl-next"
 	if err := b.all(ctx, makeOwned(path.Dir(file), a.name, a.gid, "0700")); err != nil {
 		return err
@@ -130,7 +165,13 @@ func (b box) writeKeys(ctx context.Context, a account, body string) error {
 	if err := b.run.WriteFile(ctx, b.at, next, []byte(body), 0o600); err != nil {
 		return fmt.Errorf("write %s: %w", next, err)
 	}
-	return b.all(ctx, chown(a.name+":"+a.gid, next), managerOf(b.m).rename(next, file))
+	if err := b.all(ctx, chown(a.name+":"+a.gid, next)); err != nil {
+		return err
+	}
+	if _, has, err := b.authorized(ctx); err != nil || has != was {
+		return errors.Join(err, b.run.Remove(ctx, b.at, next))
+	}
+	return b.all(ctx, managerOf(b.m).rename(next, file))
 }
 
 var (
@@ -143,7 +184,11 @@ var (
 // Keys lists the lines of m's authorized_keys that hold a key, as they stand there:
 // whoever prints them cleans them.
 func (h *Hosts) Keys(ctx context.Context, m fleet.Machine) ([]string, error) {
-	_, _, keys, err := h.keys(ctx, m)
+	b, err := h.box(m)
+	if err != nil {
+		return nil, err
+	}
+	_, keys, err := b.authorized(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -156,16 +201,13 @@ func (h *Hosts) Keys(ctx context.Context, m fleet.Machine) ([]string, error) {
 	return list, nil
 }
 
-func (h *Hosts) keys(ctx context.Context, m fleet.Machine) (box, account, string, error) {
-	b, err := h.box(m)
-	if err != nil {
-		return box{}, account{}, "", err
-	}
+// authorized is the authorized_keys of the box's user, and who that is.
+func (b box) authorized(ctx context.Context) (account, string, error) {
 	a, keys, err := b.readKeys(ctx)
 	if err == nil && keys.warning != "" {
 		err = errors.New(keys.warning)
 	}
-	return b, a, keys.body, err
+	return a, keys.body, err
 }
 
 // AddKey lets a key in; one that is there is left alone.
@@ -174,12 +216,16 @@ func (h *Hosts) AddKey(ctx context.Context, m fleet.Machine, key string) error {
 	if err != nil {
 		return fmt.Errorf("add SSH key: %w", err)
 	}
-	b, a, has, err := h.keys(ctx, m)
-	if err != nil || len(missingKeys(has, []string{key})) == 0 {
+	b, err := h.box(m)
+	if err != nil {
 		return err
 	}
-	err = b.writeKeys(ctx, a, withKeys(has, []string{key}))
-	b.audit(ctx, "add SSH key "+print, err)
+	tried, err := b.editKeys(ctx, func(has string) (string, error) {
+		return addKeys(has, []string{key}), nil
+	})
+	if tried {
+		b.audit(ctx, "add SSH key "+print, err)
+	}
 	return err
 }
 
@@ -194,18 +240,19 @@ func (h *Hosts) RemoveKey(ctx context.Context, m fleet.Machine, key, mine string
 	if keyOf(key) == keyOf(mine) {
 		return fmt.Errorf("remove SSH key %s: %w", print, ErrOwnKey)
 	}
-	b, a, has, err := h.keys(ctx, m)
+	b, err := h.box(m)
 	if err != nil {
 		return err
 	}
-	rest, dropped, left := withoutKey(has, keyOf(key))
-	switch {
-	case dropped == 0:
-		return nil
-	case left == 0:
-		return fmt.Errorf("remove SSH key %s from %s: %w", print, m.Node, ErrLastKey)
+	tried, err := b.editKeys(ctx, func(has string) (string, error) {
+		rest, dropped, left := withoutKey(has, keyOf(key))
+		if dropped > 0 && left == 0 {
+			return has, fmt.Errorf("remove SSH key %s from %s: %w", print, m.Node, ErrLastKey)
+		}
+		return rest, nil
+	})
+	if tried {
+		b.audit(ctx, "remove SSH key "+print, err)
 	}
-	err = b.writeKeys(ctx, a, rest)
-	b.audit(ctx, "remove SSH key "+print, err)
 	return err
 }

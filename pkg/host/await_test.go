@@ -6,6 +6,7 @@ import (
 	"debug/elf"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -145,6 +146,66 @@ func TestKeys_AreAddedAndRemovedAndNobodyIsLockedOut(t *testing.T) {
 	box.PutFile(file, bytes.Repeat([]byte("x"), 1<<20))
 	if err := h.AddKey(t.Context(), m, operatorKey); err == nil {
 		t.Error("AddKey to a file that could not be read as a whole succeeded")
+	}
+}
+
+// meddler is somebody else who writes a file of the box each time that we have written ours
+// beside it, as long as there is something to write.
+type meddler struct {
+	*hosttest.Fake
+	box   *hosttest.FakeBox
+	file  string
+	write []string
+}
+
+func (w *meddler) WriteFile(ctx context.Context, at sshx.Target, name string, data []byte, mode fs.FileMode) error {
+	if err := w.Fake.WriteFile(ctx, at, name, data, mode); err != nil || len(w.write) == 0 || name == w.file {
+		return err
+	}
+	w.box.PutFile(w.file, []byte(w.write[0]))
+	w.write = w.write[1:]
+	return nil
+}
+
+func TestKeys_WhatSomebodyElseWritesMeanwhileStays(t *testing.T) {
+	const (
+		file = "/home/fleetctl/.ssh/authorized_keys"
+		mine = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAxTBRkT7osJYiZ55j1tP6yEwhlrOKlWfuDMG4QG0d+b"
+		hers = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPk8YmR8aSXPGQAp7xB8WqyBQHmAFQ8Yt3Z6sN3nJ2dK"
+	)
+	for _, c := range []struct {
+		what         string
+		before       string
+		theirs       []string
+		do           func(*host.Hosts, fleet.Machine) error
+		want, refuse string
+	}{
+		{"add", mine + "\n", []string{mine + "\n" + hers + "\n"}, func(h *host.Hosts, m fleet.Machine) error {
+			return h.AddKey(t.Context(), m, operatorKey)
+		}, mine + "\n" + hers + "\n" + operatorKey + "\n", ""},
+		{"remove", mine + "\n" + operatorKey + "\n", []string{operatorKey + "\n" + mine + "\n" + hers + "\n"}, func(h *host.Hosts, m fleet.Machine) error {
+			return h.RemoveKey(t.Context(), m, operatorKey, mine)
+		}, mine + "\n" + hers + "\n", ""},
+		{"remove what became the last", mine + "\n" + hers + "\n", []string{hers + "\n"}, func(h *host.Hosts, m fleet.Machine) error {
+			return h.RemoveKey(t.Context(), m, hers, mine)
+		}, hers + "\n", "last key"},
+		{"add for ever", "", []string{"a", "b", "c", "d", "e", "f", "g"}, func(h *host.Hosts, m fleet.Machine) error {
+			return h.AddKey(t.Context(), m, operatorKey)
+		}, "e", "somebody else changed it 5 times"},
+	} {
+		fake, box, m, _ := debian(t)
+		box.PutFile(file, []byte(c.before))
+		h := host.New(host.Config{Runner: &meddler{fake, box, file, c.theirs}, Tunnel: fake, Keys: fake})
+		err := c.do(h, m)
+		if (err == nil) != (c.refuse == "") || err != nil && !strings.Contains(err.Error(), c.refuse) {
+			t.Errorf("%s: got error %v, want %q", c.what, err, c.refuse)
+		}
+		if got, _ := box.File(file); got != c.want {
+			t.Errorf("%s: got authorized_keys %q, want %q", c.what, got, c.want)
+		}
+		if _, left := box.File(file + ".fleetctl-next"); left {
+			t.Errorf("%s: got a temporary file left, want none", c.what)
+		}
 	}
 }
 

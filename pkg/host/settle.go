@@ -67,7 +67,8 @@ func (b box) settle(ctx context.Context, r systemReadings, names []string) error
 		do   func() error
 	}{
 		{driftKeys, func() error {
-			return b.writeKeys(ctx, r.account, withKeys(r.keys.body, missingKeys(r.keys.body, b.cfg.System.keys)))
+			_, err := b.editKeys(ctx, func(has string) (string, error) { return addKeys(has, b.cfg.System.keys), nil })
+			return err
 		}},
 		{driftTime, func() error { return b.all(ctx, keepTime()) }},
 		{driftSwap, func() error { return b.stopSwap(ctx) }},

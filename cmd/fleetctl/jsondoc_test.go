@@ -34,6 +34,7 @@ func TestJSON_EveryFieldIsNamedInTheDocumentation(t *testing.T) {
 		"hosts":               fieldsOf(reflect.TypeFor[hostsView](), ""),
 		"hosts known-hosts":   fieldsOf(reflect.TypeFor[knownHostsView](), ""),
 		"cost":                fieldsOf(reflect.TypeFor[costView](), ""),
+		"usage":               fieldsOf(reflect.TypeFor[usageView](), ""),
 		"monitoring init":     fieldsOf(reflect.TypeFor[monitoringView](), ""),
 		"keys list":           fieldsOf(reflect.TypeFor[keysView](), ""),
 		"keys add":            fieldsOf(reflect.TypeFor[keyChangeView](), ""),

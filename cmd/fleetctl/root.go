@@ -45,6 +45,7 @@ func newRoot(a *app) *cobra.Command {
 		newExec(a),
 		newHosts(a),
 		newCost(a),
+		newUsage(a),
 		newCopy(a),
 		newKeys(a),
 		newDoctor(a),

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/relayfleet/fleetctl/fleet"
+	"github.com/relayfleet/fleetctl/pkg/render"
+	"github.com/relayfleet/fleetctl/stats"
+)
+
+// threeRelays is one that answers, one of an old version, and one that does not answer.
+func threeRelays() usage {
+	at := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	month := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+	return usage{
+		at: at, since: month,
+		readings: []stats.Reading{
+			{Node: "sgp1-1", Region: "sgp1", Err: errors.New("connect:\nno route")},
+			{Node: "nyc1-1", Region: "nyc1", Telemetry: &stats.Telemetry{
+				Counters: stats.Counters{BytesRelayed: 5e9},
+				Gauges:   stats.Gauges{Users: 40, Reservations: 256, ReservationLimit: 1024, Memory: 1e8, MemoryLimit: 4e8},
+			}},
+			{Node: "fra1-1", Region: "fra1", Old: true, Report: &stats.Report{ConnectedPeers: 7}},
+		},
+		quote: fleet.Observed[fleet.Quote]{Value: fleet.Quote{Currency: "USD", Now: []fleet.PriceLine{
+			{Node: "fra1-1", Monthly: 6, Transfer: 1e12}, {Node: "nyc1-1", Monthly: 6, Transfer: 1e12}, {Node: "sgp1-1", Monthly: 6, Transfer: 1e12},
+		}}},
+		active: stats.Figure{Value: new(100.0), AtLeast: true, Missing: []string{"sgp1-1"}, Since: at},
+		month: map[string]stats.Figure{
+			"nyc1-1": {Value: new(2e9), Since: month},
+			"sgp1-1": {Value: new(1e9), AtLeast: true, Since: month},
+		},
+	}
+}
+
+func usageText(t *testing.T, u usage, f render.Format) string {
+	t.Helper()
+	var out bytes.Buffer
+	if err := render.Write(&out, newUsageView("harbour", u), render.Options{Format: f}); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
+func TestUsage_UnknownIsNeverZero(t *testing.T) {
+	got := usageText(t, threeRelays(), render.FormatCSV)
+	want := "node,region,status,users,reservations,reservation_limit,memory_bytes,memory_limit_bytes,bytes_relayed,month,bytes_month,bytes_month_partial,transfer_bytes,monthly,currency,error\n" +
+		"fra1-1,fra1,old,7,,,,,,2026-11,,false,1000000000000,6,USD,\n" +
+		"nyc1-1,nyc1,ok,40,256,1024,100000000,400000000,5000000000,2026-11,2000000000,false,1000000000000,6,USD,\n" +
+		"sgp1-1,sgp1,unreachable,,,,,,,2026-11,1000000000,true,1000000000000,6,USD,connect: no route\n"
+	if strings.ReplaceAll(got, "\r\n", "\n") != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+func TestUsage_SumsSayThatTheyAreAtLeast(t *testing.T) {
+	got := usageText(t, threeRelays(), render.FormatTable)
+	for _, want := range []string{
+		"at least 256 of 1024 (25.0 %)", "at least 3.0 GB of 3.0 TB (0.1 %)", "at least 100", "18.00 USD", "at most 0.1800 USD",
+		"fra1-1: an old relay",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("got\n%s\nwant %q in it", got, want)
+		}
+	}
+}
+
+func TestUsage_WhoDidNotAnswerIsNamedAndExits3(t *testing.T) {
+	v := newUsageView("harbour", threeRelays())
+	err := v.problem()
+	if exitCode(err) != exitPartial || !strings.Contains(err.Error(), "sgp1-1: unreachable: connect: no route") {
+		t.Errorf("got %v, exit %d, want sgp1-1 and exit %d", err, exitCode(err), exitPartial)
+	}
+	if len(v.Missing) != 1 || v.Missing[0] != "sgp1-1" {
+		t.Errorf("got missing %v, want sgp1-1", v.Missing)
+	}
+	u := threeRelays()
+	u.readings = u.readings[1:]
+	if err := newUsageView("harbour", u).problem(); err != nil {
+		t.Errorf("got %v, want none: an old relay answered", err)
+	}
+}
+
+func TestUsage_NoPriceNoHistoryAndNoCensusAreSaid(t *testing.T) {
+	u := threeRelays()
+	u.month, u.active = nil, stats.Figure{}
+	u.quote = fleet.Observed[fleet.Quote]{Err: errors.New("the API does not answer")}
+	v := newUsageView("harbour", u)
+	if v.Cost.Monthly != nil || v.Cost.PerPeer != nil || v.Total.BytesMonth != nil || v.Total.Transfer != nil || v.ActivePeers.Value != nil {
+		t.Errorf("got %+v, %+v, %+v, want all of it unknown", v.Cost, v.Total, v.ActivePeers)
+	}
+	said := strings.Join(v.Notes, "\n")
+	for _, want := range []string{"no history is kept", "prices and transfer are not known: the API does not answer"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("got notes %q, want %q", said, want)
+		}
+	}
+}
+
+func TestUsage_OneMachineWithoutAPriceLeavesTheSumUnknown(t *testing.T) {
+	u := threeRelays()
+	u.quote.Value.Now[0].Monthly, u.quote.Value.Now[0].Transfer = 0, 0
+	v := newUsageView("harbour", u)
+	if v.Cost.Monthly != nil || v.Cost.PerPeer != nil || v.Total.Transfer != nil {
+		t.Errorf("got %+v and %+v, want the sums unknown", v.Cost, v.Total)
+	}
+	if v.Relays[1].Monthly == nil || *v.Relays[1].Monthly != 6 {
+		t.Errorf("got %+v, want the price of nyc1-1", v.Relays[1])
+	}
+}
+
+func TestUsage_TwoMachinesOfANodeAreBothPaid(t *testing.T) {
+	u := threeRelays()
+	u.quote.Value.Now = append(u.quote.Value.Now, fleet.PriceLine{Node: "nyc1-1", Monthly: 12, Transfer: 2e12})
+	v := newUsageView("harbour", u)
+	if *v.Cost.Monthly != 30 || *v.Relays[1].Monthly != 18 || *v.Relays[1].Transfer != 3e12 {
+		t.Errorf("got %v in all, %v and %v bytes of nyc1-1, want 30, 18 and 3e12", *v.Cost.Monthly, *v.Relays[1].Monthly, *v.Relays[1].Transfer)
+	}
+}
+
+func TestBytesText(t *testing.T) {
+	for n, want := range map[uint64]string{0: "0 B", 999: "999 B", 1000: "1.0 kB", 999_950: "1.0 MB", 1_234_567_890: "1.2 GB", 1 << 63: "9223.4 PB"} {
+		if got := bytesText(n); got != want {
+			t.Errorf("%d: got %s, want %s", n, got, want)
+		}
+	}
+}

@@ -145,16 +145,55 @@ func (p *Peers) search(tag uint64, right func(i int) bool) *uint64 {
 	}
 }
 
-// grow adds a quarter of slots, and puts the sights into them anew.
+// grow adds a quarter of slots. Tags are all that it needs, and their order stays: it goes
+// through the old pieces and the new ones from the begin to the end, and what it is done
+// with becomes new.
 func (p *Peers) grow() {
-	for range max(1, len(p.slots)/4) {
-		p.slots = append(p.slots, make([]uint64, pieceSlots))
+	old := p.slots
+	p.slots = make([][]uint64, len(old)+max(1, len(old)/4))
+	var done [][]uint64
+	for i, piece := range old {
+		for _, slot := range piece {
+			if slot != 0 {
+				done = p.place(slot, done)
+			}
+		}
+		clear(piece)
+		old[i] = nil
+		done = append(done, piece)
 	}
-	p.clear()
-	for i := range p.size {
-		tag := p.tag(p.at(i).Key)
-		*p.search(tag, func(int) bool { return false }) = tag<<32 | uint64(i+1)
+	for i, piece := range p.slots {
+		if piece == nil {
+			p.slots[i], done = pieceOf(done)
+		}
 	}
+}
+
+// place puts a taken slot where it is found again. It takes the pieces that are not there
+// yet from those of free, and returns the rest.
+func (p *Peers) place(slot uint64, free [][]uint64) [][]uint64 {
+	all := len(p.slots) * pieceSlots
+	for at := int((slot >> 32) * uint64(all) >> 32); ; at++ {
+		if at == all {
+			at = 0
+		}
+		piece := &p.slots[at/pieceSlots]
+		if *piece == nil {
+			*piece, free = pieceOf(free)
+		}
+		if s := &(*piece)[at%pieceSlots]; *s == 0 {
+			*s = slot
+			return free
+		}
+	}
+}
+
+// pieceOf is an empty piece, one of free if there is any.
+func pieceOf(free [][]uint64) (piece []uint64, rest [][]uint64) {
+	if len(free) == 0 {
+		return make([]uint64, pieceSlots), nil
+	}
+	return free[len(free)-1], free[:len(free)-1]
 }
 
 // clear frees all slots.

@@ -86,3 +86,24 @@ func BenchmarkAdd(b *testing.B) {
 	b.ReportMetric(100*(*f.Value-n)/n, "%-off")
 	b.ReportMetric(100*f.Error, "%-stated")
 }
+
+func TestCounter_IsExactBelowAMillion(t *testing.T) {
+	c := NewCounter(Salt{1})
+	for i := range 1000 {
+		c.Add(key(i))
+		c.Add(key(i / 2))
+	}
+	if f := c.Figure([]string{"a-1"}, time.Time{}); !f.Exact() || *f.Value != 1000 || !f.AtLeast {
+		t.Errorf("got %+v, want exactly 1000 or more", f)
+	}
+	for i := range From - 1 {
+		c.Add(key(i))
+	}
+	if f := c.Figure(nil, time.Time{}); !f.Exact() || *f.Value != From-1 {
+		t.Errorf("got %v ± %v, want exactly %d", *f.Value, f.Error, From-1)
+	}
+	c.Add(key(From))
+	if f := c.Figure(nil, time.Time{}); f.Error != Error() || math.Abs(*f.Value-From) > 4*Error()*From {
+		t.Errorf("got %v ± %v, want an estimate of %d", *f.Value, f.Error, From)
+	}
+}

@@ -121,7 +121,7 @@ func (p *Provider) refused(said *godo.ErrorResponse) error {
 	e := &apiError{status: said.Response.StatusCode, message: clean(said.Message), request: clean(said.RequestID)}
 	if body, ok := said.Response.Body.(answer); ok {
 		var form struct{ ID, Message string }
-		if json.Unmarshal(body.text, &form) == nil {
+		if json.Unmarshal(body.Text, &form) == nil {
 			e.id, e.message = clean(form.ID), clean(form.Message)
 		}
 	}

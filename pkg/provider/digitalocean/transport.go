@@ -1,19 +1,12 @@
 package digitalocean
 
 import (
-	"bytes"
-	"context"
-	"errors"
-	"fmt"
-	"io"
 	"log/slog"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"net/url"
-	"sync"
-	"sync/atomic"
 	"time"
+
+	"github.com/relayfleet/fleetctl/pkg/apiwire"
 )
 
 // levelTrace is below debug: every request.
@@ -21,192 +14,36 @@ const levelTrace = slog.LevelDebug - 4
 
 // Bounds of one call.
 const (
-	tries       = 4        // of a request that may be sent again
-	busyTries   = 6        // of any request that was refused for its rate
-	mostBackoff = 10       // times Waits.Backoff
-	mostAnswer  = 32 << 20 // bytes
+	tries     = 4 // of a request that may be sent again
+	busyTries = 6 // of any request that was refused for its rate
 )
 
-// transport sends requests with the token, at the provider's pace, each under its own
-// deadline. It sends again what can be sent twice: GET, PUT and DELETE after a 5xx or
-// when no answer came. A POST goes out again only after a 429, which refuses it before
-// anything was done.
-type transport struct {
-	base    http.RoundTripper
-	host    string
-	token   Token
-	pace    *pace
-	log     *slog.Logger
-	call    time.Duration
-	backoff time.Duration
+// transport sends requests with the token, at the provider's pace. It sends again what can
+// be sent twice: GET, PUT and DELETE after a 5xx or when no answer came. A POST goes out
+// again only after a 429, which refuses it before anything was done.
+type transport struct{ *apiwire.Transport }
 
-	completed atomic.Uint64 // requests that may have changed something
-
-	mu     sync.Mutex
-	value  string // of the token, once it was read
-	source string
-}
+// unsent is an error of a request that never left; answer is a body that was read.
+type (
+	unsent = apiwire.Unsent
+	answer = apiwire.Answer
+)
 
 func newTransport(cfg Config, base *url.URL) *transport {
-	t := &transport{
-		base: cfg.Transport, host: base.Host, token: cfg.Token, log: cfg.Log,
-		pace: newPace(cfg.Waits, cfg.Log), call: cfg.Waits.Call, backoff: cfg.Waits.Backoff,
-	}
-	if t.base == nil {
-		t.base = &http.Transport{
-			Proxy:               http.ProxyFromEnvironment,
-			DialContext:         (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
-			TLSHandshakeTimeout: 10 * time.Second,
-			ForceAttemptHTTP2:   true,
-			MaxIdleConnsPerHost: 8,
-			IdleConnTimeout:     30 * time.Second,
-		}
-	}
-	return t
+	pace := newPace(cfg.Waits, cfg.Log)
+	return &transport{apiwire.New(apiwire.Config{
+		Base: cfg.Transport, Host: base.Host, Secret: cfg.Token, Wait: pace.wait, Heard: pace.heard,
+		Again: func(r *http.Request, _ error) bool { return r.Method != http.MethodPost },
+		Tries: tries, Busy: busyTries, Answer: 32 << 20, Call: cfg.Waits.Call, Pause: cfg.Waits.Backoff,
+		RequestID: "X-Request-Id", Log: cfg.Log,
+	})}
 }
-
-// unsent is an error of a request that never left.
-type unsent struct{ error }
-
-func (u *unsent) Unwrap() error { return u.error }
 
 // writes counts the requests that are over and may have changed something.
-func (t *transport) writes() uint64 { return t.completed.Load() }
-
-// secret is the token. It is read once, unless that failed.
-func (t *transport) secret(ctx context.Context) (string, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.value != "" {
-		return t.value, nil
-	}
-	value, source, err := t.token(ctx)
-	t.value, t.source = value, source
-	return value, err
-}
+func (t *transport) writes() uint64 { return t.Writes() }
 
 // where says where the token comes from.
-func (t *transport) where() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.source
-}
+func (t *transport) where() string { return t.From() }
 
-// RoundTrip sends a request, perhaps several times, and returns the last answer, read to
-// its end.
-func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	ctx := r.Context()
-	if r.URL.Host != t.host {
-		return nil, &unsent{fmt.Errorf("the API's host is %s: nothing is sent to %s", t.host, r.URL.Host)}
-	}
-	if err := ctx.Err(); err != nil {
-		return nil, &unsent{err}
-	}
-	token, err := t.secret(ctx)
-	if err != nil {
-		return nil, &unsent{err}
-	}
-	var body []byte
-	if r.Body != nil {
-		body, err = io.ReadAll(r.Body)
-		_ = r.Body.Close()
-		if err != nil {
-			return nil, &unsent{err}
-		}
-	}
-	if r.Method != http.MethodGet {
-		defer t.completed.Add(1)
-	}
-	for try, busy := 1, 0; ; {
-		if err := t.pace.wait(ctx); err != nil {
-			return nil, &unsent{err}
-		}
-		resp, err := t.send(r, body, token)
-		switch {
-		case ctx.Err() != nil || err == nil && resp.StatusCode < 500 && resp.StatusCode != http.StatusTooManyRequests:
-			return resp, err
-		case err == nil && resp.StatusCode == http.StatusTooManyRequests:
-			if busy++; busy == busyTries {
-				return resp, nil
-			}
-			continue
-		case r.Method == http.MethodPost || try == tries:
-			return resp, err
-		}
-		if err := pause(ctx, t.delay(try)); err != nil {
-			return nil, err
-		}
-		try++
-	}
-}
-
-// delay doubles, up to a bound, and is spread so that several do not come back at once.
-func (t *transport) delay(try int) time.Duration {
-	d := min(t.backoff<<(try-1), mostBackoff*t.backoff)
-	return d/2 + rand.N(d/2+1) //nolint:gosec // nothing secret about a pause
-}
-
-// send sends a request once.
-func (t *transport) send(r *http.Request, body []byte, token string) (*http.Response, error) {
-	ctx, cancel := context.WithTimeout(r.Context(), t.call)
-	defer cancel()
-	out := r.Clone(ctx)
-	// net/http rewinds a POST only if nothing of it was written to a connection that was dead.
-	out.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
-	out.Body, out.ContentLength = http.NoBody, int64(len(body))
-	if len(body) > 0 {
-		out.Body, _ = out.GetBody()
-	}
-	out.Header.Set("Authorization", "Bearer "+token)
-	began := time.Now()
-	resp, err := t.base.RoundTrip(out)
-	if err == nil {
-		err = buffer(resp)
-	}
-	t.trace(ctx, r, resp, err, time.Since(began))
-	if err != nil {
-		var dial *net.OpError
-		if errors.As(err, &dial) && dial.Op == "dial" {
-			return nil, &unsent{err}
-		}
-		return nil, err
-	}
-	t.pace.heard(resp.StatusCode, resp.Header, time.Now())
-	return resp, nil
-}
-
-// trace logs a request: never a header, never a body.
-func (t *transport) trace(ctx context.Context, r *http.Request, resp *http.Response, err error, took time.Duration) {
-	if !t.log.Enabled(ctx, levelTrace) {
-		return
-	}
-	facts := []any{slog.String("method", r.Method), slog.String("path", r.URL.RequestURI()), slog.Duration("took", took.Round(time.Millisecond))}
-	if err != nil {
-		facts = append(facts, slog.Any("error", err))
-	} else {
-		facts = append(facts, slog.Int("status", resp.StatusCode), slog.String("request_id", clean(resp.Header.Get("X-Request-Id"))))
-	}
-	t.log.Log(ctx, levelTrace, "request", facts...)
-}
-
-// answer is a body that was read already and can be read again.
-type answer struct {
-	*bytes.Reader
-	text []byte
-}
-
-func (answer) Close() error { return nil }
-
-// buffer reads an answer to its end, so that its deadline holds for all of it.
-func buffer(resp *http.Response) error {
-	text, err := io.ReadAll(io.LimitReader(resp.Body, mostAnswer+1))
-	_ = resp.Body.Close()
-	switch {
-	case err != nil:
-		return fmt.Errorf("read the answer: %w", err)
-	case len(text) > mostAnswer:
-		return fmt.Errorf("the answer is longer than %d bytes", mostAnswer)
-	}
-	resp.Body = answer{bytes.NewReader(text), text}
-	return nil
-}
+// delay is the pause after a try.
+func (t *transport) delay(try int) time.Duration { return t.Delay(try) }

@@ -12,13 +12,15 @@ import (
 	"github.com/cloudflare/cloudflare-go/v7/dns"
 	"github.com/cloudflare/cloudflare-go/v7/option"
 	"github.com/cloudflare/cloudflare-go/v7/zones"
+
+	"github.com/relayfleet/fleetctl/pkg/apiwire"
 )
 
 // client is the part of the API that a fleet needs. It reads answers into forms of its
 // own, which hold no more than is used.
 type client struct {
 	http  *http.Client
-	trans *transport
+	trans *apiwire.Transport
 	base  *url.URL
 	dns   *dns.RecordService
 	usage *dns.UsageZoneService
@@ -54,10 +56,10 @@ func (c *client) Do(r *http.Request) (*http.Response, error) {
 	var form struct {
 		Success *bool `json:"success"`
 	}
-	err = json.Unmarshal(body.text, &form)
+	err = json.Unmarshal(body.Text, &form)
 	switch {
 	case resp.StatusCode < 200 || resp.StatusCode > 299, err == nil && form.Success != nil && !*form.Success:
-		return nil, c.meaning(refused(resp, body.text))
+		return nil, c.meaning(refused(resp, body.Text))
 	case err != nil:
 		return nil, fmt.Errorf("%w: %w", errUnread, err)
 	}

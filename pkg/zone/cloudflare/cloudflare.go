@@ -103,7 +103,7 @@ type Zone struct {
 var _ dnsaddr.Zone = (*Zone)(nil)
 
 // Calls is how many requests were sent to the API so far, those sent again included.
-func (z *Zone) Calls() int { return int(z.api.trans.sent.Load()) }
+func (z *Zone) Calls() int { return int(z.api.trans.Sent()) }
 
 // New returns the zone of a domain. Nothing is read, not even the token, before it is used.
 func New(cfg Config) (*Zone, error) {

@@ -21,7 +21,7 @@ const mayEdit = "#dns_records:edit"
 func (z *Zone) Diagnose(ctx context.Context) []diagnosis.Finding {
 	token := diagnosis.Finding{Check: "zone token", Fix: "make a new token at Cloudflare"}
 	status, expires, err := z.api.verify(ctx)
-	from := "from " + z.api.trans.where()
+	from := "from " + z.api.trans.From()
 	h, zoneErr := z.find(ctx)
 	switch {
 	case err == nil && status != statusActive:
@@ -70,7 +70,7 @@ func (z *Zone) diagnosePermissions(ctx context.Context, h home) diagnosis.Findin
 	case slices.Contains(h.Permissions, mayEdit):
 		f.Detail = fmt.Sprintf("%d records can be read, and changed", len(have))
 	case slices.ContainsFunc(h.Permissions, func(p string) bool { return strings.HasPrefix(p, "#dns_records:") }):
-		f.Err = fmt.Errorf("%w: the API token from %s may read records and not change them", dnsaddr.ErrAuth, z.api.trans.where())
+		f.Err = fmt.Errorf("%w: the API token from %s may read records and not change them", dnsaddr.ErrAuth, z.api.trans.From())
 	default:
 		f.Detail = fmt.Sprintf("%d records can be read; whether they can be changed is not tried", len(have))
 	}

@@ -154,11 +154,11 @@ func (c *client) meaning(err error) error {
 	}
 	switch {
 	case has(err, codeMalformed):
-		return fleet.WithHint(fmt.Errorf("%w: the API token from %s is malformed: %w", dnsaddr.ErrAuth, c.trans.where(), err), wordHint)
+		return fleet.WithHint(fmt.Errorf("%w: the API token from %s is malformed: %w", dnsaddr.ErrAuth, c.trans.From(), err), wordHint)
 	case has(err, codeNoRoute):
 		return fleet.WithHint(err, zoneIDHint)
 	case has(err, codeAuth, codeUnauthorized), e.status == http.StatusUnauthorized, e.status == http.StatusForbidden:
-		return fleet.WithHint(fmt.Errorf("%w: the API token from %s: %w", dnsaddr.ErrAuth, c.trans.where(), err), tokenHint)
+		return fleet.WithHint(fmt.Errorf("%w: the API token from %s: %w", dnsaddr.ErrAuth, c.trans.From(), err), tokenHint)
 	case has(err, codeQuota):
 		return full(err)
 	case has(err, codeRate), e.status == http.StatusTooManyRequests:

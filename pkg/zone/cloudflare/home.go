@@ -69,7 +69,7 @@ func (z *Zone) search(ctx context.Context) (home, error) {
 		}
 	}
 	return home{}, fleet.WithHint(fmt.Errorf("%w: the API token from %s sees no zone for %s, neither of %s",
-		dnsaddr.ErrAuth, z.api.trans.where(), z.domain, strings.Join(names, ", ")),
+		dnsaddr.ErrAuth, z.api.trans.From(), z.domain, strings.Join(names, ", ")),
 		"give the token the permissions Zone.DNS:Edit and Zone.Zone:Read for the zone that holds dns.domain, or correct dns.domain")
 }
 

@@ -73,7 +73,7 @@ func (f *Figures) fill(ctx context.Context, v view, last int64) error {
 	case v.metric.Kind == stats.KindMoment, v.metric.Kind == stats.KindTotal:
 		v.axis = axis{step: StepDay, loc: time.UTC, bounds: []int64{last, last + 1}}
 	default:
-		v.axis = axis{step: StepMinute, loc: time.UTC, bounds: []int64{last + 1 - daySecs, last + 1}}
+		v.axis = axis{step: StepMinute, loc: time.UTC, bounds: []int64{last - daySecs, last + 1}}
 	}
 	if v.metric.Kind == stats.KindPeriod && v.coverage.last-last > 2*daySecs {
 		v.axis.step = StepHour // minutes are not kept so long

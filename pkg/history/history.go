@@ -141,7 +141,7 @@ func (s *Store) connect(ctx context.Context, o Options) (err error) {
 	}
 	if !o.ReadOnly {
 		s.writer, err = sql.Open("sqlite", dsn(s.path, "_txlock=immediate", "_pragma=journal_mode(WAL)", "_pragma=synchronous(FULL)",
-			"_pragma=cache_size(-65536)", "_pragma=secure_delete(1)", "_pragma=journal_size_limit(67108864)"))
+			"_pragma=cache_size(-65536)", "_pragma=secure_delete(1)", "_pragma=temp_store(2)", "_pragma=journal_size_limit(67108864)"))
 		if err != nil {
 			return s.explain(err)
 		}

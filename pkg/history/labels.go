@@ -12,6 +12,10 @@ const (
 	otherLabel   = "other"
 )
 
+// countedLabel stands in figures for "the groups were counted", with a value of 0: where
+// nobody was in any group there is no other row.
+const countedLabel = ""
+
 // maxLabels is how many groups a metric has at most; the smallest become "other".
 const maxLabels = 64
 

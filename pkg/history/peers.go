@@ -170,6 +170,9 @@ func (in *ingestion) see(p *peerRow, relay *relayRow, e *stats.CensusEntry, know
 		p.last, p.relay = last, relay.id
 		p.tier, p.family = word(e.Tier), familyOf(e.AddressType)
 		p.transport, p.agent = word(e.Transport), word(e.Agent)
+		if in.clock-last > int64(in.keep.Details.Seconds()) {
+			p.tier, p.family, p.transport, p.agent = "", "", "", ""
+		}
 	}
 	p.first = min(p.first, first)
 	for _, t := range []int64{first, last} {

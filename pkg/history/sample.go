@@ -49,7 +49,8 @@ func (in *ingestion) sample(ctx context.Context) error {
 			return err
 		}
 	}
-	err := in.t.exec(ctx, `INSERT INTO figures (at, metric, label, value) SELECT ?, ?, relays, peers FROM overlap WHERE peers > 0`, in.at, metricOverlap)
+	err := in.t.exec(ctx, `INSERT INTO figures (at, metric, label, value) SELECT ?, ?, relays, peers FROM overlap WHERE peers > 0
+	UNION SELECT ?, ?, ?, 0`, in.at, metricOverlap, in.at, metricOverlap, countedLabel)
 	if err != nil {
 		return err
 	}
@@ -69,7 +70,7 @@ func (in *ingestion) figure(ctx context.Context, metric, label string, value int
 
 // sampleNAT counts the relays that answered by what they say of their NAT.
 func (in *ingestion) sampleNAT(ctx context.Context) error {
-	groups := make(map[string]int64)
+	groups := map[string]int64{countedLabel: 0}
 	for _, r := range in.relays {
 		if r.answered != in.at || r.gauges == nil {
 			continue
@@ -98,6 +99,9 @@ func (in *ingestion) sampleGroups(ctx context.Context) error {
 	groups := make(map[string]map[string]int64)
 	for _, metric := range groupMetrics() {
 		groups[metric] = make(map[string]int64)
+		if err := in.figure(ctx, metric, countedLabel, 0); err != nil {
+			return err
+		}
 	}
 	err := each(ctx, in.t, `SELECT tier, family, transport, agent, relay, COUNT(*) FROM peers WHERE own = 0 AND last_seen >= ? GROUP BY 1, 2, 3, 4, 5`,
 		[]any{in.at - 7*daySecs}, func(scan func(...any) error) error {

@@ -194,6 +194,8 @@ func (v *view) moments(ctx context.Context) (lines, error) {
 			}
 			if !v.by {
 				label = ""
+			} else if label == countedLabel {
+				return nil
 			}
 			values[i][label] += value
 			out[label] = nil

@@ -113,12 +113,9 @@ func (v *view) absent(ctx context.Context, fleet []crowd) ([][]string, error) {
 			if list := nodes[m.node]; list != nil {
 				have = list[i].minutes
 			}
-			want := c.minutes
-			switch {
-			case m.since > v.axis.bounds[i] || m.until < v.axis.bounds[i+1]:
-				want = min(want, 1) // it came or went within the step
-			case v.axis.bounds[i+1] > v.coverage.last:
-				want = max(1, want-1) // the relays were not asked in the same second
+			want := min(c.minutes, (min(m.until, v.axis.bounds[i+1])-max(m.since, v.axis.bounds[i]))/60)
+			if v.axis.bounds[i] <= v.coverage.last && v.coverage.last < v.axis.bounds[i+1] {
+				want-- // the relays were not asked in the same second
 			}
 			if have < max(1, want) {
 				out[i] = append(out[i], m.node)

@@ -197,6 +197,7 @@ func TestIngest_KilledAtEachWriteLosesAndDoublesNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		quicken(t, s)
 		left := filepath.Join(t.TempDir(), "left")
 		n := 0
 		s.beforeWrite = func() error {
@@ -226,6 +227,7 @@ func checkCrash(t *testing.T, path string, kill int, next time.Time, first, seco
 		t.Fatalf("write %d: %v", kill, err)
 	}
 	defer s.Close()
+	quicken(t, s)
 	if got, err := s.Cursor(t.Context(), "nyc1-1"); err != nil || got != first.Cursor {
 		t.Errorf("write %d: got cursor %q %v, want %q", kill, got, err, first.Cursor)
 	}

@@ -143,7 +143,7 @@ func TestAPI_SixtyRequestsPerMinuteAndClientOnTheThreeOldEndpointsOnly(t *testin
 		t.Errorf("another client = %d, want 200", w.Code)
 	}
 	for range 100 {
-		for path, want := range map[string]int{"/healthz": 200, "/readyz": 503, "/api/version": 200, "/api/reservations": 200} {
+		for path, want := range map[string]int{"/healthz": 200, "/readyz": 503, "/api/version": 200, "/api/reservations": 200, "/api/census/delta": 200} {
 			if w := call(h, "GET", path, "127.0.0.1:1", ""); w.Code != want {
 				t.Fatalf("%s = %d, want %d", path, w.Code, want)
 			}
@@ -183,7 +183,7 @@ func TestAPI_AsksForTheBearerTokenWhereOneIsConfigured(t *testing.T) {
 	cfg.APITokenFile = filepath.Join(t.TempDir(), "token")
 	write(t, cfg.APITokenFile, "0123456789abcdef\n")
 	h := idle(t, cfg).handler()
-	for _, path := range []string{"/api/stats", "/api/bootstrap/census", "/api/peers", "/api/version", "/api/reservations", "/metrics"} {
+	for _, path := range []string{"/api/stats", "/api/bootstrap/census", "/api/peers", "/api/version", "/api/reservations", "/api/telemetry", "/api/census/delta", "/metrics"} {
 		for token, want := range map[string]int{"": 401, "Bearer wrong": 401, "Basic 0123456789abcdef": 401, "Bearer 0123456789abcdef": 200} {
 			if w := call(h, "GET", path, "127.0.0.1:1", token); w.Code != want {
 				t.Errorf("%s with %q = %d, want %d", path, token, w.Code, want)
@@ -250,6 +250,9 @@ func TestMetrics_AreCleanAndCarryGoProcessLibp2pAndOurs(t *testing.T) {
 		"\ngo_goroutines ", "\nprocess_start_time_seconds ", "\nlibp2p_relaysvc_reservations_total{", "\nlibp2p_swarm_",
 		"\nrelay_users 1\n", "\nrelay_reservations 1\n", "\nrelay_reservations_accepted_total 1\n", "\nrelay_ready 1\n",
 		`relay_build_info{revision="",version="1.2.3"} 1`,
+		"\nrelay_reservations_limit 1024\n", "\nrelay_census_damaged 0\n", "\nrelay_bytes_relayed_total 0\n", "\nrelay_sessions_ended_total 0\n",
+		"\nrelay_reservations_renewed_total 0\n", `relay_reservations_refused_total{status="RESERVATION_REFUSED"} 0`,
+		`relay_circuits_refused_total{status="NO_RESERVATION"} 0`, "\nrelay_disk_free_bytes ", "\nrelay_disk_total_bytes ",
 	} {
 		if !strings.Contains(body, want) {
 			t.Errorf("/metrics lacks %q", want)

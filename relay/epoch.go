@@ -167,13 +167,15 @@ func (e *epoch) check() error {
 	if e == nil {
 		return nil
 	}
+	for _, each := range [][]uint64{e.SessionLengths, e.Open.Each} {
+		if each != nil && len(each) != len(newLengths().Each) {
+			return fmt.Errorf("epoch: %d session lengths", len(each))
+		}
+	}
 	if e.Open.Each == nil {
 		e.Open = newLengths()
 	}
 	e.Counters = e.Plus(stats.Counters{SessionLengths: newLengths().Each})
-	if want := len(newLengths().Each); len(e.SessionLengths) != want || len(e.Open.Each) != want {
-		return errors.New("epoch: session lengths")
-	}
 	if !isID(e.ID) || e.Peak < 0 {
 		return errors.New("epoch: no id or a negative peak")
 	}

@@ -215,7 +215,7 @@ func read(t *testing.T, path string) string {
 	return string(text)
 }
 
-func mustAddr(t *testing.T, text string) ma.Multiaddr {
+func mustAddr(t testing.TB, text string) ma.Multiaddr {
 	t.Helper()
 	addr, err := ma.NewMultiaddr(text)
 	if err != nil {

@@ -12,7 +12,7 @@ func (v usageView) Table() render.Table {
 			{Name: "reservations", Value: share(v.Total.Reservations, v.Total.ReservationLimit, v.Total.ReservationsPartial, count)},
 			{Name: "relayed in " + v.Month, Value: share(v.Total.BytesMonth, v.Total.Transfer, v.Total.BytesPartial, bytesText)},
 			{Name: "active peers, 30 days", Value: v.activeText()},
-			{Name: "cost of a month", Value: v.amount(v.Cost.Monthly, "%.2f")},
+			{Name: "cost of a month", Value: v.monthly()},
 			{Name: "cost of an active peer", Value: v.perPeer()},
 			{Name: "as of", Value: v.GeneratedAt},
 		},
@@ -53,9 +53,13 @@ func (v usageView) CSV() render.Table {
 		t.Columns = append(t.Columns, render.Column{Name: name})
 	}
 	for _, r := range v.Relays {
+		var partial any
+		if r.BytesMonth != nil {
+			partial = r.BytesAtLeast
+		}
 		t.Rows = append(t.Rows, []any{
 			r.Node, r.Region, r.Status, r.Users, r.Reservations, r.ReservationLimit, r.Memory, r.MemoryLimit, r.BytesRelayed,
-			v.Month, r.BytesMonth, r.BytesAtLeast, r.Transfer, r.Monthly, v.Cost.Currency, r.Error,
+			v.Month, r.BytesMonth, partial, r.Transfer, r.Monthly, v.Cost.Currency, r.Error,
 		})
 	}
 	return t
@@ -82,6 +86,14 @@ func (v usageView) activeText() any {
 		said += fmt.Sprintf(" ± %.1f %%", 100*v.ActivePeers.Error)
 	}
 	return said
+}
+
+// monthly is the price of the fleet; that it has none is known, too.
+func (v usageView) monthly() any {
+	if v.free {
+		return "nothing"
+	}
+	return v.amount(v.Cost.Monthly, "%.2f")
 }
 
 func (v usageView) perPeer() any {

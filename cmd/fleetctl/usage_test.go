@@ -49,7 +49,7 @@ func usageText(t *testing.T, u usage, f render.Format) string {
 func TestUsage_UnknownIsNeverZero(t *testing.T) {
 	got := usageText(t, threeRelays(), render.FormatCSV)
 	want := "node,region,status,users,reservations,reservation_limit,memory_bytes,memory_limit_bytes,bytes_relayed,month,bytes_month,bytes_month_partial,transfer_bytes,monthly,currency,error\n" +
-		"fra1-1,fra1,old,7,,,,,,2026-11,,false,1000000000000,6,USD,\n" +
+		"fra1-1,fra1,old,7,,,,,,2026-11,,,1000000000000,6,USD,\n" +
 		"nyc1-1,nyc1,ok,40,256,1024,100000000,400000000,5000000000,2026-11,2000000000,false,1000000000000,6,USD,\n" +
 		"sgp1-1,sgp1,unreachable,,,,,,,2026-11,1000000000,true,1000000000000,6,USD,connect: no route\n"
 	if strings.ReplaceAll(got, "\r\n", "\n") != want {

@@ -22,6 +22,7 @@ type usageView struct {
 	Cost        usageCost  `json:"cost"`
 	Missing     []string   `json:"missing"` // nodes that did not answer
 	Notes       []string   `json:"notes"`
+	free        bool       // the machines cost nothing
 }
 
 // usageRow is one relay.
@@ -139,6 +140,7 @@ func (v *usageView) price(quote fleet.Observed[fleet.Quote]) {
 	q := quote.Value
 	v.Cost.Currency = q.Currency
 	if q.Currency == "" {
+		v.free = true
 		v.Notes = append(v.Notes, "the machines cost nothing, and no transfer is counted")
 		return
 	}

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Foreign witnesses: programs that share no code with fleetctl use a fleet of three local
-# relays, each in its own way; then the tests that take long; then a fleet in zones of BIND and
-# of Knot, dns/dns.sh; then one of three droplets
-# that are real Debian systems, cloud/story.sh, as root. Linux. What is missing is named and
+# relays, each in its own way; then the tests that take long, and a fleet in zones of BIND and
+# of Knot, dns/dns.sh. Meanwhile one of three droplets that are real Debian systems lives its
+# life, cloud/story.sh, as root. Linux. What is missing is named and
 # fails the run; nothing is skipped. Traffic stays on loopback and in network namespaces
 # (npm ci fetches the packages of js/ once, debootstrap the Debian of the droplets once).
 set -euo pipefail
@@ -38,10 +38,16 @@ state=$XDG_STATE_HOME/fleetctl/e2e
 fleet=$work/e2e
 mkdir -p "$fleet" "$XDG_STATE_HOME"
 cd "$fleet"
+story= # the process of the droplets' story, while it runs
 
 cleanup() {
     local code=$?
     trap - EXIT
+    if [ -n "$story" ]; then # something else was wrong: it ends what it began
+        kill -TERM "$story" 2>/dev/null || true
+        wait "$story" || true
+        cat "$work/story.log" >&2
+    fi
     if [ -d "$state" ]; then
         "$fleetctl" down --yes >"$work/down.log" 2>&1 || code=1
     fi
@@ -205,7 +211,14 @@ step "promtool check metrics" promtool_accepts_metrics
 step "npm packages" js_packages
 step "js-libp2p" js_libp2p
 step "nothing left running" nothing_left
+step "programs of the cloud" programs
+# The droplets mostly wait, in networks of their own: the rest goes on meanwhile.
+"${root[@]}" bash "$repo/testdata/e2e/cloud/story.sh" "$work/programs" >"$work/story.log" 2>&1 &
+story=$!
 step "tests with the tag e2e" tagged_tests
 bash "$repo/testdata/e2e/dns/dns.sh" "$repo/bin"
-step "programs of the cloud" programs
-"${root[@]}" bash "$repo/testdata/e2e/cloud/story.sh" "$work/programs"
+code=0
+wait "$story" || code=$?
+story=
+cat "$work/story.log"
+exit "$code"

@@ -137,7 +137,8 @@ func (r *registry) shrink() uint64 {
 	if len(r.entries) <= r.most {
 		return 0
 	}
-	oldest := r.sorted(func(a, b tracked) int { return cmp.Compare(a.LastSeenAt, b.LastSeenAt) })
+	oldest := r.all()
+	sortBy(oldest, func(a, b tracked) int { return cmp.Compare(a.LastSeenAt, b.LastSeenAt) })
 	drop := oldest[:len(oldest)-r.most+r.most/10]
 	for _, e := range drop {
 		delete(r.entries, e.PeerPubkey)
@@ -146,8 +147,10 @@ func (r *registry) shrink() uint64 {
 }
 
 // list is the census by first sight, oldest first: equal contents, equal bytes.
-func (r *registry) list() []tracked {
-	all := r.sorted(func(a, b tracked) int { return cmp.Compare(a.FirstSeenAt, b.FirstSeenAt) })
+func (r *registry) list() []tracked { return listed(r.all()) }
+
+func listed(all []tracked) []tracked {
+	sortBy(all, func(a, b tracked) int { return cmp.Compare(a.FirstSeenAt, b.FirstSeenAt) })
 	for i := range all {
 		if all[i].Told == all[i].LastSeenAt {
 			all[i].Told = 0
@@ -156,15 +159,20 @@ func (r *registry) list() []tracked {
 	return all
 }
 
-func (r *registry) sorted(order func(a, b tracked) int) []tracked {
+// all are the entries in no order.
+func (r *registry) all() []tracked {
 	all := make([]tracked, 0, len(r.entries))
 	for _, e := range r.entries {
 		all = append(all, e)
 	}
+	return all
+}
+
+// sortBy sorts by the order, then by key.
+func sortBy(all []tracked, order func(a, b tracked) int) {
 	slices.SortFunc(all, func(a, b tracked) int {
 		return cmp.Or(order(a, b), cmp.Compare(a.PeerPubkey, b.PeerPubkey))
 	})
-	return all
 }
 
 // summary is the answer of /api/bootstrap/census, without those that were forgotten.

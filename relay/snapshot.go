@@ -75,9 +75,10 @@ func (l *ledger) countersNow(now time.Time) counters {
 // Users that are connected are seen now.
 func (l *ledger) survey(now time.Time) ([]tracked, counters) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.touchUsers(now)
-	return l.registry.list(), l.saved(now)
+	entries, c := l.registry.all(), l.saved(now)
+	l.mu.Unlock()
+	return listed(entries), c // sorting a large census takes longer than others may wait
 }
 
 // minute is the end of a whole minute.

@@ -39,6 +39,7 @@ func newRoot(a *app) *cobra.Command {
 		newVerify(a),
 		newDNSAddr(a),
 		newStats(a),
+		newServe(a),
 		newMonitoring(a),
 		newLogs(a),
 		newSSH(a),

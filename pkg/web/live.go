@@ -47,6 +47,9 @@ func (s *Server) serveLive(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("X-Accel-Buffering", "no")
+	if r.Method == http.MethodHead {
+		return
+	}
 	to := stream{w: w, control: http.NewResponseController(w)}
 	shown := s.shots.find(have)
 	tick := time.NewTicker(s.cfg.Beat)

@@ -93,6 +93,7 @@ func (e entry) cookie() *http.Cookie {
 // serveLogin takes the token from the form, and from nowhere else.
 func (s *Server) serveLogin(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, 8<<10)
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(10 * time.Second)) // best effort: the form is short
 	if err := r.ParseForm(); err != nil {
 		fail(w, http.StatusBadRequest, "this is no login form", "")
 		return

@@ -1,0 +1,280 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/relayfleet/fleetctl/fleet"
+	"github.com/relayfleet/fleetctl/pkg/web"
+)
+
+// How often what serve watches is read, beside what flags say.
+const (
+	signEvery   = 2 * time.Second  // each relay: is it there?
+	surveyEvery = time.Minute      // the DNS servers
+	costEvery   = time.Hour        // the provider's prices
+	changeEvery = 2 * time.Second  // fleet.yaml
+	surveyLimit = 30 * time.Second // one survey
+)
+
+// watcher keeps a board of what is known of a fleet. Each of its loops reads one kind of
+// thing, notes it under the lock, and composes the board anew. It is a [web.Source].
+type watcher struct {
+	app   *app
+	flags serveFlags
+	log   *slog.Logger
+	board *web.Board
+	store *keeper
+	again chan struct{} // asks for a whole look now
+
+	mu      sync.Mutex
+	session *session // nil between two of them
+	tunnels *tunnels // of the session
+	seen    seen
+}
+
+// seen is everything that the board is composed of.
+type seen struct {
+	spec      fleet.Spec
+	specError error // why fleet.yaml as it is now is not the one that is watched
+	look      look  // the last whole one
+	signs     map[string]sign
+	servers   []web.NameServer
+	cost      []web.Cost
+	telemetry telemetry
+	events    []web.Event // that were seen happening, the newest first
+}
+
+// errChanged ends a session whose fleet.yaml or state directory is another one now.
+var errChanged = errors.New("the fleet is described anew")
+
+func (a *app) watcher(f serveFlags) (*watcher, error) {
+	s, err := a.read("serve")
+	if err != nil {
+		return nil, err
+	}
+	w := &watcher{app: a, flags: f, log: a.logger(), again: make(chan struct{}, 1), session: s}
+	w.store = &keeper{collect: !f.noCollect}
+	w.seen = seen{spec: s.spec, signs: make(map[string]sign)}
+	w.board = web.NewBoard(compose(w.seen, w.now(), f))
+	return w, nil
+}
+
+// now is the time to the second: what is shown has no use for more.
+func (w *watcher) now() time.Time { return w.app.now().UTC() }
+
+func (w *watcher) name() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.seen.spec.Name
+}
+
+// Look is the newest that is known.
+func (w *watcher) Look() web.Look { return w.board.Look() }
+
+// note changes what was seen, and shows it.
+func (w *watcher) note(change func(*seen)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	change(&w.seen)
+	before := w.board.Look().Fleet
+	now := w.now()
+	f := compose(w.seen, now, w.flags)
+	if happened := transitions(before, f, now); len(happened) > 0 {
+		w.seen.events = newest(happened, w.seen.events)
+		f = compose(w.seen, now, w.flags)
+	}
+	w.board.Set(f)
+}
+
+// run watches until ctx ends. A fleet.yaml that changes is followed.
+func (w *watcher) run(ctx context.Context) error {
+	for {
+		err := w.watch(ctx, w.current())
+		w.mu.Lock()
+		ended := w.session
+		w.session, w.tunnels = nil, nil
+		w.mu.Unlock()
+		err = errors.Join(err, w.store.close(), ended.close())
+		if !errors.Is(err, errChanged) || ctx.Err() != nil {
+			return err
+		}
+		if err := w.reopen(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+func (w *watcher) current() *session {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.session
+}
+
+// reopen opens a session for the fleet as it is described now. Until that can be, the
+// board says why.
+func (w *watcher) reopen(ctx context.Context) error {
+	tick := time.NewTicker(changeEvery)
+	defer tick.Stop()
+	for {
+		s, err := w.app.read("serve")
+		if err == nil {
+			w.mu.Lock()
+			w.session = s
+			w.mu.Unlock()
+			w.note(func(v *seen) {
+				events := v.events
+				*v = seen{spec: s.spec, signs: make(map[string]sign), telemetry: v.telemetry, events: events}
+			})
+			return nil
+		}
+		w.note(func(v *seen) { v.specError, v.look, v.signs = err, look{}, map[string]sign{} })
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
+
+// watch runs every loop on one session until one of them ends.
+func (w *watcher) watch(ctx context.Context, s *session) error {
+	group, ctx := errgroup.WithContext(ctx)
+	tunnels := newTunnels(s)
+	defer tunnels.close()
+	w.mu.Lock()
+	w.tunnels = tunnels
+	w.mu.Unlock()
+	group.Go(func() error { return w.looks(ctx, s) })
+	group.Go(func() error { return w.asks(ctx, tunnels) })
+	group.Go(func() error { return repeat(ctx, surveyEvery, func() { w.survey(ctx, s) }) })
+	group.Go(func() error { return repeat(ctx, costEvery, func() { w.price(ctx, s) }) })
+	group.Go(func() error { return repeat(ctx, w.flags.every, func() { w.collect(ctx, s) }) })
+	group.Go(func() error { return w.changes(ctx, s) })
+	return group.Wait()
+}
+
+// repeat calls f at once and then again and again, each time so long after it returned.
+func repeat(ctx context.Context, pause time.Duration, f func()) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-timer.C:
+			f()
+			timer.Reset(pause)
+		}
+	}
+}
+
+// looks reads the whole fleet, again after a while or as soon as something is another way.
+func (w *watcher) looks(ctx context.Context, s *session) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-timer.C:
+		case <-w.again:
+		}
+		taken := s.look(ctx)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		w.note(func(v *seen) { v.look = taken })
+		timer.Reset(w.flags.look)
+	}
+}
+
+// lookAgain asks for a whole look, unless one is asked for already.
+func (w *watcher) lookAgain() {
+	select {
+	case w.again <- struct{}{}:
+	default:
+	}
+}
+
+// changes ends the session when the spec or the state directory is another one. A spec
+// with errors is told of, and the one before goes on being watched.
+func (w *watcher) changes(ctx context.Context, s *session) error {
+	path := w.app.specPath()
+	read, _ := os.ReadFile(path) // what connect saw, or nearly: a change in between is one more session
+	there, told := s.dir.Exists(), ""
+	tick := time.NewTicker(changeEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+		if s.dir.Exists() != there {
+			return errChanged
+		}
+		text, err := os.ReadFile(path)
+		if err == nil && bytes.Equal(text, read) {
+			continue
+		}
+		read = text
+		_, err = w.app.loadSpec()
+		if err == nil {
+			return errChanged
+		}
+		if err.Error() != told {
+			told = err.Error()
+			w.note(func(v *seen) { v.specError = err })
+		}
+	}
+}
+
+// survey asks the DNS servers that `fleetctl verify` asks.
+func (w *watcher) survey(ctx context.Context, s *session) {
+	ctx, cancel := context.WithTimeout(ctx, surveyLimit)
+	defer cancel()
+	sources, unheard, err := s.sources(ctx, servers{}, true)
+	if err != nil {
+		return
+	}
+	found, err := s.survey(ctx, sources, unheard)
+	if err != nil {
+		return // the zone could not be read, which every look says
+	}
+	var asked []web.NameServer
+	for _, r := range found.readings {
+		one := web.NameServer{Name: r.Source.Server.String(), State: string(r.State)}
+		switch {
+		case r.Err != nil:
+			one.Detail = r.Err.Error()
+		case len(r.Missing)+len(r.Old) > 0:
+			one.Detail = difference(r)
+		}
+		asked = append(asked, one)
+	}
+	w.note(func(v *seen) { v.servers = asked })
+}
+
+// price asks the provider what the machines cost.
+func (w *watcher) price(ctx context.Context, s *session) {
+	ctx, cancel := context.WithTimeout(ctx, surveyLimit)
+	defer cancel()
+	quote, err := s.b.Provider.Quote(ctx, nil)
+	if err != nil || quote.Currency == "" {
+		w.note(func(v *seen) { v.cost = nil }) // an old price may be a wrong one
+		return
+	}
+	cost := web.Cost{Currency: quote.Currency}
+	for _, line := range quote.Now {
+		cost.Monthly += line.Monthly
+	}
+	w.note(func(v *seen) { v.cost = []web.Cost{cost} })
+}

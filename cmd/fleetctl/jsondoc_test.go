@@ -25,6 +25,7 @@ func TestJSON_EveryFieldIsNamedInTheDocumentation(t *testing.T) {
 		"verify":              fieldsOf(reflect.TypeFor[verifyView](), ""),
 		"verify --cold-start": fieldsOf(reflect.TypeFor[coldView](), ""),
 		"stats":               fieldsOf(reflect.TypeFor[statsView](), ""),
+		"stats count":         fieldsOf(reflect.TypeFor[countView](), ""),
 		"plan":                append(fieldsOf(reflect.TypeFor[fleet.Plan](), ""), "hash"),
 		"dnsaddr list":        fieldsOf(reflect.TypeFor[recordsView](), ""),
 		"dnsaddr lint":        fieldsOf(reflect.TypeFor[lintView](), ""),

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/relayfleet/fleetctl/fleet"
 	"github.com/relayfleet/fleetctl/pkg/render"
 	"github.com/relayfleet/fleetctl/stats"
 )
@@ -51,7 +54,7 @@ somebody's part is missing is called "at least". Exit 3 if anything is missing.
 	wait.register(cmd)
 	cmd.AddCommand(
 		newStatsCollect(a), newStatsHistory(a), newStatsChart(a), newStatsDiff(a),
-		newStatsExplain(a), newStatsExport(a), newStatsImport(a), newStatsForget(a),
+		newStatsExplain(a), newStatsExport(a), newStatsImport(a), newStatsForget(a), newStatsCount(a),
 	)
 	return cmd
 }
@@ -65,9 +68,18 @@ func noCommand(cmd *cobra.Command, args []string) error {
 	return unknownCommand(cmd, args[0])
 }
 
+// wholeReading reads all that a relay knows, and what is wrong with its files.
+func (s *session) wholeReading(ctx context.Context, m fleet.Machine) stats.Reading {
+	r := s.hosts.Collect(ctx, m, "")
+	if r.Telemetry != nil {
+		r.Warnings = append(r.Warnings, r.Telemetry.Damaged...)
+	}
+	return r
+}
+
 // stats reads every box and merges.
 func (s *session) stats(ctx context.Context, wait patience) (stats.Snapshot, error) {
-	readings, err := s.readings(ctx, wait, s.hosts.Report)
+	readings, err := s.readings(ctx, wait, s.wholeReading)
 	if err != nil {
 		return stats.Snapshot{}, err
 	}
@@ -152,7 +164,7 @@ func (v statsView) problem() error {
 	var errs []error
 	for _, r := range v.Relays {
 		if r.Status != stats.StatusOK {
-			err := fmt.Errorf("%s: %s: %s", r.Node, r.Status, r.Error)
+			err := fmt.Errorf("%s: %s: %s", r.Node, r.Status, cmp.Or(r.Error, strings.Join(r.Warnings, "; ")))
 			errs = append(errs, withCode(exitPartial, ofNode(r.Node, lookAt(r.Node, err))))
 		}
 	}

@@ -85,6 +85,7 @@ These hold for all of them:
 - Everything is counted and exact unless a relative standard error stands beside it. An estimate is made only where one is asked for.
 - Times are those of the relays, corrected by how much their clocks differ from that of the collector. A sight in the future is taken
   as one of now and reported.
+- Without a step, what is counted over time is of the last 24 hours.
 - A step is a minute, an hour, a calendar day or a calendar week (from Monday) in the time zone that was asked for.
 - *Over time*: a *total* never falls; a *period* is counted within each step; a *moment* is a state at the end of each step; *cohorts*
   are a table by week.

@@ -26,8 +26,8 @@ func peerMetrics() []Metric {
 			Name: "lifetime_unique_peers", Alias: "lifetime", Unit: "peers", Kind: KindTotal, Title: "Peers ever seen",
 			Definition: "How many different public keys were ever in the census of any relay of the fleet: each is counted once, however many relays it met, " +
 				"however often it came back, under whatever peer ID and from wherever. What a relay told before it was replaced stays counted.",
-			Source: fromCensus + " With `--estimate`, where there are a million peers or more, it is a HyperLogLog of the same keys with its relative standard error beside it.",
-			Limits: newKey + " " + forgets + " A peer that was erased (`fleetctl stats forget`) is no longer counted: nothing else makes it fall.",
+			Source: fromCensus + " `fleetctl stats count` counts census files. With its `--estimate`, a million peers or more are a HyperLogLog of the same keys with the relative standard error beside it.",
+			Limits: newKey + " " + forgets + " Two things make it fall, and both are told: a peer was erased (`fleetctl stats forget`), or its key turned out to be the fleet's own.",
 		},
 		active("active", "24h", "Peers active in 24 hours"),
 		active("", "7d", "Peers active in 7 days"),
@@ -45,11 +45,11 @@ func peerMetrics() []Metric {
 			Definition: "How many different peers were seen within the step and for the first time before it. With new_peers they are all that were active in the step.",
 			Source:     fromCensus,
 			Limits: "A census has the last sight of a peer and no list of its visits: of a peer that came on each of three days between two collections, the last day " +
-				"is known. Collect at least once in each step. " + lastSight,
+				"is known. Collect at least once a day: it is counted by day or a longer step, and days are kept for about two months, weeks for more than a year. " + lastSight,
 		},
 		{
 			Name: "retention_weekly", Alias: "retention", Unit: "1", Kind: KindCohorts, By: "week", Title: "Retention by weekly cohort",
-			Definition: "Of the peers whose first sight lies in one calendar week (a cohort), the share that was seen in each week from then on, 0 to 1: week 0 is the " +
+			Definition: "Of the peers whose first sight lies in one week (a cohort; weeks are those of UTC, from Monday), the share that was seen in each week from then on, 0 to 1: week 0 is the " +
 				"cohort's own and is 1. A week that is not over yet is marked as such, and one from which there is no collection is unknown.",
 			Source: fromCensus,
 			Limits: newKey + " Such a peer counts as lost in its old cohort. As for returning_peers, a peer is known to have been there in a week only if a collection in " +

@@ -14,7 +14,7 @@ func splitMetrics() []Metric {
 			Name: "peers_by_" + by, Alias: by, Unit: "peers", Kind: KindMoment, By: by, Title: title,
 			Definition: "Of the peers active in 7 days (active_peers_7d), each in exactly one group, so that the groups add up to it: " + definition,
 			Source:     fromCensus,
-			Limits:     "A peer that changed counts only where it was last. " + limits,
+			Limits:     "A peer that changed counts only where it was last. Of more than 50,000 active peers the groups are counted once an hour. " + limits,
 		}
 	}
 	return []Metric{

@@ -224,6 +224,7 @@ func TestContract06_PublishingToADeadServerIsAnErrorWithAHint(t *testing.T) {
 		t.Errorf("got error %v without a hint that names the command", err)
 	}
 	serve(t, dir) // the same port, the same records
+	z = open(t, dir)
 	apply(t, z, dnsaddr.Changes{})
 	if s := z.Status(t.Context()); !s.Serving {
 		t.Errorf("status %+v after the restart, want serving", s)

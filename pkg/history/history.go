@@ -120,7 +120,7 @@ func headerVersion(path string) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("history: %w", err)
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // it was only read
 	head := make([]byte, 100)
 	switch n, err := io.ReadFull(f, head); {
 	case errors.Is(err, io.EOF):

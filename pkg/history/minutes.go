@@ -17,6 +17,7 @@ type minuteSum struct{ users, relays int64 }
 // it adds up with the others.
 func (in *ingestion) relayMinutes(ctx context.Context, relay *relayRow, r stats.Reading) error {
 	told := make(map[int64]int64)
+	standIn := false
 	if r.Telemetry != nil && len(r.Telemetry.Minutes) > 0 {
 		in.shiftMinutes(relay, r.Telemetry.Minutes, told)
 	} else {
@@ -27,7 +28,7 @@ func (in *ingestion) relayMinutes(ctx context.Context, relay *relayRow, r stats.
 			now = int64(r.Report.ConnectedPeers)
 		}
 		if n, ok := users(now); ok {
-			told[floor(in.at, 60)-60] = n
+			told[floor(in.at, 60)-60], standIn = n, true
 		}
 	}
 	if len(told) == 0 {
@@ -48,8 +49,8 @@ func (in *ingestion) relayMinutes(ctx context.Context, relay *relayRow, r stats.
 	for _, at := range minutes {
 		n := told[at]
 		old, known := have[at]
-		if known && old == n {
-			continue
+		if known && (old == n || standIn) {
+			continue // what a relay told of the minute itself stands
 		}
 		err := in.t.exec(ctx, `INSERT OR REPLACE INTO concurrent (step, relay, at, minutes, relays, users, most) VALUES (60, ?, ?, 1, 1, ?, ?)`,
 			relay.id, at, n, n)

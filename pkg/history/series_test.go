@@ -55,6 +55,21 @@ func TestSeries_APeakIsOfAlignedMinutesAndNotTheSumOfPeaks(t *testing.T) {
 	wantFigure(t, f, "concurrent_peers", "10")
 }
 
+func TestSeries_AMinuteThatIsOverKeepsWhatTheRelayToldOfIt(t *testing.T) {
+	s := open(t, Options{})
+	at := monday().Add(10 * time.Second)
+	ingest(t, s, at, answer(1, at, 9))
+	again := at.Add(30 * time.Second)
+	r := answer(1, again, 0)
+	r.Telemetry.Minutes, r.Telemetry.Gauges.Users = nil, 4 // no minute ended since
+	fresh := answer(2, again, 0)
+	fresh.Telemetry.Minutes, fresh.Telemetry.Gauges.Users = nil, 2 // it has just started
+	ingest(t, s, again, r, fresh)
+	if got := points(t, s, "concurrent", Query{Step: StepMinute, Since: at.Add(-time.Minute), Until: again.Truncate(time.Minute)}); !slices.Equal(got, []string{"11-02 11:59 11"}) {
+		t.Errorf("got %q, want 9 and 2 at the end of 11:59", got)
+	}
+}
+
 func TestSeries_DaysAreThoseOfTheTimeZone(t *testing.T) {
 	s := open(t, Options{})
 	zone := time.FixedZone("+05:45", 5*3600+45*60)

@@ -3,7 +3,6 @@ package history
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 )
 
@@ -98,11 +97,13 @@ func (s *Store) write(ctx context.Context, f func(*txn) error) (err error) {
 	}
 	t := &txn{tx: tx, prepared: make(map[string]*sql.Stmt), before: s.beforeWrite}
 	if err := f(t); err != nil {
-		return errors.Join(s.explain(err), t.rollback())
+		t.rollback()
+		return s.explain(err)
 	}
 	if t.before != nil {
 		if err := t.before(); err != nil {
-			return errors.Join(s.explain(err), t.rollback())
+			t.rollback()
+			return s.explain(err)
 		}
 	}
 	return s.explain(tx.Commit())
@@ -110,10 +111,7 @@ func (s *Store) write(ctx context.Context, f func(*txn) error) (err error) {
 
 // rollback leaves out what SQLite says when it has rolled back by itself, on a full disk
 // for example, or when the context ended first.
-func (t *txn) rollback() error {
-	_ = t.tx.Rollback()
-	return nil
-}
+func (t *txn) rollback() { _ = t.tx.Rollback() }
 
 // read runs f on one unchanging state of the store.
 func (s *Store) read(ctx context.Context, f func(querier) error) error {

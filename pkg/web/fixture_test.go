@@ -182,3 +182,11 @@ func ask(t testing.TB, method, url string, change func(*http.Request)) answered 
 	}
 	return answered{resp, string(text)}
 }
+
+// newServer starts a server that a test made itself, and returns its URL.
+func newServer(t *testing.T, s *Server) string {
+	t.Helper()
+	server := httptest.NewServer(s.Handler())
+	t.Cleanup(server.Close)
+	return server.URL
+}

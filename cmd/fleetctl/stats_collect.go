@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -117,9 +118,22 @@ func (c *collector) round(ctx context.Context) (collectView, error) {
 	}
 	v := collectView{Summary: summary, Took: time.Since(began).Round(time.Millisecond).Seconds(), reasons: make(map[string]error)}
 	for _, r := range readings {
-		v.reasons[r.Node] = r.Err
+		v.reasons[r.Node] = reasonOf(r)
 	}
 	return v, nil
+}
+
+// reasonOf is why something of a reading is missing, nil if that is not known.
+func reasonOf(r stats.Reading) error {
+	switch {
+	case r.Err != nil:
+		return r.Err
+	case r.Telemetry != nil && len(r.Telemetry.Damaged) > 0:
+		return errors.New(strings.Join(r.Telemetry.Damaged, "; "))
+	case len(r.Warnings) > 0:
+		return errors.New(strings.Join(r.Warnings, "; "))
+	}
+	return nil
 }
 
 // rounds collects until ctx ends, which is how it is meant to end. A round that fails is

@@ -49,11 +49,15 @@ func (v diffView) Table() render.Table {
 		Facts: []render.Fact{{Name: "from", Value: v.Since}, {Name: "to", Value: v.Until}},
 		Empty: "nothing is known of this time",
 	}
-	missing := make(map[string]bool)
+	missing := make(absent)
 	for _, c := range v.Changes {
-		nodes := append(append([]string{}, c.Before.Missing...), c.After.Missing...)
-		for _, node := range nodes {
-			missing[node] = true
+		if c.Label != "" && c.Before.Value == nil && c.After.Value == nil {
+			continue // a part of which nothing is known; the whole says so
+		}
+		for _, f := range []stats.Figure{c.Before, c.After} {
+			if f.Value != nil {
+				missing.take(f)
+			}
 		}
 		delta := c.Delta
 		if c.Unit == "1" && delta != nil {
@@ -65,7 +69,7 @@ func (v diffView) Table() render.Table {
 			c.Unit, c.Before.AtLeast || c.After.AtLeast, c.After.Missing,
 		})
 	}
-	t.Notes = missingNote(missing)
+	t.Notes = missing.notes()
 	if len(v.Events) > 0 {
 		more := render.Table{Title: "what happened", Columns: []render.Column{{Name: "at"}, {Name: "node"}, {Name: "what"}, {Name: "text"}}}
 		for _, e := range v.Events {
@@ -104,7 +108,7 @@ func (v cohortsView) Table() render.Table {
 	for i := range most {
 		t.Columns = append(t.Columns, render.Column{Name: fmt.Sprintf("+%dw %%", i), Drop: i})
 	}
-	missing := make(map[string]bool)
+	missing := make(absent)
 	for _, c := range v.Cohorts {
 		row := []any{c.Week.Format("2006-01-02"), c.Peers}
 		for i := range most {
@@ -113,13 +117,11 @@ func (v cohortsView) Table() render.Table {
 				continue
 			}
 			row = append(row, shareCell(c.Active[i], c.Peers))
-			for _, node := range c.Active[i].Missing {
-				missing[node] = true
-			}
+			missing.take(c.Active[i])
 		}
 		t.Rows = append(t.Rows, row)
 	}
-	t.Notes = missingNote(missing)
+	t.Notes = missing.notes()
 	return t
 }
 

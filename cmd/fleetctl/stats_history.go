@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -116,7 +117,7 @@ func (v historyView) Table() render.Table {
 	t := render.Table{Columns: []render.Column{{Name: "at"}}, Empty: "nothing is known of this time"}
 	rows := make(map[int64][]any)
 	var order []time.Time
-	missing := make(map[string]bool)
+	missing := make(absent)
 	for i, s := range v.Series {
 		t.Columns = append(t.Columns, render.Column{Name: seriesName(s), Drop: i})
 		for _, p := range s.Points {
@@ -128,30 +129,36 @@ func (v historyView) Table() render.Table {
 				order = append(order, p.At)
 			}
 			row[i+1] = figureCell(p.Figure, s.Unit)
-			for _, node := range p.Missing {
-				missing[node] = true
-			}
+			missing.take(p.Figure)
 		}
 	}
 	slices.SortFunc(order, time.Time.Compare)
 	for _, at := range order {
 		t.Rows = append(t.Rows, rows[at.Unix()])
 	}
-	t.Notes = missingNote(missing)
+	t.Notes = missing.notes()
 	return t
 }
 
-// missingNote says what the mark of [figureCell] means, and who it is about.
-func missingNote(missing map[string]bool) []string {
-	if len(missing) == 0 {
+// absent is the nodes that figures miss the part of: true if a figure is known without it.
+type absent map[string]bool
+
+func (m absent) take(f stats.Figure) {
+	for _, node := range f.Missing {
+		m[node] = m[node] || f.Value != nil && f.AtLeast
+	}
+}
+
+// notes say what the mark of [figureCell] means, and who did not answer.
+func (m absent) notes() []string {
+	if len(m) == 0 {
 		return nil
 	}
-	var nodes []string
-	for node := range missing {
-		nodes = append(nodes, node)
+	note := strings.Join(slices.Sorted(maps.Keys(m)), ", ") + " did not answer all the time"
+	if slices.Contains(slices.Collect(maps.Values(m)), true) {
+		note = "≥ is at least: " + note
 	}
-	slices.Sort(nodes)
-	return []string{"≥ at least: " + strings.Join(nodes, ", ") + " did not answer all the time"}
+	return []string{note}
 }
 
 // seriesName is the head of a column.

@@ -138,7 +138,7 @@ func TestDelta_PagesHaveAnEndAndMissNothingWhileTheCensusChanges(t *testing.T) {
 	if c.known["k0"].ConnectionCount != 2 || c.known["k15000"].ConnectionCount != 2 {
 		t.Error("the newest state of what changed meanwhile did not come")
 	}
-	for range 10 {
+	for range 3 {
 		for i := range 2 * stats.DeltaPage {
 			l.registry.put(entry(fmt.Sprint("k", i), 1, 4, 1))
 		}
@@ -185,7 +185,7 @@ func TestDelta_CursorsOutliveRestartCrashAndCompaction(t *testing.T) {
 // A collector that follows a relay through crashes at any moment knows in the end
 // whatever the relay knows, and nothing that it was not told.
 func TestDelta_NoChangeIsLostThroughCrashesAtRandom(t *testing.T) {
-	for seed := range uint64(6) {
+	for seed := range uint64(4) {
 		random := rand.New(rand.NewPCG(seed, 5))
 		dir, c, now := t.TempDir(), newCollector(), noon()
 		d := openDesk(t, dir, now)

@@ -63,6 +63,8 @@ func TestJSON_EveryFieldOfTheRelayIsNamedInTheDocumentation(t *testing.T) {
 		"/api/bootstrap/census": fieldsOf(reflect.TypeFor[stats.Census](), ""),
 		"/api/reservations":     fieldsOf(reflect.TypeFor[stats.Reservations](), ""),
 		"/api/version":          fieldsOf(reflect.TypeFor[stats.Version](), ""),
+		"/api/telemetry":        fieldsOf(reflect.TypeFor[stats.Telemetry](), ""),
+		"/api/census/delta":     append(fieldsOf(reflect.TypeFor[stats.Delta](), ""), fieldsOf(reflect.TypeFor[stats.DeltaEnd](), "")...),
 		"/readyz":               fieldsOf(reflect.TypeFor[stats.Ready](), ""),
 	})
 }

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Foreign witnesses: programs that share no code with fleetctl use a fleet of three local
-# relays, each in its own way; then the tests that take long, and a fleet in zones of BIND and
-# of Knot, dns/dns.sh. Meanwhile one of three droplets that are real Debian systems lives its
+# relays, each in its own way; then the tests that take long, a browser's among them, a fleet
+# in zones of BIND and of Knot, dns/dns.sh, and one that Prometheus watches,
+# monitoring/monitoring.sh. Meanwhile one of three droplets that are real Debian systems lives its
 # life, cloud/story.sh, as root. Linux. What is missing is named and
 # fails the run; nothing is skipped. Traffic stays on loopback and in network namespaces
 # (npm ci fetches the packages of js/ once, debootstrap the Debian of the droplets once).
@@ -22,6 +23,7 @@ need dig bind9-dnsutils
 need promtool prometheus
 need jq jq
 need npm npm
+need chromium chromium
 need go "the version of go.mod"
 root=() # what makes a command run as root, for the droplets
 if [ "$(id -u)" != 0 ]; then
@@ -30,6 +32,7 @@ if [ "$(id -u)" != 0 ]; then
 fi
 "${root[@]}" bash "$repo/testdata/e2e/cloud/story.sh" --needs
 bash "$repo/testdata/e2e/dns/dns.sh" --needs
+bash "$repo/testdata/e2e/monitoring/monitoring.sh" --needs
 for binary in "$fleetctl" "$repo/bin/relay"; do [ -x "$binary" ] || die "$binary is missing: make build"; done
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/fe2e.XXXXXX")
@@ -217,6 +220,7 @@ step "programs of the cloud" programs
 story=$!
 step "tests with the tag e2e" tagged_tests
 bash "$repo/testdata/e2e/dns/dns.sh" "$repo/bin"
+bash "$repo/testdata/e2e/monitoring/monitoring.sh" "$repo/bin" "$work/programs/sampler"
 code=0
 wait "$story" || code=$?
 story=

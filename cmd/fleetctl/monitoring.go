@@ -15,7 +15,7 @@ import (
 )
 
 // defaultServe is where 'fleetctl serve' answers if nothing else is said.
-const defaultServe = "http://127.0.0.1:8484"
+const defaultServe = "http://" + defaultListen
 
 func newMonitoring(a *app) *cobra.Command {
 	return group("monitoring", "Write what Prometheus, Alertmanager and Grafana need to watch the fleet", newMonitoringInit(a))

@@ -140,9 +140,10 @@ all_hold() {
         asked+=(--next -sf --max-time 5 -G "http://127.0.0.1:$prometheus_port/api/v1/query" --data-urlencode "query=$query" -o "answer.$n")
         n=$((n + 1))
     done <"$1"
-    curl "${asked[@]:1}"
+    rm -f answer.*
+    curl "${asked[@]:1}" || true
     for ((i = 0; i < n; i++)); do
-        grep -q '"result":\[\]' "answer.$i" && sed -n "$((i + 1))p" "$1"
+        grep -qs '"result":\[{' "answer.$i" || sed -n "$((i + 1))p" "$1"
     done >empty
     [ ! -s empty ]
 }

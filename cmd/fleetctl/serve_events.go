@@ -23,18 +23,22 @@ func transitions(before, after web.Fleet, now time.Time) []web.Event {
 	if before.LookedAt.IsZero() || after.LookedAt.IsZero() || before.Name != after.Name {
 		return nil
 	}
-	was := make(map[string]string, len(before.Relays))
-	for _, r := range before.Relays {
-		was[r.Node] = r.State
+	type machine struct {
+		node string
+		nth  int // of the node: one that is being replaced has two
 	}
+	count, was := make(map[string]int), make(map[machine]string, len(before.Relays))
+	for _, r := range before.Relays {
+		count[r.Node]++
+		was[machine{r.Node, count[r.Node]}] = r.State
+	}
+	clear(count)
 	var out []web.Event
-	told := make(map[string]bool)
 	for _, r := range after.Relays {
-		old, known := was[r.Node]
-		if told[r.Node] || known && old == r.State {
+		count[r.Node]++
+		if old, known := was[machine{r.Node, count[r.Node]}]; known && old == r.State {
 			continue
 		}
-		told[r.Node] = true
 		text := r.Node + " is " + r.State
 		if r.Reason != "" {
 			text += ": " + r.Reason

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/relayfleet/fleetctl/dnsaddr"
+	"github.com/relayfleet/fleetctl/fleet"
+	"github.com/relayfleet/fleetctl/pkg/history"
+	"github.com/relayfleet/fleetctl/pkg/web"
+	"github.com/relayfleet/fleetctl/stats"
+)
+
+func TestServe_AnswersBeyondLoopbackOnlyWithTLSAndAToken(t *testing.T) {
+	token := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(token, []byte("0123456789abcdef0123456789abcdef\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, listen := range []string{"0.0.0.0:0", ":0", "[::]:0", "192.0.2.1:8484", "fleet.example:8484"} {
+		for _, f := range []serveFlags{{listen: listen}, {listen: listen, tokenFile: token}} {
+			a, _, _ := testApp(t)
+			a.dir = t.TempDir()
+			if _, err := a.openDoor(f); exitCode(err) != exitRefused || fleet.Hint(err) == "" {
+				t.Errorf("--listen %s, token %v, no TLS: %v (exit %d), want it refused with exit %d and a hint", listen, f.tokenFile != "", err, exitCode(err), exitRefused)
+			}
+		}
+	}
+	for _, listen := range []string{"127.0.0.1:0", "localhost:8484", "[::1]:0", "127.3.2.1:1"} {
+		a, _, _ := testApp(t)
+		if _, err := a.openDoor(serveFlags{listen: listen}); err != nil {
+			t.Errorf("--listen %s: %v, want no error", listen, err)
+		}
+	}
+}
+
+func TestServe_ATokenThatCouldBeGuessedIsRefused(t *testing.T) {
+	a, _, _ := testApp(t)
+	a.env = func(name string) (string, bool) {
+		if name == serveToken {
+			return "letmein", true
+		}
+		return "", false
+	}
+	_, err := a.openDoor(serveFlags{listen: defaultListen})
+	if exitCode(err) != exitAuth || strings.Contains(err.Error(), "letmein") {
+		t.Errorf("a token of 7 characters: %v (exit %d), want exit %d and no word of it", err, exitCode(err), exitAuth)
+	}
+}
+
+func TestServe_AgreesWithMonitoringOnTheAddress(t *testing.T) {
+	if want := "http://" + defaultListen; defaultServe != want {
+		t.Errorf("monitoring looks for serve at %s, and serve answers at %s", defaultServe, want)
+	}
+}
+
+func TestOverlay_ASignCorrectsWhatTheLookFound(t *testing.T) {
+	yes, held := true, 7
+	found := web.Relay{Node: "nyc1-1", State: "serving", Verified: &yes, Reservations: &held, Users: &held}
+	for _, test := range []struct {
+		state    string
+		sign     life
+		want     string
+		verified bool // still known
+		held     bool // likewise
+	}{
+		{"serving", lifeReady, "serving", true, true},
+		{"serving", lifeAnswers, "serving", true, true},
+		{"serving", lifeDown, "down", false, false},
+		{"serving", lifeUnknown, "unreadable", true, false},
+		{"serving", lifeNotReady, "not ready", true, true},
+		{"full", lifeDraining, "draining", true, true},
+		{"down", lifeReady, "ready", false, true},
+		{"unreadable", lifeReady, "ready", false, true},
+		{"down", lifeUnknown, "unreadable", true, false},
+		{"outgoing", lifeReady, "outgoing", true, true},
+		{"stopped", lifeDown, "stopped", true, false},
+	} {
+		r := found
+		r.State = test.state
+		got := overlay(r, sign{life: test.sign, reason: "why"})
+		if got.State != test.want || (got.Verified != nil) != test.verified || (got.Reservations != nil) != test.held {
+			t.Errorf("%s, then %s: %s, verified known %v, reservations known %v, want %s, %v, %v",
+				test.state, test.sign, got.State, got.Verified != nil, got.Reservations != nil, test.want, test.verified, test.held)
+		}
+	}
+}
+
+func TestCompose_WhatWasNotReadIsUnknown(t *testing.T) {
+	spec := fleet.Spec{Name: "demo", DNS: fleet.DNSSpec{Domain: "p2p.demo.test", MinRelays: 1}}
+	spec.Nodes = []fleet.NodeSpec{{Region: "nyc1", Count: 1}}
+	now := time.Date(2026, 3, 2, 3, 4, 5, 0, time.UTC)
+	f := compose(seen{spec: spec}, now, serveFlags{})
+	if len(f.Relays) != 1 || f.Relays[0].State != "unknown" || f.Published != nil || f.Verified != nil || !f.At.IsZero() {
+		t.Errorf("before the first look: %+v, want one unknown relay and no count", f)
+	}
+	st := fleet.State{Records: fleet.Observed[[]dnsaddr.Record]{Err: errors.New("the zone is away")}}
+	l := look{begun: now, ended: now, state: st, status: statusView{Relays: []relayStatus{{Node: "nyc1-1", State: "ready", PeerID: "12D3KooWx", Published: false}}}}
+	f = compose(seen{spec: spec, look: l}, now, serveFlags{})
+	if r := f.Relays[0]; r.Published != nil || r.Verified != nil || f.Published != nil || f.Zone.Records != nil || f.Zone.Error != "the zone is away" {
+		t.Errorf("the zone was not read: relay %+v, published %v, zone %+v, want unknown and the reason", r, f.Published, f.Zone)
+	}
+}
+
+func TestTelemetry_WhatIsOldSaysNothingOfNow(t *testing.T) {
+	now := time.Date(2026, 3, 2, 3, 4, 5, 0, time.UTC)
+	of := func(asked time.Time, problem string) web.Relay {
+		known := history.Relay{Node: "nyc1-1", LastAsked: asked, Error: problem, Damaged: []string{"ledger"}, Gauges: &stats.Gauges{Users: 5, ReservationLimit: 64}}
+		return telemetry{relays: map[string]history.Relay{"nyc1-1": known}, fresh: now.Add(-time.Hour)}.of(web.Relay{Node: "nyc1-1", State: "serving"}, fleet.Spec{})
+	}
+	if r := of(now, ""); r.Users == nil || *r.Users != 5 || r.Answering == nil || !*r.Answering || r.CensusDamaged == nil || !*r.CensusDamaged || *r.ReservationLimit != 64 {
+		t.Errorf("a relay that answered: %+v, want 5 users, answering, damaged, a limit of 64", r)
+	}
+	if r := of(now, "no answer"); r.Users != nil || r.Answering == nil || *r.Answering || r.CensusDamaged != nil {
+		t.Errorf("a relay that did not answer: %+v, want not answering, and nothing else known", r)
+	}
+	if r := of(now.Add(-2*time.Hour), ""); r.Users != nil || r.Answering != nil {
+		t.Errorf("a relay that was asked two hours ago: %+v, want nothing known", r)
+	}
+}
+
+func TestTransitions_AreToldOnce(t *testing.T) {
+	now := time.Date(2026, 3, 2, 3, 4, 5, 0, time.UTC)
+	fleetOf := func(states ...string) web.Fleet {
+		f := web.Fleet{Name: "demo", LookedAt: now}
+		for i, s := range states {
+			f.Relays = append(f.Relays, web.Relay{Node: []string{"a-1", "b-1", "b-1"}[i], State: s, Reason: "why"})
+		}
+		return f
+	}
+	got := transitions(fleetOf("serving", "serving"), fleetOf("serving", "down"), now)
+	if len(got) != 1 || got[0].Text != "b-1 is down: why" || got[0].Node != "b-1" {
+		t.Errorf("one relay went down: %+v, want that alone", got)
+	}
+	if got := transitions(fleetOf("serving", "outgoing", "serving"), fleetOf("serving", "outgoing", "serving"), now); got != nil {
+		t.Errorf("nothing changed about the two machines of a node: %+v, want no event", got)
+	}
+	if got := transitions(web.Fleet{Name: "demo"}, fleetOf("serving"), now); got != nil {
+		t.Errorf("the first look: %+v, want nothing to have happened", got)
+	}
+}
+
+func TestCommandsIn_ReadsTheNewestFirstAndSkipsWhatIsCutOff(t *testing.T) {
+	log := `result":"done"}
+{"at":"2026-03-02T03:04:05Z","user":"ada","host":"box","command":["up","--yes"],"result":"begun"}
+{"at":"2026-03-02T03:05:05Z","user":"ada","host":"box","command":["up","--yes"],"result":"failed","error":"nyc1-1: no room"}
+{"at":"2026-03-02T03:0`
+	got := commandsIn([]byte(log))
+	if len(got) != 2 || got[0].Text != "fleetctl up --yes: failed, by ada@box: nyc1-1: no room" {
+		t.Errorf("commands: %+v, want two, the failure first", got)
+	}
+}

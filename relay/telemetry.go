@@ -12,7 +12,8 @@ import (
 // telemetry is the answer of /api/telemetry, with the minutes from the UNIX second
 // since on. Its counters are those on disk; see [archive.told].
 func (r *Relay) telemetry(since int64, now time.Time) stats.Telemetry {
-	told, life := r.archive.told(now).Epoch, r.ledger.lifeNow()
+	all, life := r.archive.told(now), r.ledger.lifeNow()
+	told := all.Epoch
 	minutes := slices.DeleteFunc(slices.Clone(told.Users), func(m [2]int64) bool { return m[0] < since })
 	return stats.Telemetry{
 		PeerID: r.id.ID.String(), Now: now.Unix(), StartedAt: r.started.Unix(),
@@ -20,6 +21,9 @@ func (r *Relay) telemetry(since int64, now time.Time) stats.Telemetry {
 		Counters: told.Counters, Gauges: r.gauges(told.Peak, now),
 		Minutes: append([][2]int64{}, minutes...),
 		Damaged: append([]string{}, r.archive.complaints()...),
+		Lifetime: &stats.Lifetime{
+			Joined: all.Joined, Left: all.Left, Granted: all.Reservations, Circuits: all.Circuits, Peak: all.Peak,
+		},
 	}
 }
 

@@ -178,6 +178,9 @@ func TestCounters_FilesOfBeforeAreReadWithoutLossAndTheEpochBeginsAtZero(t *test
 	if first.Counters.Joined != 0 || first.Gauges.Peak != 0 || len(first.Damaged) != 0 {
 		t.Errorf("telemetry = %+v, want an epoch that begins now: a collector would take old joins for new ones", first)
 	}
+	if want := (stats.Lifetime{Joined: 10, Left: 10, Granted: 7, Circuits: 8, Peak: 4}); first.Lifetime == nil || *first.Lifetime != want {
+		t.Errorf("lifetime = %+v, want %+v: what the file says", first.Lifetime, want)
+	}
 	// A daemon of before reads what we wrote, keeps its numbers, and drops the epoch.
 	c, err := parseCounters([]byte(read(t, filepath.Join(cfg.State, countersFile))))
 	if err != nil || c.Version != 1 || c.Joined != 10 || c.Epoch == nil {

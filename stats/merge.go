@@ -183,6 +183,9 @@ func (row *RelayRow) tellTelemetry(t *Telemetry) {
 	row.Connected, row.Peak = count(t.Gauges.Users), count(t.Gauges.Peak)
 	row.FleetRelays, row.Probes = count(t.Gauges.FleetRelays), count(t.Gauges.Probes)
 	row.Reservations, row.Circuits = ptr(t.Counters.Granted), ptr(t.Counters.Circuits)
+	if l := t.Lifetime; l != nil {
+		row.Peak, row.Reservations, row.Circuits = count(l.Peak), ptr(l.Granted), ptr(l.Circuits)
+	}
 	row.UptimeSecs, row.NATStatus = ptr(uint64(max(0, t.Now-t.StartedAt))), natStatus(t.Gauges.NATStatus)
 	row.HolePunches = HolePunch{Succeeded: t.Counters.PunchesSucceeded, Failed: t.Counters.PunchesFailed}
 }

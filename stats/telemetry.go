@@ -22,6 +22,19 @@ type Telemetry struct {
 	Minutes [][2]int64 `json:"minutes"`
 	// Damaged says what is wrong with the files that the relay counts in; empty if nothing.
 	Damaged []string `json:"damaged"`
+	// Lifetime is what the state directory counted since its first start, before this epoch
+	// too. Nil: the relay does not say.
+	Lifetime *Lifetime `json:"lifetime"`
+}
+
+// Lifetime are the counts of a relay over all restarts, as its report has them. A
+// collector adds up Counters: these begin again with a lost file, and nothing says so.
+type Lifetime struct {
+	Joined   uint64 `json:"joined"`
+	Left     uint64 `json:"left"`
+	Granted  uint64 `json:"reservations_granted"`
+	Circuits uint64 `json:"circuits_opened"`
+	Peak     int    `json:"peak_users"` // at once
 }
 
 // Counters only grow within an epoch. All were counted at the relay, without the fleet's

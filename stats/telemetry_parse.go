@@ -67,6 +67,11 @@ func (t Telemetry) check(fields map[string]json.RawMessage) error {
 	default:
 		return fmt.Errorf("gauges: nat_status: %q, accepted are unknown, public and private", clean(t.Gauges.NATStatus, 80))
 	}
+	if t.Lifetime != nil {
+		if err := whole(fields["lifetime"], *t.Lifetime); err != nil {
+			return fmt.Errorf("lifetime: %w", err)
+		}
+	}
 	if err := t.checkMinutes(fields["minutes"]); err != nil {
 		return fmt.Errorf("minutes: %w", err)
 	}

@@ -26,7 +26,7 @@ func goodTelemetry() Telemetry {
 		},
 		Gauges:  Gauges{Users: 1, NATStatus: "public", DiskFree: 1, DiskTotal: 2, Memory: 3, MemoryLimit: 4},
 		Minutes: [][2]int64{{1777636680, 3}, {1777636740, 2}},
-		Damaged: []string{"bootnode-peers.json was \x1b[31mdamaged"},
+		Damaged: []string{"bootnode-peers.json was \x1b[31mdamaged"}, Lifetime: &Lifetime{Joined: 5, Left: 4, Granted: 3, Circuits: 2, Peak: 9},
 	}
 }
 
@@ -68,6 +68,8 @@ func TestParseTelemetry_ErrorsNameTheField(t *testing.T) {
 		{`"joined_by_agent":{"a":1}`, `"joined_by_agent":{` + manyNames() + `}`, "telemetry: counters: joined_by_agent: 300 names, at most 256 are read"},
 		{`"users":1,`, ``, "telemetry: gauges: users: missing"},
 		{`"users":1`, `"users":-1`, "telemetry: gauges: users: -1 is negative"},
+		{`"peak_users":9`, `"peak_users":-9`, "telemetry: lifetime: peak_users: -9 is negative"},
+		{`,"peak_users":9`, ``, "telemetry: lifetime: peak_users: missing"},
 		{`"nat_status":"public"`, `"nat_status":"=1"`, `telemetry: gauges: nat_status: "=1", accepted are unknown, public and private`},
 		{`[1777636680,3]`, `[1777636680]`, "telemetry: minutes: element 0: 1 numbers, accepted are 2"},
 		{`[1777636680,3]`, `[1777636680,-3]`, "telemetry: minutes: element 0: -3 is negative"},
@@ -82,6 +84,20 @@ func TestParseTelemetry_ErrorsNameTheField(t *testing.T) {
 		if err == nil || err.Error() != c.want {
 			t.Errorf("%.40q instead of %.40q:\n got %v\nwant %s", c.new, c.old, err, c.want)
 		}
+	}
+}
+
+// The epoch of a relay that was upgraded begins at 0; what it counted before is not gone.
+func TestMerge_TellsWhatARelayCountedSinceItsFirstStart(t *testing.T) {
+	told := goodTelemetry()
+	row := Merge(at, []Reading{{Node: "nyc1-1", Telemetry: &told, Registry: []CensusEntry{}}}).Relays[0]
+	if value(row.Reservations) != 3 || value(row.Circuits) != 2 || value(row.Peak) != 9 {
+		t.Errorf("row = %+v, want 3 reservations, 2 circuits and a peak of 9: those of its life", row)
+	}
+	told.Lifetime = nil
+	row = Merge(at, []Reading{{Node: "nyc1-1", Telemetry: &told, Registry: []CensusEntry{}}}).Relays[0]
+	if value(row.Reservations) != 1 || value(row.Circuits) != 1 {
+		t.Errorf("row = %+v, want those of the epoch where nothing else is known", row)
 	}
 }
 

@@ -54,8 +54,6 @@ type answer struct {
 	status int
 	body   []byte
 	err    error
-	at     time.Time // when it was there; see compressed
-	took   time.Duration
 }
 
 // get asks for one path and reads the answer, at most apiLimit bytes.

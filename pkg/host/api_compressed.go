@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"time"
 )
 
 // body is an answer that is being read, decompressed. Whoever reads it bounds it.
@@ -52,7 +51,6 @@ func (b body) all(most int64) ([]byte, error) {
 func (a api) compressed(ctx context.Context, path string) answer {
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
-	began := time.Now()
 	b, err := a.open(ctx, path)
 	if err != nil {
 		return answer{err: err}
@@ -62,7 +60,7 @@ func (a api) compressed(ctx context.Context, path string) answer {
 	if err != nil {
 		return answer{err: fmt.Errorf("GET %s: %w", path, err)}
 	}
-	return answer{status: b.status, body: text, at: time.Now(), took: time.Since(began)}
+	return answer{status: b.status, body: text}
 }
 
 // counter counts the bytes that are read.

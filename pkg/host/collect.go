@@ -115,9 +115,9 @@ func (c *collection) peerID(file string, read text, err error) {
 	}
 }
 
-// telemetry takes the answer of the relay itself, and says when its clock is wrong.
+// telemetry takes the answer of the relay itself.
 func (c *collection) telemetry(a answer) {
-	t, err := parsed(a, pathTelemetry, a.at, func(body []byte, _ time.Time) (stats.Telemetry, error) { return stats.ParseTelemetry(body) })
+	t, err := parsed(a, pathTelemetry, time.Time{}, func(body []byte, _ time.Time) (stats.Telemetry, error) { return stats.ParseTelemetry(body) })
 	switch {
 	case err != nil:
 		c.wrong(err)
@@ -128,15 +128,7 @@ func (c *collection) telemetry(a answer) {
 		return
 	}
 	c.out.Telemetry = t
-	if ahead := time.Unix(t.Now, 0).Sub(a.at).Round(time.Second); ahead > clockTold {
-		c.out.Warnings = append(c.out.Warnings, fmt.Sprintf("its clock is %s ahead of ours", ahead))
-	} else if behind := -ahead - a.took.Round(time.Second); behind > clockTold {
-		c.out.Warnings = append(c.out.Warnings, fmt.Sprintf("its clock is %s behind ours", behind))
-	}
 }
-
-// clockTold is by how much a clock may be wrong before that is said.
-const clockTold = time.Minute
 
 // changes takes what was read of the census, and where to go on.
 func (c *collection) changes(held place, d delta) {

@@ -296,11 +296,12 @@ func TestZone_CopiedIDNeitherRemovesNorChangesTheOther(t *testing.T) {
 	ours, theirs := relay("192.0.2.1"), relay("192.0.2.2")
 	theirs.Comment = "fleetctl:other/nyc1-1"
 	apply(t, z, dnsaddr.Changes{Add: []dnsaddr.Record{ours, theirs}})
-	marks := map[string]string{} // by the last word of their comments
+	marks := map[string]string{} // by their comments
 	for _, m := range s.TXT(companion) {
-		marks[m[strings.Index(m, " c="):]] = m
+		_, comment, _ := strings.Cut(m, " c=")
+		marks[comment] = m
 	}
-	mine, other := strings.Fields(marks[" c="+ours.Comment]), strings.Fields(marks[" c="+theirs.Comment])
+	mine, other := strings.Fields(marks[ours.Comment]), strings.Fields(marks[theirs.Comment])
 	s.Delete(t, fmt.Sprintf("%s. 300 TXT %q", companion, strings.Join(other, " ")))
 	other[2] = mine[2] // id=…
 	s.Put(t, fmt.Sprintf("%s. 300 TXT %q", companion, strings.Join(other, " ")))

@@ -10,7 +10,7 @@ import (
 	"github.com/relayfleet/fleetctl/fleet"
 )
 
-// ErrConflict: somebody else wrote to the same names at the same time, and did so again
+// ErrConflict means that somebody else wrote to the same names at the same time, and did so again
 // when the changes were planned anew. What was not written yet was not written.
 var ErrConflict = errors.New("somebody else is writing to the same names")
 

@@ -21,8 +21,8 @@ type ScanOptions struct {
 // An entry that makes no sense is left out and the rest is used, also where the text
 // around it is broken: reading goes on where the next entry begins. These are told of by
 // a [DamagedError], and so are entries that were seen in the future, which are not left
-// out. Any other error (no array, cut off, nothing recognisable follows a broken entry)
-// comes after everything before it was given out. Keys are in canonical base64.
+// out. Any other error (no array, cut off, nothing recognisable follows a broken entry,
+// more than a thousand of them) comes after everything before it was given out. Keys are in canonical base64.
 func ScanRegistry(r io.Reader, now time.Time, o ScanOptions, each func(*Row) error) error {
 	return newScan(r, now, o).scan(each)
 }
@@ -192,7 +192,7 @@ func (s *scan) value() ([]byte, error) {
 
 // maxTorn is how often a reading goes on after a broken text: each time costs an entry's
 // length.
-const maxTorn = 10_000
+const maxTorn = 1000
 
 // damaged goes on where the next entry begins, skip bytes from here on or later. Where
 // none does, err is the end of the reading.
@@ -205,7 +205,10 @@ func (s *scan) damaged(skip int, err error) error {
 			err = explain(bad)
 		}
 	}
-	if s.torn++; s.torn > maxTorn || !s.in.find(skip) {
+	if s.torn++; s.torn > maxTorn {
+		return fmt.Errorf("the text is broken in more than %d places: entry %d: %w", maxTorn, s.bad.Entries, err)
+	}
+	if !s.in.find(skip) {
 		return fmt.Errorf("entry %d: %w", s.bad.Entries, err)
 	}
 	s.at = true

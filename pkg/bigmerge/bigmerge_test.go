@@ -42,10 +42,10 @@ type known struct {
 
 func TestMerger_CountsAsAMapDoes(t *testing.T) {
 	for _, c := range []struct{ memory, rows, keys, relays int }{
-		{1 << 20, 50_000, 20_000, 3}, // no run
-		{1000, 50_000, 20_000, 3},    // many runs, a census in several
-		{100, 30_000, 5_000, 7},      // more runs than files may be open
-		{50, 2_000, 2_000, 200},      // many censuses in a run
+		{1 << 20, 10_000, 4_000, 3}, // no run
+		{400, 10_000, 4_000, 3},     // many runs, a census in several
+		{20, 6_000, 1_000, 7},       // more runs than files may be open
+		{50, 2_000, 2_000, 200},     // many censuses in a run
 		{1, 100, 10, 2},
 	} {
 		t.Run(fmt.Sprint(c), func(t *testing.T) {

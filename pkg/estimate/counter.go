@@ -9,13 +9,14 @@ import (
 // Counter counts different peers: exactly while there are fewer than [From] of them, and
 // by an estimate from then on. Not safe for concurrent use.
 type Counter struct {
-	exact *stats.Peers // nil from From on
+	exact *stats.Peers // nil from so many on
 	rough *Peers
+	from  uint64
 }
 
 // NewCounter has counted nothing.
 func NewCounter(salt Salt) *Counter {
-	c := &Counter{exact: stats.NewPeers(nil), rough: New(salt)}
+	c := &Counter{exact: stats.NewPeers(nil), rough: New(salt), from: From}
 	c.exact.Begin()
 	return c
 }
@@ -27,7 +28,7 @@ func (c *Counter) Add(key [32]byte) {
 		return
 	}
 	c.exact.Add(key, 0, 0)
-	if Offered(uint64(c.exact.Len())) {
+	if uint64(c.exact.Len()) >= c.from {
 		c.exact = nil
 	}
 }

@@ -68,7 +68,7 @@ func TestServe_InChromium(t *testing.T) {
 func killsShow(t *testing.T, f *testFleet, b *browser) time.Duration {
 	t.Helper()
 	var took time.Duration
-	for _, node := range []string{"fra1-1", "sgp1-1", "nyc1-1"} {
+	for i, node := range []string{"fra1-1", "sgp1-1", "nyc1-1"} {
 		pid := f.relay(node).PID
 		begun := time.Now()
 		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
@@ -81,6 +81,7 @@ func killsShow(t *testing.T, f *testFleet, b *browser) time.Duration {
 		if !b.truth(row + `.includes("unknown of 64")`) {
 			t.Errorf("%s was killed, and its reservations are not called unknown: %s", node, b.text(row))
 		}
+		b.until("it is not counted as verified", fmt.Sprintf(`/Verified in DNS\s+\W*%d\s/.test(text("#tiles"))`, 2-i))
 		if took <= 5*time.Second {
 			return took
 		}
@@ -107,8 +108,7 @@ func withoutScript(t *testing.T, b *browser, at string) {
 // startServe runs `fleetctl serve` until the test ends, and returns its address.
 func startServe(t *testing.T, f *testFleet) string {
 	t.Helper()
-	c := f.command(t.Context(), nil, "serve", "--listen", "127.0.0.1:0", "-o", "json", "--look", "3s", "--every", "2s")
-	c.Cancel = func() error { return c.Process.Signal(syscall.SIGTERM) }
+	c := f.command(context.Background(), nil, "serve", "--listen", "127.0.0.1:0", "-o", "json", "--look", "3s", "--every", "2s")
 	c.Stderr = os.Stderr
 	out, err := c.StdoutPipe()
 	if err != nil {

@@ -89,15 +89,18 @@ func compose(v seen, now time.Time, f serveFlags) web.Fleet {
 		return out
 	}
 	composeZone(&out, v.look)
+	gone := make(map[string]bool) // nodes that the look verified and that are down since
 	for _, r := range v.look.status.Relays {
 		relay := relayOf(r, v.look.state)
 		if s, ok := v.signs[r.Machine]; ok && s.at.After(v.look.begun) {
+			verified := relay.Verified != nil && *relay.Verified && r.Published
 			relay = overlay(relay, s)
+			gone[r.Node] = gone[r.Node] || verified && relay.Verified == nil
 			out.At = later(out.At, s.at)
 		}
 		out.Relays = append(out.Relays, v.telemetry.of(relay, v.spec))
 	}
-	totals(&out, v)
+	totals(&out, v, gone)
 	return out
 }
 
@@ -111,7 +114,7 @@ func composeZone(out *web.Fleet, l look) {
 }
 
 // totals are of the whole fleet; nothing is counted of what was not read.
-func totals(out *web.Fleet, v seen) {
+func totals(out *web.Fleet, v seen, gone map[string]bool) {
 	st := v.look.state
 	if !st.Records.OK() {
 		return
@@ -126,6 +129,11 @@ func totals(out *web.Fleet, v seen) {
 	out.Published = &n
 	if st.Machines.OK() {
 		verified := fleet.VerifiedPublished(v.spec, st)
+		for _, down := range gone {
+			if down {
+				verified = max(0, verified-1)
+			}
+		}
 		out.Verified = &verified
 	}
 }

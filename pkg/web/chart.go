@@ -75,8 +75,23 @@ func newChart(s stats.Series) chart {
 		}
 		c.Rows = append(c.Rows, row)
 	}
-	c.Latest, c.Note = c.Rows[0].Value, c.Rows[0].Note
+	c.newest(s)
 	return c
+}
+
+// newest is the last point that is known, with its time where later ones are not.
+func (c *chart) newest(s stats.Series) {
+	for i := len(s.Points) - 1; i >= 0; i-- {
+		if s.Points[i].Value == nil {
+			continue
+		}
+		row := c.Rows[len(s.Points)-1-i]
+		c.Latest, c.Note = row.Value, row.Note
+		if i < len(s.Points)-1 {
+			c.Note = strings.TrimPrefix(c.Note+"; ", "; ") + "at " + row.At
+		}
+		return
+	}
 }
 
 // trace draws the points: a line through those that follow one another, broken where one

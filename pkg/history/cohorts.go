@@ -49,17 +49,20 @@ func (v *view) cohorts(ctx context.Context, at int64, most int) ([]Cohort, error
 	for i := range active {
 		active[i] = make([]uint64, len(peers)-i)
 	}
-	err := each(ctx, v.q, `SELECT first_seen, last_seen, weeks FROM peers WHERE own = 0 AND first_seen >= ? AND first_seen <= ?`,
+	// Weeks are counted as weekOf does; times are not negative.
+	err := each(ctx, v.q, `SELECT (first_seen / 86400 + 3) / 7, (last_seen / 86400 + 3) / 7, weeks, COUNT(*) FROM peers
+	WHERE own = 0 AND first_seen >= ? AND first_seen <= ? GROUP BY 1, 2, 3`,
 		[]any{weekStart(oldest).Unix(), at}, func(scan func(...any) error) error {
 			var first, last, weeks int64
-			if err := scan(&first, &last, &weeks); err != nil {
+			var n uint64
+			if err := scan(&first, &last, &weeks, &n); err != nil {
 				return err
 			}
-			cohort := weekOf(first) - oldest
-			peers[cohort]++
+			cohort := first - oldest
+			peers[cohort] += n
 			for later := range active[cohort] {
-				if markedAt(uint64(weeks), weekOf(last), weekOf(first)+int64(later)) {
-					active[cohort][later]++
+				if markedAt(uint64(weeks), last, first+int64(later)) {
+					active[cohort][later] += n
 				}
 			}
 			return nil

@@ -105,7 +105,14 @@ func stamp(secs int64) time.Time {
 // lastIn is the last collection of each step of an axis; at 0 where there is none.
 func lastIn(ctx context.Context, q querier, a axis) ([]collection, error) {
 	out := make([]collection, a.len())
-	err := eachCollection(ctx, q, a.from(), a.to(), func(c collection) {
+	from := a.from()
+	if a.len() == 1 { // then the others need not be read
+		err := one(ctx, q, `SELECT COALESCE(MAX(at), ?) FROM collections WHERE at >= ? AND at < ?`, []any{from, from, a.to()}, &from)
+		if err != nil {
+			return nil, err
+		}
+	}
+	err := eachCollection(ctx, q, from, a.to(), func(c collection) {
 		if i, ok := a.index(c.at); ok {
 			out[i] = c
 		}

@@ -61,6 +61,11 @@ func (f *Figures) fill(ctx context.Context, v view, last int64) error {
 	switch {
 	case v.metric.Kind == stats.KindCohorts:
 		return f.fillRetention(ctx, v, last)
+	case name == metricLifetime && last == v.coverage.last:
+		var n int64
+		err := one(ctx, v.q, `SELECT COALESCE(SUM(peers), 0) FROM overlap`, nil, &n)
+		f.Values[name] = known(float64(n), v.unreadSince(last), v.oldest(true))
+		return err
 	case name == "concurrent_peers":
 		value, err := v.now(ctx, last)
 		f.Values[name] = value

@@ -7,33 +7,33 @@ import (
 	"github.com/relayfleet/fleetctl/stats"
 )
 
-// firstSights counts the peers by the step of their first sight, and those before all of
-// them.
-func (v *view) firstSights(ctx context.Context) (before int64, each1 []int64, err error) {
-	err = one(ctx, v.q, `SELECT COUNT(*) FROM peers WHERE own = 0 AND first_seen < ?`, []any{v.axis.from()}, &before)
-	if err != nil {
-		return 0, nil, err
-	}
-	each1 = make([]int64, v.axis.len())
+// firstSights counts the peers by the step of their first sight.
+func (v *view) firstSights(ctx context.Context) ([]int64, error) {
+	counts := make([]int64, v.axis.len())
 	grain := int64(900) // every time zone begins its days at one of these
-	if v.axis.step == StepMinute {
+	if v.axis.step == StepMinute || v.axis.len() == 1 {
 		grain = 60
 	}
-	err = each(ctx, v.q, `SELECT first_seen - first_seen % ? AS t, COUNT(*) FROM peers WHERE own = 0 AND first_seen >= ? AND first_seen < ? GROUP BY t`,
-		[]any{grain, v.axis.from(), v.axis.to()}, func(scan func(...any) error) error {
+	err := each(ctx, v.q, `SELECT MAX(first_seen - first_seen % ?, ?) AS t, COUNT(*) FROM peers WHERE own = 0 AND first_seen >= ? AND first_seen < ? GROUP BY t`,
+		[]any{grain, v.axis.from(), v.axis.from(), v.axis.to()}, func(scan func(...any) error) error {
 			var t, n int64
 			err := scan(&t, &n)
-			if i, ok := v.axis.index(max(t, v.axis.from())); ok {
-				each1[i] += n
+			if i, ok := v.axis.index(t); ok {
+				counts[i] += n
 			}
 			return err
 		})
-	return before, each1, err
+	return counts, err
 }
 
 // lifetime is how many peers were known by the end of each step, as far as is known now.
 func (v *view) lifetime(ctx context.Context) (lines, error) {
-	sum, grown, err := v.firstSights(ctx)
+	var sum int64
+	err := one(ctx, v.q, `SELECT COUNT(*) FROM peers WHERE own = 0 AND first_seen < ?`, []any{v.axis.from()}, &sum)
+	if err != nil {
+		return nil, err
+	}
+	grown, err := v.firstSights(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -46,7 +46,7 @@ func (v *view) lifetime(ctx context.Context) (lines, error) {
 }
 
 func (v *view) newPeers(ctx context.Context) (lines, error) {
-	_, grown, err := v.firstSights(ctx)
+	grown, err := v.firstSights(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -29,6 +29,26 @@ import (
 // new connections, and does the same calls with x/crypto/ssh and nothing else. The
 // ratio of the two is the cost of sshx and host.
 func BenchmarkReport(b *testing.B) {
+	sweep(b, []string{"/api/stats", "/api/bootstrap/census"}, []string{host.PeerIDFile, host.CensusFile}, func(h *host.Hosts, m fleet.Machine) {
+		got := h.Report(b.Context(), m)
+		if got.Err != nil || len(got.Warnings) != 0 || len(got.Registry) != 1 {
+			b.Errorf("Report = %+v", got)
+		}
+	})
+}
+
+// BenchmarkCollect is the same for what is new since an earlier collection: nothing.
+func BenchmarkCollect(b *testing.B) {
+	sweep(b, []string{"/api/telemetry", "/api/census/delta"}, []string{host.PeerIDFile}, func(h *host.Hosts, m fleet.Machine) {
+		got := h.Collect(b.Context(), m, life+"-2")
+		if got.Err != nil || len(got.Warnings) != 0 || got.Telemetry == nil || got.Delta == nil {
+			b.Errorf("Collect = %+v", got)
+		}
+	})
+}
+
+// sweep measures one reading of all boxes against the same calls made directly.
+func sweep(b *testing.B, paths, files []string, read func(*host.Hosts, fleet.Machine)) {
 	for _, c := range []struct {
 		boxes int
 		delay time.Duration
@@ -41,19 +61,14 @@ func BenchmarkReport(b *testing.B) {
 			pins := sshtest.Pins(b, boxes...)
 			var ours, bare time.Duration
 			for b.Loop() {
-				bare += fanOut(boxes, func(x *sshtest.Box) { bareReport(b, x) })
+				bare += fanOut(boxes, func(x *sshtest.Box) { bareReads(b, x, paths, files) })
 				began := time.Now()
 				client, err := sshx.New(sshx.Config{Pins: pins, Auth: sshx.Auth{Signers: []ssh.Signer{boxes[0].Signer}}})
 				if err != nil {
 					b.Fatal(err)
 				}
 				h := host.New(host.Config{Runner: client, Tunnel: client})
-				fanOut(boxes, func(x *sshtest.Box) {
-					got := h.Report(b.Context(), reported(b, x))
-					if got.Err != nil || len(got.Warnings) != 0 || len(got.Registry) != 1 {
-						b.Errorf("Report = %+v", got)
-					}
-				})
+				fanOut(boxes, func(x *sshtest.Box) { read(h, reported(b, x)) })
 				ours += time.Since(began)
 				_ = client.Close()
 			}
@@ -90,6 +105,7 @@ func reportingBox(tb testing.TB, delay time.Duration) *sshtest.Box {
 	for path, v := range map[string]any{
 		"/api/stats":            stats.Report{PeerID: peer, NATStatus: "public"},
 		"/api/bootstrap/census": stats.Census{Enabled: true, GeneratedAt: time.Now().Unix()},
+		"/api/telemetry":        someTelemetry(peer),
 	} {
 		data, err := json.Marshal(v)
 		if err != nil {
@@ -97,6 +113,9 @@ func reportingBox(tb testing.TB, delay time.Duration) *sshtest.Box {
 		}
 		mux.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(data) })
 	}
+	mux.HandleFunc("/api/census/delta", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = fmt.Fprintf(w, "{\"registry\":%q,\"full\":false}\n{\"cursor\":%q,\"entries\":0,\"more\":false}\n", life, life+"-2")
+	})
 	api := httptest.NewServer(mux)
 	tb.Cleanup(api.Close)
 	dir := tb.TempDir()
@@ -112,8 +131,8 @@ func reportingBox(tb testing.TB, delay time.Duration) *sshtest.Box {
 	return sshtest.Start(tb, sshtest.WithDir(dir), sshtest.WithDelay(delay), sshtest.WithTunnel(host.API, api.Listener.Addr().String()))
 }
 
-// bareReport makes the calls of a report with x/crypto/ssh, as directly as possible.
-func bareReport(tb testing.TB, x *sshtest.Box) {
+// bareReads makes the calls of a reading with x/crypto/ssh, as directly as possible.
+func bareReads(tb testing.TB, x *sshtest.Box, paths, names []string) {
 	key, _, _, _, err := ssh.ParseAuthorizedKey([]byte(x.HostKey))
 	if err != nil {
 		tb.Error(err)
@@ -129,7 +148,7 @@ func bareReport(tb testing.TB, x *sshtest.Box) {
 	defer func() { _ = client.Close() }()
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	for _, path := range []string{"/api/stats", "/api/bootstrap/census"} {
+	for _, path := range paths {
 		wg.Go(func() {
 			t := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 				return client.DialContext(ctx, "tcp", host.API)
@@ -150,7 +169,7 @@ func bareReport(tb testing.TB, x *sshtest.Box) {
 		return
 	}
 	var reads sync.WaitGroup
-	for _, path := range []string{host.PeerIDFile, host.CensusFile} {
+	for _, path := range names {
 		reads.Go(func() {
 			f, err := files.Open(path)
 			if err != nil {

@@ -31,17 +31,8 @@ type telling struct {
 // tells routes both endpoints of a box, whose minute is one ago.
 func tells(t *testing.T, box *hosttest.FakeBox) *telling {
 	t.Helper()
-	now := time.Now().Unix()
-	one := map[string]uint64{}
 	d := &telling{
-		t: stats.Telemetry{
-			PeerID: box.PeerID(), Now: now, StartedAt: now - 100, Epoch: life, Registry: life, Cursor: life + "-2",
-			Counters: stats.Counters{
-				Joined: 2, RefusedReserve: one, RefusedCircuit: one, SessionLengths: make([]uint64, 8),
-				ByTransport: one, ByFamily: one, ByAgent: one, ByVersion: one, ByTier: one,
-			},
-			Gauges: stats.Gauges{Users: 1, NATStatus: "public"}, Minutes: [][2]int64{{now - now%60 - 60, 1}}, Damaged: []string{},
-		},
+		t:     someTelemetry(box.PeerID()),
 		pages: map[string]string{"": page(t, true, life+"-2", false, "AAE=", "AAI="), life + "-2": page(t, false, life+"-2", false)},
 	}
 	box.Route("/api/telemetry", func(w http.ResponseWriter, r *http.Request) {
@@ -62,6 +53,20 @@ func tells(t *testing.T, box *hosttest.FakeBox) *telling {
 		_, _ = w.Write([]byte(text))
 	})
 	return d
+}
+
+// someTelemetry is that of a relay that two users joined, with one minute.
+func someTelemetry(peerID string) stats.Telemetry {
+	now := time.Now().Unix()
+	none := map[string]uint64{}
+	return stats.Telemetry{
+		PeerID: peerID, Now: now, StartedAt: now - 100, Epoch: life, Registry: life, Cursor: life + "-2",
+		Counters: stats.Counters{
+			Joined: 2, RefusedReserve: none, RefusedCircuit: none, SessionLengths: make([]uint64, 8),
+			ByTransport: none, ByFamily: none, ByAgent: none, ByVersion: none, ByTier: none,
+		},
+		Gauges: stats.Gauges{Users: 1, NATStatus: "public"}, Minutes: [][2]int64{{now - now%60 - 60, 1}}, Damaged: []string{},
+	}
 }
 
 func (d *telling) set(f func()) {

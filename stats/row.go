@@ -18,6 +18,7 @@ type Row struct {
 
 	texts [fieldTexts][]byte // in the buffer of the scan or of their own
 	key   [32]byte
+	other bool // there was a name that is not one of ours
 	known *[64]string
 }
 
@@ -71,6 +72,7 @@ func (r *Row) word(field int) string {
 // would read likewise.
 func (r *Row) parse(buf []byte) int {
 	r.texts, r.FirstSeenAt, r.LastSeenAt, r.ConnectionCount = [fieldTexts][]byte{}, 0, 0, 0
+	r.other = false
 	var seen uint
 	pos := skipSpace(buf, 0)
 	if pos >= len(buf) || buf[pos] != '{' {
@@ -91,6 +93,8 @@ func (r *Row) parse(buf []byte) int {
 			return 0
 		case bit >= 0:
 			seen |= 1 << bit
+		default:
+			r.other = true
 		}
 		if pos < len(buf) && buf[pos] == '"' {
 			text, next := plainText(buf, pos)

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"testing/iotest"
 	"time"
+	"unicode/utf8"
 )
 
 // scanAll reads a census into entries, in whatever pieces the reader gives.
@@ -94,6 +95,28 @@ func TestScanRegistry_AgreesWithEncodingJSON(t *testing.T) {
 			if told := damagedOf(err); bad.Damaged+bad.Ahead > 0 && !reflect.DeepEqual(told, bad) || bad.Damaged+bad.Ahead == 0 && err != nil {
 				t.Errorf("%s, %s: got %v, want %v", one, name, err, bad)
 			}
+		}
+	}
+}
+
+// Lines of a delta have names of their own.
+func TestParseDelta_AgreesWithEncodingJSON(t *testing.T) {
+	lines := unusual()
+	for _, more := range []string{`"entries":"x"`, `"more":7`, `"more":true`, `"cursor":"c"`, `"entries":7`, `"later":7`} {
+		lines = append(lines, strings.TrimSuffix(goodEntry, "}")+","+more+"}")
+	}
+	for _, one := range lines {
+		one = strings.NewReplacer("\r\n", "", "\n", "").Replace(one)
+		text := `{"registry":"` + strings.Repeat("0", 32) + `","full":true}` + "\n" + one + "\n"
+		page, err := ParseDelta(strings.NewReader(text), at)
+		var line deltaLine
+		wrong := json.Unmarshal([]byte(one), &line)
+		want := []CensusEntry{}
+		if utf8.ValidString(one) && wrong == nil && line.check(at) == nil {
+			want = append(want, line.CensusEntry)
+		}
+		if !reflect.DeepEqual(page.Entries, want) {
+			t.Errorf("%s: got %+v and %v, want %+v", one, page.Entries, err, want)
 		}
 	}
 }

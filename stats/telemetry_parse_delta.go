@@ -55,6 +55,9 @@ type deltaParser struct {
 	line int // that was read last
 	page CensusPage
 	bad  DamagedError
+
+	row   Row // as most are written
+	words [64]string
 }
 
 // errLongLine is a line that is skipped.
@@ -125,6 +128,12 @@ func (p *deltaParser) parse() error {
 
 // take reads one line, and reports whether it is the last.
 func (p *deltaParser) take(text []byte) (bool, error) {
+	p.row.known = &p.words
+	if len(text) > 0 && p.row.parse(text) == len(text) && !p.row.other && p.row.sound(p.now) {
+		p.page.Entries = append(p.page.Entries, p.row.Entry())
+		p.bad.Entries++
+		return false, nil
+	}
 	var line deltaLine
 	err := json.Unmarshal(text, &line)
 	switch {

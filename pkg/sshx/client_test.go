@@ -153,6 +153,9 @@ func TestRun_OutputIsBounded(t *testing.T) {
 func TestRun_TimeoutEndsACommandThatTalksWithoutEnd(t *testing.T) {
 	box := sshtest.Start(t, sshtest.WithExec(shell))
 	c := sshtest.Client(t, sshx.Config{}, box)
+	if _, err := c.Run(within(t), box.Target("nyc1-1"), sshx.Command{Argv: []string{"echo"}}); err != nil {
+		t.Fatalf("before: %v", err) // it is the command that times out, not the login
+	}
 	_, err := c.Run(within(t), box.Target("nyc1-1"), sshx.Command{Argv: []string{"yes"}, Timeout: 50 * time.Millisecond})
 	if !errors.Is(err, sshx.ErrTransport) || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("yes: %v, want ErrTransport and DeadlineExceeded", err)

@@ -16,7 +16,7 @@ import (
 func newStatsExport(a *app) *cobra.Command {
 	var anonymous bool
 	var floor int
-	var out outFile
+	out := outFile{private: true}
 	o := &ownOutput{usual: &a.globals.output, only: true, forms: []string{string(history.FormatCSV), string(history.FormatJSON), string(history.FormatParquet)}}
 	cmd := &cobra.Command{
 		Use:   "export --anonymous",

@@ -92,7 +92,10 @@ func (s *session) past(ctx context.Context) map[string][]*float64 {
 }
 
 // outFile is the flag --out of what is no view.
-type outFile struct{ name string }
+type outFile struct {
+	name    string
+	private bool // the file is for its owner alone
+}
 
 func (o *outFile) register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&o.name, "out", "", "write to this `file`, whole or not at all, and not to stdout")
@@ -108,7 +111,12 @@ func (o *outFile) write(a *app, cmd *cobra.Command, text bool, f func(io.Writer)
 		return f(a.stdout)
 	}
 	name := a.abs(o.name)
-	temporary, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-*")
+	mode := os.FileMode(0o666) // less what the umask takes
+	if o.private {
+		mode = 0o600
+	}
+	hidden := filepath.Join(filepath.Dir(name), fmt.Sprintf(".%s-%d", filepath.Base(name), os.Getpid()))
+	temporary, err := os.OpenFile(hidden, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode) //nolint:gosec // where the operator says
 	if err != nil {
 		return fmt.Errorf("%s: --out: %w", path(cmd), err)
 	}

@@ -81,11 +81,16 @@ func (f serveFlags) check() error {
 }
 
 // serve shows the fleet until ctx ends, which is no error: that is how it is ended.
-func (a *app) serve(ctx context.Context, f serveFlags) error {
+func (a *app) serve(ctx context.Context, f serveFlags) (err error) {
 	door, err := a.openDoor(f)
 	if err != nil {
 		return err
 	}
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", f.listen)
+	if err != nil {
+		return fmt.Errorf("serve: %w", err)
+	}
+	defer func() { _ = listener.Close() }() // the server has closed it, unless there was none
 	w, err := a.watcher(f)
 	if err != nil {
 		return err
@@ -95,18 +100,12 @@ func (a *app) serve(ctx context.Context, f serveFlags) error {
 		StaleAfter: 2*f.look + time.Minute, Now: a.now, Log: a.logger(),
 	})
 	if err != nil {
-		return err
-	}
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", f.listen)
-	if err != nil {
-		return fmt.Errorf("serve: %w", err)
+		return errors.Join(err, w.current().close())
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return door.answer(ctx, listener, handler.Handler()) })
 	group.Go(func() error { return w.run(ctx) })
-	if err := a.show(serveView{Fleet: w.name(), URL: door.url(listener.Addr())}); err != nil {
-		return errors.Join(err, listener.Close())
-	}
+	group.Go(func() error { return a.show(serveView{Fleet: w.name(), URL: door.url(listener.Addr())}) })
 	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) {
 		return err
 	}

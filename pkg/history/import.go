@@ -84,11 +84,16 @@ func readOld(r io.Reader, out *Imported) ([]oldRow, error) {
 			slices.SortStableFunc(rows, func(a, b oldRow) int { return int(min(1, max(-1, a.at-b.at))) })
 			return rows, nil
 		}
-		line, _ := in.FieldPos(0)
 		var row oldRow
-		if err == nil {
+		var line int
+		var broken *csv.ParseError
+		switch {
+		case err == nil:
+			line, _ = in.FieldPos(0)
 			row, err = parseOld(record)
-		} else if !errors.As(err, new(*csv.ParseError)) {
+		case errors.As(err, &broken):
+			line, err = broken.StartLine, broken.Err
+		default:
 			return nil, fmt.Errorf("import: %w", err)
 		}
 		if err == nil {
@@ -138,7 +143,7 @@ func parseOld(record []string) (oldRow, error) {
 			continue
 		}
 		x, err := strconv.ParseFloat(c.text, 64)
-		if err != nil || x < 0 || x*c.unit > stats.MaxCount {
+		if err != nil || !(x >= 0 && x*c.unit <= stats.MaxCount) { // also NaN
 			return row, fmt.Errorf("%s: %q is no count", c.name, c.text)
 		}
 		*c.into = new(int64(x * c.unit))

@@ -62,7 +62,7 @@ func (s *Server) serveScrape(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadGateway, err.Error(), "see 'fleetctl doctor'")
 	default:
 		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-		_, _ = w.Write(text)
+		_, _ = w.Write(text) //nolint:gosec // plain text, which nosniff makes browsers believe
 	}
 }
 

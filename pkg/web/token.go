@@ -84,7 +84,7 @@ func (e entry) seal(until string) []byte {
 
 func (e entry) cookie() *http.Cookie {
 	until := strconv.FormatInt(e.now().Add(cookieLife).Unix(), 10)
-	return &http.Cookie{
+	return &http.Cookie{ //nolint:gosec // Secure wherever there is TLS: without, it is loopback
 		Name: cookieName, Value: until + "." + hex.EncodeToString(e.seal(until)), Path: "/", MaxAge: int(cookieLife.Seconds()),
 		HttpOnly: true, Secure: e.tls, SameSite: http.SameSiteLaxMode,
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -32,8 +31,8 @@ func TestHostileBoxes_AreNamedAndHarmless(t *testing.T) {
 	f := newTestFleet(t)
 	f.must(0, "up", "--yes")
 	program := filepath.Join(f.dir, "hostile")
-	if out, err := exec.Command("go", "build", "-o", program, "./testdata/hostile").CombinedOutput(); err != nil { //nolint:gosec // our own program
-		t.Fatalf("build: %v\n%s", err, out)
+	if err := buildShipped("build", "-o", program, "./testdata/hostile"); err != nil {
+		t.Fatal(err)
 	}
 	for node, kind := range map[string]string{"nyc1-1": "endless", "fra1-1": "liar", "sgp1-1": "silent"} {
 		f.takeOver(node, kind, program)

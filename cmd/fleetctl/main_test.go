@@ -61,21 +61,30 @@ func quickFleetctl(dir string) error {
 		return nil
 	}
 	path := filepath.Join(dir, "quick", "fleetctl")
-	out, err := exec.Command("go", "test", "-c", "-o", path, ".").CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("build fleetctl: %w\n%s", err, out)
+	if err := buildShipped("test", "-c", "-vet=off", "-o", path, "."); err != nil {
+		return fmt.Errorf("build fleetctl: %w", err)
 	}
 	return os.Setenv("PATH", filepath.Dir(path)+string(os.PathListSeparator)+os.Getenv("PATH"))
 }
 
-// buildRelay builds cmd/relay once per test run, as small as it is shipped.
+// buildRelay builds cmd/relay once per test run.
 func buildRelay() (string, error) {
 	path := filepath.Join(binaries.dir, "relay")
-	out, err := exec.Command("go", "build", "-ldflags", "-s -w", "-o", path, "../relay").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("build the relay: %w\n%s", err, out)
+	if err := buildShipped("build", "-o", path, "../relay"); err != nil {
+		return "", fmt.Errorf("build the relay: %w", err)
 	}
 	return path, nil
+}
+
+// buildShipped builds as `make build` does, so that what that has compiled is not compiled
+// once more.
+func buildShipped(verb string, args ...string) error {
+	c := exec.Command("go", append([]string{verb, "-trimpath", "-buildvcs=false", "-ldflags", "-s -w"}, args...)...) //nolint:gosec // our own programs
+	c.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := c.CombinedOutput(); err != nil {
+		return fmt.Errorf("go %s: %w\n%s", verb, err, out)
+	}
+	return nil
 }
 
 // relayBinary is the path of a relay built from this tree.

@@ -4,6 +4,7 @@ package local
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -85,7 +86,8 @@ func TestDelayedBox_IsReachedByTCPAndQUIC(t *testing.T) {
 func buildRelay(t *testing.T) string {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "relay")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "github.com/relayfleet/fleetctl/cmd/relay") //nolint:gosec // a test
+	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", binary, "github.com/relayfleet/fleetctl/cmd/relay") //nolint:gosec // a test
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")                                                                                                                       // as `make build` does, which has compiled it then
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build the relay: %v\n%s", err, out)
 	}

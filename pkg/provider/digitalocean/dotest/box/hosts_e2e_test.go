@@ -3,6 +3,7 @@
 package box
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -18,7 +19,8 @@ import (
 // real relay.
 func TestDroplets_KeepThePromisesOfHosts(t *testing.T) {
 	binary := filepath.Join(t.TempDir(), "relay")
-	build := exec.CommandContext(t.Context(), "go", "build", "-ldflags", "-s -w", "-o", binary, "github.com/relayfleet/fleetctl/cmd/relay") //nolint:gosec // our own program
+	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", binary, "github.com/relayfleet/fleetctl/cmd/relay") //nolint:gosec // our own program
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")                                                                                                                       // as `make build` does, which has compiled it then
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build the relay: %v\n%s", err, out)
 	}

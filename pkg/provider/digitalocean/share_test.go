@@ -137,7 +137,7 @@ func TestPoller_AReadingThatBeganBeforeTheOrderDoesNotServeIt(t *testing.T) {
 					_, _, _ = r.next(t.Context(), seen)
 				}
 			}()
-			time.Sleep(late)
+			time.Sleep(late) // of the bubble
 			ordered := time.Now()
 			got, began, err := r.next(t.Context(), ordered)
 			must(t, "next", err)

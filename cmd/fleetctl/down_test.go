@@ -1,11 +1,13 @@
 package main
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/relayfleet/fleetctl/fleet"
+	"github.com/relayfleet/fleetctl/pkg/history"
 	"github.com/relayfleet/fleetctl/pkg/statedir"
 )
 
@@ -144,5 +146,31 @@ func TestDown_NothingOfAFleetElsewhereStaysOnThisComputer(t *testing.T) {
 				t.Errorf("directory: got there %t, want gone %t", dir.Exists(), c.gone)
 			}
 		})
+	}
+}
+
+func TestDown_TheHistoryOfAFleetElsewhereStays(t *testing.T) {
+	a, _, stderr := testApp(t)
+	base := t.TempDir()
+	dir, err := statedir.Open(base, "blue", filepath.Join(base, "fleet.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, err := history.Open(t.Context(), dir.Join(history.FileName), history.Options{})
+	if err == nil {
+		err = store.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &session{app: a, dir: dir, spec: fleet.Spec{Name: "blue", Provider: fleet.ProviderDigitalOcean, DNS: fleet.DNSSpec{Zone: fleet.ZoneCloudflare}}}
+	if err := finishDown(t.Context(), s, fleet.Outcome{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(dir.Join(history.FileName)); err != nil {
+		t.Errorf("history: %v, want it kept", err)
+	}
+	if !strings.Contains(stderr.String(), dir.Path()) {
+		t.Errorf("said: got %q, want where the history stays", stderr)
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/relayfleet/fleetctl/dnsaddr"
 	"github.com/relayfleet/fleetctl/fleet"
+	"github.com/relayfleet/fleetctl/pkg/history"
 	"github.com/relayfleet/fleetctl/pkg/host"
 	"github.com/relayfleet/fleetctl/pkg/probe"
 	"github.com/relayfleet/fleetctl/pkg/provider"
@@ -208,7 +209,7 @@ func (s *session) forget() error {
 	if s.dir == nil || s.spec.Provider == fleet.ProviderLocal || s.spec.DNS.Zone == fleet.ZoneLocal {
 		return nil
 	}
-	stays, err := s.dir.Remove(func(name string) bool { return strings.HasPrefix(name, "history") })
+	stays, err := s.dir.Remove(func(name string) bool { return strings.HasPrefix(name, history.FileName) })
 	if stays {
 		s.app.say("the history of its numbers stays in %s", s.dir.Path())
 	}

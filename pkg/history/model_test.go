@@ -77,7 +77,7 @@ func TestIngest_AnswersAsASimpleModelDoes(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	const enough = 25 // each takes a while under the race detector
+	const enough = 12 // each takes a while under the race detector
 	passed, failed := 0, false
 	rapid.Check(t, func(rt *rapid.T) {
 		if passed >= enough && !failed {

@@ -58,6 +58,10 @@ bench: ## every benchmark; BENCH=pattern
 bench-exec: build ## fleetctl exec against parallel-ssh on 100 real sshd (Linux, root)
 	@bash testdata/bench/exec.sh
 
+.PHONY: pictures
+pictures: build ## the pictures of the README, from real connections (gnuplot)
+	@bash testdata/demo/pictures.sh
+
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (30s)
 	@bash testdata/tools/fuzz.sh "$(FUZZTIME)"

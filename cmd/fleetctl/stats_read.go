@@ -25,8 +25,8 @@ type patience struct {
 
 func (p *patience) register(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.DurationVar(&p.box, "box-timeout", time.Minute, "wait no `longer` for one box")
-	f.DurationVar(&p.total, "timeout", 5*time.Minute, "wait no `longer` for all of them")
+	f.DurationVar(&p.box, "box-timeout", time.Minute, "how long one box is waited for")
+	f.DurationVar(&p.total, "timeout", 5*time.Minute, "how long all of them are waited for")
 }
 
 // check refuses deadlines that nothing can meet.

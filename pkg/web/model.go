@@ -192,12 +192,15 @@ func held(all []Relay) tile {
 func peerTiles(f Fleet) []tile {
 	var out []tile
 	for _, of := range []struct{ metric, name string }{
-		{"lifetime_unique_peers", "Peers ever seen"}, {"active_peers_24h", "Active in 24 hours"}, {"concurrent_peers", "Connected now"},
+		{"lifetime_unique_peers", "Peers ever seen"}, {"active_peers_24h", "Active in 24 hours"}, {"concurrent_peers", "Connected at once"},
 	} {
 		figure := f.Figures[of.metric]
 		t := tile{Name: of.name, Value: "unknown", Tone: toneUnknown}
 		if figure.Value != nil {
 			t = tile{Name: of.name, Value: number(*figure.Value), Note: qualified(figure)}
+			if of.metric == "concurrent_peers" && !figure.Since.IsZero() { // of the newest minute that is known of most
+				t.Note = strings.TrimSuffix("at "+figure.Since.UTC().Format("15:04 UTC")+"; "+t.Note, "; ")
+			}
 		}
 		out = append(out, t)
 	}

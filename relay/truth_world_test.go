@@ -116,7 +116,7 @@ func (w *world) live(store *history.Store) {
 			}
 		}
 		w.now = w.now.Add(30 * time.Second)
-		if minute%60 == 30 || ofDay == 24*60-5 {
+		if minute%240 == 30 || ofDay == 24*60-5 {
 			w.collect(w.t.Context(), store)
 		}
 		w.accident(minute)
@@ -138,7 +138,7 @@ func (w *world) live(store *history.Store) {
 	}
 }
 
-// accident is what goes wrong, each right after a collection.
+// accident is what goes wrong. A collection comes between the last user of a machine and its end.
 func (w *world) accident(minute int) {
 	const hour, day = 60, 24 * 60
 	fra, nyc, sgp := w.relays[0], w.relays[1], w.relays[2]

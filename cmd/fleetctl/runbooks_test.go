@@ -58,7 +58,7 @@ func TestRunbooks_TheirCommandsAreCommands(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	lines := regexp.MustCompile("(?m)^\\$ (fleetctl .*)$").FindAllStringSubmatch(string(text), -1)
+	lines := regexp.MustCompile(`(?m)^\$ (fleetctl .*)$`).FindAllStringSubmatch(string(text), -1)
 	lines = append(lines, regexp.MustCompile("`(fleetctl [a-z][^`]*)`").FindAllStringSubmatch(string(text), -1)...)
 	if len(lines) < 40 {
 		t.Fatalf("got %d command lines, want 40 and more: are they found?", len(lines))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"time"
@@ -128,7 +129,7 @@ func (d door) answer(ctx context.Context, listener net.Listener, handler http.Ha
 		Handler: handler, TLSConfig: d.tls,
 		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		BaseContext: func(net.Listener) context.Context { return ctx }, // a page that follows ends with it
-		ErrorLog:    d.errorLog,
+		ErrorLog:    slog.NewLogLogger(d.log.Handler(), slog.LevelDebug),
 	}
 	ended := make(chan error, 1)
 	go func() {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -20,7 +19,7 @@ import (
 )
 
 // serveToken is the variable that holds the token of `fleetctl serve`.
-const serveToken = "FLEETCTL_SERVE_TOKEN"
+const serveToken = "FLEETCTL_SERVE_TOKEN" //nolint:gosec // a name, no token
 
 // door is who is let in, and how.
 type door struct {
@@ -28,14 +27,14 @@ type door struct {
 	token       string
 	tls         *tls.Config // nil: plain HTTP
 	certificate func() *x509.Certificate
-	errorLog    *log.Logger
+	log         *slog.Logger // of what the server says of connections
 }
 
 // openDoor reads token and certificate, and refuses to answer beyond this computer
 // without both.
 func (a *app) openDoor(f serveFlags) (door, error) {
 	logger := a.logger()
-	d := door{hosts: f.hosts, errorLog: slog.NewLogLogger(logger.Handler(), slog.LevelDebug)}
+	d := door{hosts: f.hosts, log: logger}
 	host, _, err := net.SplitHostPort(f.listen)
 	if err != nil {
 		return d, fleet.WithHint(fmt.Errorf("serve: --listen %q is no address", f.listen), "write it as "+defaultListen)

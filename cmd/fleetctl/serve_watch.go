@@ -6,12 +6,14 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/relayfleet/fleetctl/fleet"
+	"github.com/relayfleet/fleetctl/pkg/resolve"
 	"github.com/relayfleet/fleetctl/pkg/web"
 )
 
@@ -244,11 +246,13 @@ func (w *watcher) survey(ctx context.Context, s *session) {
 	defer cancel()
 	sources, unheard, err := s.sources(ctx, servers{}, true)
 	if err != nil {
+		w.lost(err)
 		return
 	}
 	found, err := s.survey(ctx, sources, unheard)
 	if err != nil {
-		return // the zone could not be read, which every look says
+		w.lost(err)
+		return
 	}
 	var asked []web.NameServer
 	for _, r := range found.readings {
@@ -262,6 +266,16 @@ func (w *watcher) survey(ctx context.Context, s *session) {
 		asked = append(asked, one)
 	}
 	w.note(func(v *seen) { v.servers = asked })
+}
+
+// lost notes that what is known of the DNS servers is of before.
+func (w *watcher) lost(err error) {
+	w.note(func(v *seen) {
+		v.servers = slices.Clone(v.servers)
+		for i := range v.servers {
+			v.servers[i].State, v.servers[i].Detail = string(resolve.Unknown), err.Error()
+		}
+	})
 }
 
 // price asks the provider what the machines cost.

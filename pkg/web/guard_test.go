@@ -87,7 +87,7 @@ func TestGuard_EveryAnswerHasItsPolicy(t *testing.T) {
 	for _, path := range []string{"/", "/assets/app.js", "/assets/style.css", "/api/v1/fleet", "/metrics", "/nothing", "/assets/page.html"} {
 		a := ask(t, http.MethodGet, server.URL+path, nil)
 		for name, want := range map[string]string{
-			"Content-Security-Policy": "default-src 'none'", "Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff",
+			"Content-Security-Policy": "default-src 'none'", "Referrer-Policy": "same-origin", "X-Content-Type-Options": "nosniff",
 			"Cross-Origin-Resource-Policy": "same-origin",
 		} {
 			if got := a.Header.Get(name); !strings.Contains(got, want) {

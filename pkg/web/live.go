@@ -51,6 +51,7 @@ func (s *Server) serveLive(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	to := stream{w: w, control: http.NewResponseController(w)}
+	_ = to.control.SetReadDeadline(time.Time{}) // it outlives the server's time for reading a request
 	shown := s.shots.find(have)
 	tick := time.NewTicker(s.cfg.Beat)
 	defer tick.Stop()

@@ -39,6 +39,8 @@ type scrapeJob struct {
 	HTTPSD  []discovery `yaml:"http_sd_configs,omitempty"`
 	Static  []static    `yaml:"static_configs,omitempty"`
 	Relabel []relabel   `yaml:"relabel_configs,omitempty"`
+	Limit   int         `yaml:"sample_limit,omitempty"`
+	Metrics []relabel   `yaml:"metric_relabel_configs,omitempty"`
 }
 
 // access is how serve or a relay is talked to.
@@ -63,8 +65,13 @@ type discovery struct {
 
 type relabel struct {
 	Source []string `yaml:"source_labels,flow"`
-	Target string   `yaml:"target_label"`
+	Regex  string   `yaml:"regex,omitempty"`
+	Action string   `yaml:"action,omitempty"`
+	Target string   `yaml:"target_label,omitempty"`
 }
+
+// mostSamples is more than a relay has, and less than hurts.
+const mostSamples = 10_000
 
 // The names of the jobs, which rules go by.
 const (
@@ -93,7 +100,11 @@ func prometheusText(o Options, rules []string) ([]byte, error) {
 			Relabel: nil,
 		})
 	}
-	relays := scrapeJob{Name: jobRelay, Relabel: []relabel{{Source: []string{LabelNode}, Target: "instance"}}}
+	relays := scrapeJob{
+		Name: jobRelay, Limit: mostSamples, Relabel: []relabel{{Source: []string{LabelNode}, Target: "instance"}},
+		// What the fleet is, a relay does not say: one that did could silence every alert.
+		Metrics: []relabel{{Source: []string{"__name__"}, Regex: "fleet[_:].+", Action: "drop"}},
+	}
 	if len(o.Targets) == 0 {
 		say(fmt.Sprintf(" Each relay, through the SSH tunnels that serve keeps: port %d stays closed.", RelayPort))
 		relays.Scheme, relays.Access = o.Serve.Scheme, serve

@@ -28,6 +28,8 @@ type Reading struct {
 	Cursor string
 	At     time.Time     // when the reading began, by our clock; zero is unknown
 	Took   time.Duration // how long it took
+	// LeftOut is how many entries of the census made no sense, and are not in Registry or Delta.
+	LeftOut int
 	// Old says that the relay has neither telemetry nor deltas: its files and its old API
 	// were read.
 	Old bool

@@ -93,6 +93,18 @@ func TestIngest_WhoDoesNotAnswerIsNamedAndNothingIsLost(t *testing.T) {
 	}
 }
 
+func TestIngest_ACensusOfWhichEntriesWereLeftOutWasNotReadWhole(t *testing.T) {
+	s := open(t, Options{})
+	at := monday()
+	torn := answer(1, at, 1, entry(1, at, at))
+	torn.LeftOut = 2
+	sum := ingest(t, s, at, torn, answer(2, at, 1, entry(2, at, at)))
+	if want := []string{"nyc1-1"}; !slices.Equal(sum.Unread, want) || len(sum.Missing) != 0 {
+		t.Errorf("unread %q, missing %q; want %q and none", sum.Unread, sum.Missing, want)
+	}
+	wantFigure(t, figures(t, s, at), "lifetime_unique_peers", "at least 2 without nyc1-1")
+}
+
 func TestIngest_TotalsNeverFallAndNeverDouble(t *testing.T) {
 	s := open(t, Options{})
 	at := monday()

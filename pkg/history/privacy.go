@@ -34,7 +34,12 @@ func (s *Store) Forget(ctx context.Context, at time.Time, peer string) (Forgotte
 		return Forgotten{}, err
 	}
 	// What was erased may still stand in the write-ahead log.
-	_, err = s.writer.ExecContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`)
+	var busy, frames, done int
+	err = one(ctx, s.writer, `PRAGMA wal_checkpoint(TRUNCATE)`, nil, &busy, &frames, &done)
+	if err == nil && busy != 0 {
+		err = hinted{errors.New("history: the peer is erased, but somebody reads the history and its write-ahead log is not empty yet"),
+			"end the other readers and run the same command again"}
+	}
 	return out, s.explain(err)
 }
 

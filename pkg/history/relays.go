@@ -166,6 +166,9 @@ func (in *ingestion) lookDamage(ctx context.Context, relay *relayRow, r stats.Re
 	if r.Err != nil {
 		relay.damaged = append(relay.damaged, clean(r.Err.Error(), 300))
 	}
+	if r.LeftOut > 0 {
+		relay.damaged = append(relay.damaged, fmt.Sprintf("%d entries of its census make no sense and are left out", r.LeftOut))
+	}
 	switch {
 	case len(relay.damaged) > 0 && !slices.Equal(was, relay.damaged):
 		return in.event(ctx, relay.node, EventDamaged, strings.Join(relay.damaged, "; "))

@@ -9,6 +9,16 @@ import (
 // maxPoints is how many points a series has at most.
 const maxPoints = 100_000
 
+// midnight is when a day begins. Where clocks skip 00:00, west of Greenwich, time.Date gives
+// the hour before, which is another day.
+func midnight(y int, m time.Month, d int, loc *time.Location) time.Time {
+	t := time.Date(y, m, d, 0, 0, 0, 0, loc)
+	if t.Hour() >= 12 {
+		t = t.Add(time.Hour)
+	}
+	return t
+}
+
 // begin is the begin of the step that t is in.
 func (s Step) begin(t time.Time, loc *time.Location) time.Time {
 	t = t.In(loc)
@@ -19,11 +29,11 @@ func (s Step) begin(t time.Time, loc *time.Location) time.Time {
 	case StepHour:
 		return t.Add(-time.Duration(t.Minute())*time.Minute - time.Duration(t.Second())*time.Second - time.Duration(t.Nanosecond()))
 	case StepWeek:
-		return time.Date(y, m, d-int(t.Weekday()+6)%7, 0, 0, 0, 0, loc)
+		return midnight(y, m, d-int(t.Weekday()+6)%7, loc)
 	case StepMonth:
-		return time.Date(y, m, 1, 0, 0, 0, 0, loc)
+		return midnight(y, m, 1, loc)
 	}
-	return time.Date(y, m, d, 0, 0, 0, 0, loc)
+	return midnight(y, m, d, loc)
 }
 
 // next is the begin of the step after the one that begins at t.
@@ -35,11 +45,11 @@ func (s Step) next(t time.Time, loc *time.Location) time.Time {
 	case StepHour:
 		return t.Add(time.Hour)
 	case StepWeek:
-		return time.Date(y, m, d+7, 0, 0, 0, 0, loc)
+		return midnight(y, m, d+7, loc)
 	case StepMonth:
-		return time.Date(y, m+1, 1, 0, 0, 0, 0, loc)
+		return midnight(y, m+1, 1, loc)
 	}
-	return time.Date(y, m, d+1, 0, 0, 0, 0, loc)
+	return midnight(y, m, d+1, loc)
 }
 
 // duration is that of a usual one.

@@ -99,7 +99,10 @@ func (c *collection) wrong(err error) {
 	var damaged *stats.DamagedError
 	switch {
 	case err == nil:
-	case errors.As(err, &damaged), c.out.Err != nil && err.Error() != c.out.Err.Error():
+	case errors.As(err, &damaged):
+		c.out.LeftOut += damaged.Damaged
+		c.out.Warnings = append(c.out.Warnings, clean(err.Error(), 500))
+	case c.out.Err != nil && err.Error() != c.out.Err.Error():
 		c.out.Warnings = append(c.out.Warnings, clean(err.Error(), 500))
 	case c.out.Err == nil:
 		c.out.Err = err

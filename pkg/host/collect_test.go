@@ -265,6 +265,9 @@ func TestCollect_WhatCannotBeReadIsMissingAndNamed(t *testing.T) {
 			if said := strings.Join(got.Warnings, "\n"); !strings.Contains(said, c.warning) {
 				t.Errorf("Warnings = %q, want %q", said, c.warning)
 			}
+			if want := strings.Count(c.warning, "damaged"); got.LeftOut != want {
+				t.Errorf("LeftOut = %d, want %d", got.LeftOut, want)
+			}
 			if c.register && got.Cursor != held {
 				t.Errorf("Cursor = %q, want the one that was given, %q: nothing was read after it", got.Cursor, held)
 			}

@@ -52,6 +52,7 @@ func (h *Hosts) Report(ctx context.Context, m fleet.Machine) stats.Reading {
 	}
 	var damaged *stats.DamagedError
 	if errors.As(registryErr, &damaged) {
+		out.LeftOut = damaged.Damaged
 		out.Warnings = append(out.Warnings, clean(registryErr.Error(), 500))
 		registryErr = nil
 	}

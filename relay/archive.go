@@ -100,6 +100,9 @@ func (a *archive) writeCensus(entries []tracked) error {
 	if err != nil {
 		return err
 	}
+	if len(text) > maxCensusBytes {
+		return fmt.Errorf("write %s: %d bytes, more than can be read again: the last one stays", censusFile, len(text))
+	}
 	digest := digestOf(text)
 	err = a.reserve(a.census, digest)
 	if writeErr := a.replace(censusFile, text); writeErr != nil {
@@ -205,6 +208,9 @@ func (a *archive) takeImport(now time.Time) error {
 	if err := os.Rename(path, aside); err != nil {
 		return fmt.Errorf("import: %w", err)
 	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.warnings, importFile) // an earlier try
 	return nil
 }
 

@@ -130,7 +130,7 @@ func (e *epoch) leave(after time.Duration) {
 
 // crashed takes what was open when the file was written for ended.
 func (e *epoch) crashed() {
-	e.Left = e.Joined
+	e.Left = max(e.Left, e.Joined-min(e.Joined, e.Owed["joined"]))
 	e.SessionSecs += e.Open.Secs
 	for i, n := range e.Open.Each {
 		e.SessionLengths[i] += n

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -82,8 +83,8 @@ missing in is marked.`,
 // formOf is the form of a chart: what -o says, else what the file's name ends in, else text.
 func formOf(given, file string) (form string, draw func(io.Writer, chart.Chart) error) {
 	form = given
-	if _, end, ok := strings.Cut(file[strings.LastIndexByte(file, '/')+1:], "."); ok && form == "" {
-		form = end
+	if form == "" {
+		form = strings.TrimPrefix(filepath.Ext(file), ".")
 	}
 	switch form {
 	case chartSVG:

@@ -77,7 +77,7 @@ func (p *Provider) untilGone(ctx context.Context, id int) error {
 		case err != nil:
 			return err
 		}
-		if whose, err := p.whose(d); err != nil || whose != ours || time.Since(asked) < p.cfg.Waits.Again {
+		if whose, err := p.whose(d); err != nil || whose != ours || len(valuesOf(d.Tags, tagAdopted)) > 0 || time.Since(asked) < p.cfg.Waits.Again {
 			continue
 		}
 		p.log.WarnContext(ctx, "a deleted droplet is still there: deleting it again", slog.Int("droplet", id), slog.Duration("after", took(begin)))

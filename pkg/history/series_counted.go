@@ -6,6 +6,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"github.com/relayfleet/fleetctl/stats"
 )
 
 // oldTells reports whether daemons without telemetry tell of a metric.
@@ -45,6 +47,9 @@ func (v *view) counted(ctx context.Context) (lines, error) {
 		}
 		line := v.blank(v.countedMissing)
 		for i := range line {
+			if byRelay && v.quiet(&line[i], label, i) && values[i] == 0 {
+				continue // unknown, not 0
+			}
 			if v.last[i].answered > 0 && (observed || !math.IsNaN(since[i])) {
 				line[i] = known(values[i], line[i].Missing, fromFloat(since[i]))
 			}
@@ -57,6 +62,18 @@ func (v *view) counted(ctx context.Context) (lines, error) {
 		}
 	}
 	return out, nil
+}
+
+// quiet reports whether one relay told nothing in a step: it did not answer, or was not
+// in the fleet. Who else did not answer is no matter of its line.
+func (v *view) quiet(f *stats.Figure, node string, i int) bool {
+	silent := slices.Contains(f.Missing, node)
+	there := slices.ContainsFunc(v.members, func(m member) bool { return m.node == node && v.expected(m, i) })
+	f.Missing = []string{}
+	if silent {
+		f.Missing = []string{node}
+	}
+	return silent || !there
 }
 
 // countedMissing are those who did not answer, and those who do not tell.

@@ -33,7 +33,7 @@ func TestSeries_UnknownIsNotZeroAndWhoIsMissingIsNamed(t *testing.T) {
 			t.Errorf("%s:\ngot  %q\nwant %q", metric, got, want)
 		}
 	}
-	if got := points(t, s, "joins", Query{Step: StepHour, By: true, Since: at}); !slices.Equal(got, []string{"nyc1-1 11-02 14:00 at least 6 without nyc1-2"}) {
+	if got := points(t, s, "joins", Query{Step: StepHour, By: true, Since: at}); !slices.Equal(got, []string{"nyc1-1 11-02 14:00 6"}) { // all of its own
 		t.Errorf("joins by relay: got %q", got)
 	}
 }
@@ -233,4 +233,35 @@ func TestTidy_OldSamplesBecomeCoarserAndTotalsStay(t *testing.T) {
 		t.Errorf("details of a peer unseen for long: got %q %q %v, want none", tier, family, err)
 	}
 	wantFigure(t, figures(t, s, at), "lifetime_unique_peers", "2")
+}
+
+func TestSeries_ByRelayWhoIsSilentIsUnknownAndTheOthersAreExact(t *testing.T) {
+	s := open(t, Options{})
+	at := monday()
+	for i := range 2 {
+		hour := at.Add(time.Duration(i) * time.Hour)
+		one, two := answer(1, hour, 1), silent(2, "dial: timed out")
+		one.Telemetry.Counters.Joined = uint64(10 * (i + 1))
+		if i == 0 {
+			two = answer(2, hour, 1)
+		}
+		ingest(t, s, hour, one, two)
+	}
+	series, err := s.Series(t.Context(), "joins", Query{Since: at, Until: at.Add(2 * time.Hour), Step: StepHour, By: true})
+	if err != nil || len(series) == 0 {
+		t.Fatalf("got %d series, %v", len(series), err)
+	}
+	for _, one := range series {
+		last := one.Points[len(one.Points)-1].Figure
+		switch one.Label {
+		case "nyc1-1":
+			if got := text(last); got != "10" {
+				t.Errorf("%s: got %s, want 10, all of it", one.Label, got)
+			}
+		case "nyc1-2":
+			if last.Value != nil || !slices.Equal(last.Missing, []string{"nyc1-2"}) {
+				t.Errorf("%s: got %+v, want unknown, and that it is missing", one.Label, last)
+			}
+		}
+	}
 }

@@ -111,7 +111,8 @@ take() {
     die "no address is free"
 }
 
-number() { grep -lxF "$1" "$BOXES_DIR"/addresses/* 2>/dev/null | sed 's#.*/##'; }
+# number prints which address box ID has. Others may be giving theirs back meanwhile.
+number() { { grep -lxF "$1" "$BOXES_DIR"/addresses/* 2>/dev/null || true; } | sed 's#.*/##'; }
 
 # network connects box ID with address number N.
 network() {

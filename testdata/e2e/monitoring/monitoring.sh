@@ -123,8 +123,11 @@ routed() {
 # ask QUERY prints the result of an instant query.
 ask() { get "http://127.0.0.1:$prometheus_port/api/v1/query" --data-urlencode "query=$1" | jq -c .data.result; }
 
-# holds QUERY: it has a result.
-holds() { [ "$(ask "$1")" != '[]' ]; }
+# holds QUERY: it has a result. No answer at all is none.
+holds() {
+    local found
+    found=$(ask "$1") && [ -n "$found" ] && [ "$found" != '[]' ]
+}
 
 scraped() {
     until_true 15 get -o serve.metrics "http://127.0.0.1:$serve_port/metrics"

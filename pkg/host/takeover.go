@@ -131,7 +131,7 @@ func listenerPID(answer string) string {
 	return m[1]
 }
 
-var serviceName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9:_.@\\-]{0,200}\.service$`)
+var serviceName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9:_.@\\-]*\.service$`)
 
 // serviceInCgroup finds the system's service that a process belongs to, "" if there is none.
 func serviceInCgroup(text string) string {
@@ -147,7 +147,7 @@ func serviceInCgroup(text string) string {
 		// A template's instances stand in a slice of their own.
 		parts := strings.Split(rest, "/")
 		for _, p := range parts {
-			if serviceName.MatchString(p) {
+			if len(p) <= 210 && serviceName.MatchString(p) {
 				return p
 			}
 		}

@@ -8,7 +8,10 @@ import (
 	"github.com/google/shlex"
 )
 
-var groupForm = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$`)
+var groupForm = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*$`)
+
+// isGroup says that a word can be a group's name.
+func isGroup(word string) bool { return len(word) <= 100 && groupForm.MatchString(word) }
 
 // AnsibleINI reads an inventory in Ansible's INI form.
 func AnsibleINI(file string, text []byte) ([]Machine, error) {
@@ -28,7 +31,7 @@ func AnsibleINI(file string, text []byte) ([]Machine, error) {
 			if sub == "" {
 				sub = "hosts"
 			}
-			if !groupForm.MatchString(name) || sub != "hosts" && sub != "children" && sub != "vars" {
+			if !isGroup(name) || sub != "hosts" && sub != "children" && sub != "vars" {
 				return nil, at.errorf("%s is no section: want [group], [group:children] or [group:vars]", short(line))
 			}
 			group, kind = name, sub
@@ -73,7 +76,7 @@ func (t *tree) line(at place, group, kind, line string) error {
 		return nil
 	case "children":
 		child, _, _ := strings.Cut(line, "#")
-		if child = strings.TrimSpace(child); !groupForm.MatchString(child) {
+		if child = strings.TrimSpace(child); !isGroup(child) {
 			return at.errorf("%s is no group's name", short(child))
 		}
 		t.addChild(group, child, at)

@@ -65,9 +65,12 @@ func (p place) errorf(format string, args ...any) error {
 func short(s string) string { return fmt.Sprintf("%.60q", s) }
 
 var (
-	nameForm = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$`)
+	nameForm = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
 	userForm = regexp.MustCompile(`^[a-z_][a-z0-9_-]{0,31}$`)
 )
+
+// isName says that a word can be a host's name or address.
+func isName(word string) bool { return len(word) <= 253 && nameForm.MatchString(word) }
 
 // set reads the values of a machine out of words. Empty ones are not said.
 func (m *Machine) set(at place, address, port, user, key, jump string) error {
@@ -77,7 +80,7 @@ func (m *Machine) set(at place, address, port, user, key, jump string) error {
 		}
 	}
 	m.Address, m.User, m.Key, m.Jump = strings.Trim(address, "[]"), user, key, jump
-	if _, err := netip.ParseAddr(m.Address); err != nil && !nameForm.MatchString(m.Address) {
+	if _, err := netip.ParseAddr(m.Address); err != nil && !isName(m.Address) {
 		return at.errorf("%s: %s is no address", m.Name, short(address))
 	}
 	if port != "" {

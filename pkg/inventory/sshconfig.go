@@ -134,7 +134,7 @@ func (c *config) hosts(at place, args string) error {
 		if len(c.order) >= MaxHosts {
 			return at.errorf("more than %d hosts", MaxHosts)
 		}
-		if !nameForm.MatchString(strings.ReplaceAll(name, ":", ".")) {
+		if !isName(strings.ReplaceAll(name, ":", ".")) {
 			return at.errorf("%s is no host's name", short(name))
 		}
 		c.named[name], c.order = at, append(c.order, name)

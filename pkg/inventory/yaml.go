@@ -114,7 +114,7 @@ func (y *yamlReader) pairs(n ast.Node, what string) ([]pair, error) {
 
 // group reads one group and those within it.
 func (y *yamlReader) group(p pair, parent string, depth int) error {
-	if !groupForm.MatchString(p.key) {
+	if !isGroup(p.key) {
 		return p.at.errorf("%s is no group's name", short(p.key))
 	}
 	if depth > maxDepth {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -12,9 +14,39 @@ import (
 
 // Lookout asks the DNS servers that clients of the fleet ask. It changes nothing.
 type Lookout interface {
-	// Sightings lists the addresses that servers give at the fleet's names. A server that
-	// does not answer is left out: what it would say is unknown.
-	Sightings(ctx context.Context) ([]Sighting, error)
+	// Look asks for the addresses that servers give at the fleet's names. A server that does
+	// not answer is no error: what it gives is unknown, and the look says so. An error means
+	// that nobody could be asked.
+	Look(ctx context.Context) (Look, error)
+}
+
+// Look is what DNS servers said, and who said nothing. The zero Look is of no server.
+type Look struct {
+	Seen    []Sighting
+	Heard   int     // servers that answered for all names
+	Unheard []error // of each of the others why not; a name server that was not found is one
+}
+
+// blind is why a look says nothing of what clients are given, nil if it says something or
+// there is nobody to ask.
+func (l Look) blind() error {
+	if l.Heard > 0 || len(l.Unheard) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: %s", errUnheard, l.unheard())
+}
+
+// unheard names a few of the servers that did not answer and counts the rest.
+func (l Look) unheard() string {
+	const few = 3
+	var texts []string
+	for _, err := range l.Unheard[:min(few, len(l.Unheard))] {
+		texts = append(texts, err.Error())
+	}
+	if rest := len(l.Unheard) - len(texts); rest > 0 {
+		texts = append(texts, fmt.Sprintf("and %d more", rest))
+	}
+	return strings.Join(texts, "; ")
 }
 
 // Sighting is an address that a DNS server gives to clients.
@@ -24,17 +56,21 @@ type Sighting struct {
 	Left   time.Duration // that whoever asks now may keep it
 }
 
-// errStillGiven is why a relay is not retired: its address is gone from the zone, and clients
-// are sent there all the same.
-var errStillGiven = errors.New("clients are still sent there")
+// Why a relay is not retired although its address is gone from the zone.
+var (
+	errStillGiven = errors.New("clients are still sent there")
+	errUnheard    = errors.New("no DNS server answers, so nobody knows whether clients are still sent there")
+)
 
-// lookEvery is how often servers are asked that still give what is gone.
+// lookEvery is how often servers are asked that still give what is gone, or say nothing.
 const lookEvery = 5 * time.Second
 
 // forgotten returns when no DNS server gives an address of m's relay any more that the
 // zone does not hold, at most after rollout.healthy_deadline: a cache that keeps records
-// for longer than it may, a secondary that does not follow. Without a [Lookout], or where
-// nobody knows who the relay is, the time that passed has to be enough.
+// for longer than it may, a secondary that does not follow. Servers of which none answers
+// are waited for likewise: unknown is not absent. Those that are silent while others answer
+// are named, once in a run. Without a [Lookout], or where nobody knows who the relay is,
+// the time that passed has to be enough.
 func (r *run) forgotten(ctx context.Context, stage string, c Change, m Machine) error {
 	if r.b.Lookout == nil {
 		return nil
@@ -46,66 +82,84 @@ func (r *run) forgotten(ctx context.Context, stage string, c Change, m Machine) 
 	}
 	began := time.Now()
 	for {
-		late, err := r.lateOf(ctx, rel.Value.PeerID)
-		switch {
-		case err != nil:
+		seen, err := r.looks.since(ctx, time.Now(), r.b, r.spec)
+		if err != nil {
 			return fmt.Errorf("ask the DNS servers: %w", err)
-		case late.Addr.IsZero():
+		}
+		why := given(seen.Seen, rel.Value.PeerID)
+		if why == nil {
+			why = seen.blind()
+		}
+		if why == nil {
+			if silent := seen.unheard(); silent != "" && r.looks.tellOnce() {
+				r.reporter.note(stage, c, "not every DNS server could be asked, and one that was not may still give what is gone: "+silent)
+			}
 			return nil
 		}
-		what := fmt.Sprintf("%s gives %s, which is not in the zone any more, for %s", late.Server, late.Addr.Dial(), late.Left)
 		if time.Since(began) >= r.spec.Rollout.HealthyDeadline {
-			return WithHint(fmt.Errorf("%w: %s", errStillGiven, what), "see why with `fleetctl dnsaddr verify`; when it is gone, run the same command again")
+			return WithHint(why, wayOut(why))
 		}
-		r.reporter.waiting(stage, c, what)
+		r.reporter.waiting(stage, c, why.Error())
 		if err := pause(ctx, lookEvery); err != nil {
 			return err
 		}
 	}
 }
 
-// lateOf finds an address of a relay that a server gives and the zone does not hold.
-func (r *run) lateOf(ctx context.Context, peer string) (Sighting, error) {
-	seen, err := r.looks.since(ctx, time.Now(), r.b, r.spec)
-	for _, s := range seen {
+// given is the first sighting of a relay as an error, nil if there is none.
+func given(late []Sighting, peer string) error {
+	for _, s := range late {
 		if s.Addr.PeerID() == peer {
-			return s, err
+			return fmt.Errorf("%w: %s gives %s, which is not in the zone any more, for %s", errStillGiven, s.Server, s.Addr.Dial(), s.Left)
 		}
 	}
-	return Sighting{}, err
+	return nil
+}
+
+// wayOut is what an operator does about a relay that is not retired.
+func wayOut(why error) string {
+	if errors.Is(why, errUnheard) {
+		return "name resolvers that this computer reaches in dns.resolvers, as https://dns.example/dns-query where port 53 is closed; then run the same command again"
+	}
+	return "see why with `fleetctl dnsaddr verify`; when it is gone, run the same command again"
 }
 
 // looks is the last look at the DNS servers, which machines that go side by side share.
 type looks struct {
 	mu    sync.Mutex
 	began time.Time
-	late  []Sighting
+	last  Look // what is seen and is in the zone left out
 	err   error
+	told  bool // of servers that are silent
+}
+
+// tellOnce reports whether it is the first call.
+func (l *looks) tellOnce() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	first := !l.told
+	l.told = true
+	return first
 }
 
 // since is what a look found that began no sooner than at: what is given and is not in the
 // zone. The zone is read first: what leaves it meanwhile is late, and looked at again.
-func (l *looks) since(ctx context.Context, at time.Time, b Backends, s Spec) ([]Sighting, error) {
+func (l *looks) since(ctx context.Context, at time.Time, b Backends, s Spec) (Look, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.began.Before(at) {
-		return l.late, l.err
+		return l.last, l.err
 	}
-	l.began, l.late = time.Now(), nil
+	l.began, l.last = time.Now(), Look{}
 	now := read(ctx, func(ctx context.Context) ([]dnsaddr.Record, error) { return b.Zone.Records(ctx, s.DNS.RecordName()) })
 	if l.err = now.Err; l.err != nil {
-		return nil, l.err
+		return Look{}, l.err
 	}
 	held := make(map[string]bool, len(now.Value))
 	for _, rec := range now.Value {
 		held[rec.Value] = true
 	}
-	var seen []Sighting
-	seen, l.err = b.Lookout.Sightings(ctx)
-	for _, one := range seen {
-		if !held[one.Addr.Value()] {
-			l.late = append(l.late, one)
-		}
-	}
-	return l.late, l.err
+	l.last, l.err = b.Lookout.Look(ctx)
+	l.last.Seen = slices.DeleteFunc(l.last.Seen, func(one Sighting) bool { return held[one.Addr.Value()] })
+	return l.last, l.err
 }

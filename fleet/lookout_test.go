@@ -2,6 +2,8 @@ package fleet_test
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -9,6 +11,7 @@ import (
 
 	"github.com/relayfleet/fleetctl/dnsaddr"
 	"github.com/relayfleet/fleetctl/fleet"
+	"github.com/relayfleet/fleetctl/fleet/fleettest"
 )
 
 // hoarder is a resolver that keeps what it once saw for a while longer than the zone.
@@ -19,13 +22,13 @@ type hoarder struct {
 	looks int
 }
 
-func (l *hoarder) Sightings(ctx context.Context) ([]fleet.Sighting, error) {
+func (l *hoarder) Look(ctx context.Context) (fleet.Look, error) {
 	l.looks++
-	var out []fleet.Sighting
+	out := fleet.Look{Heard: 1}
 	if time.Now().Before(l.until) {
 		for _, rec := range l.seen {
 			if a, err := rec.Addr(); err == nil {
-				out = append(out, fleet.Sighting{Addr: a, Server: "192.0.2.53:53", Left: time.Minute})
+				out.Seen = append(out.Seen, fleet.Sighting{Addr: a, Server: "192.0.2.53:53", Left: time.Minute})
 			}
 		}
 	}
@@ -77,6 +80,73 @@ func TestApply_ARelayThatAResolverStillGivesIsNotRetired(t *testing.T) {
 		})
 	}
 }
+
+// mute is a set of DNS servers of which one answers, or none does, until it comes back.
+type mute struct {
+	one  bool
+	back time.Time
+}
+
+func (l *mute) Look(ctx context.Context) (fleet.Look, error) {
+	out := fleet.Look{Unheard: []error{errors.New("ask 192.0.2.53:53: no answer"), errors.New("ask 192.0.2.54:53: no answer")}}
+	switch {
+	case !time.Now().Before(l.back):
+		return fleet.Look{Heard: 2}, ctx.Err()
+	case l.one:
+		return fleet.Look{Heard: 1, Unheard: out.Unheard[1:]}, ctx.Err()
+	}
+	return out, ctx.Err()
+}
+
+// Unknown is not absent: what nobody could look up may still be given to clients.
+func TestApply_ARelayIsNotRetiredWhileNoDNSServerAnswers(t *testing.T) {
+	for what, c := range map[string]struct {
+		one    bool
+		silent time.Duration // longer than the TTL
+		gone   bool
+		notes  []string // in what is told
+	}{
+		"none answers":           {false, time.Hour, false, []string{"192.0.2.53:53", "192.0.2.54:53"}},
+		"none for a while":       {false, 12 * time.Second, true, []string{"nobody knows", "192.0.2.54:53"}},
+		"one of two is silent":   {true, time.Hour, true, []string{"not every DNS server could be asked", "192.0.2.54:53"}},
+		"there is nobody to ask": {false, -time.Hour, true, nil},
+	} {
+		t.Run(what, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, _ := settled(t, func(*sim) {})
+				s.spec.Rollout.HealthyDeadline = 30 * time.Second
+				s.b.Lookout = &mute{c.one, time.Now().Add(c.silent)}
+				if c.silent < 0 {
+					s.b.Lookout = noServers{}
+				}
+				old := s.world.Boxes()[0].Machine
+				var told strings.Builder
+				s.tell = func(e fleet.Event) { told.WriteString(e.Detail + "\n") }
+				_, err := s.replace(old.Node)
+				gone := !slices.ContainsFunc(s.world.Boxes(), func(b fleettest.Box) bool { return b.Machine.ID == old.ID })
+				if gone != c.gone || (err == nil) != c.gone {
+					t.Fatalf("got gone %v, %v; want gone %v", gone, err, c.gone)
+				}
+				text := told.String()
+				if err != nil {
+					text = err.Error()
+					if !strings.Contains(fleet.Hint(err), "dns.resolvers") {
+						t.Errorf("got hint %q, want the key that names others", fleet.Hint(err))
+					}
+				}
+				for _, want := range c.notes {
+					if !strings.Contains(text, want) {
+						t.Errorf("got %q, want it to say %q", text, want)
+					}
+				}
+			})
+		})
+	}
+}
+
+type noServers struct{}
+
+func (noServers) Look(context.Context) (fleet.Look, error) { return fleet.Look{}, nil }
 
 // Machines that go side by side do not ask every server once each.
 func TestApply_DownOfManyLooksOnceForAll(t *testing.T) {

@@ -23,6 +23,7 @@ type sim struct {
 	spec   fleet.Spec
 	b      fleet.Backends
 	intent fleet.Intent // of up
+	tell   func(fleet.Event)
 }
 
 // newSim has n regions of one node each, a release to install, and a foreign record.
@@ -52,7 +53,7 @@ func (s *sim) converge(in fleet.Intent) (fleet.Outcome, error) {
 	if err != nil {
 		return fleet.Outcome{}, err
 	}
-	return fleet.Converge(context.Background(), s.b, s.spec, in, st, fleet.Diff(s.spec, st, in), nil)
+	return fleet.Converge(context.Background(), s.b, s.spec, in, st, fleet.Diff(s.spec, st, in), s.tell)
 }
 
 func (s *sim) up() (fleet.Outcome, error) { return s.converge(s.intent) }

@@ -18,6 +18,8 @@ var (
 	ErrQuota = errors.New("quota is used up")
 	// ErrOtherFleet: machines carry our fleet's name and another fleet's ID.
 	ErrOtherFleet = errors.New("another fleet has this name")
+	// ErrNotAsked: a box could not be asked whether it reaches a relay.
+	ErrNotAsked = errors.New("not asked")
 	// ErrNotSettled: the run ended before everything that was asked for was there.
 	ErrNotSettled = errors.New("not settled")
 )

@@ -155,8 +155,11 @@ func probe(ctx context.Context, p Prober, addrs []dnsaddr.Addr) map[dnsaddr.Addr
 }
 
 // askElsewhere has other boxes dial what does not answer from here: our own network is
-// not the world's. A relay that one of them reaches is alive, though not verified.
+// not the world's. A relay that one of them reaches is alive, though not verified. All of
+// it is one reading: what nobody was asked about by its deadline stays as it was found.
 func askElsewhere(ctx context.Context, h Hosts, st *State) {
+	ctx, cancel := context.WithTimeout(ctx, readDeadline)
+	defer cancel()
 	var silent []dnsaddr.Addr
 	for a, p := range st.Probes {
 		if p.OK() && p.Value.Verdict == Unreachable {
@@ -174,7 +177,7 @@ func askElsewhere(ctx context.Context, h Hosts, st *State) {
 }
 
 // elsewhere completes the probe of an address that is silent from here by what a few
-// other boxes find: Via names the last one that was asked.
+// other boxes find: Via names the last one that found something.
 func elsewhere(ctx context.Context, h Hosts, st *State, a dnsaddr.Addr) Probe {
 	p := st.Probes[a].Value
 	asked := 0
@@ -189,18 +192,22 @@ func elsewhere(ctx context.Context, h Hosts, st *State, a dnsaddr.Addr) Probe {
 		_, err := within(ctx, func(ctx context.Context) (struct{}, error) {
 			return struct{}{}, h.Ping(ctx, m, a)
 		})
-		p.Via = m.Node
-		if err == nil {
-			p.Verdict = Elsewhere
-			break
+		switch {
+		case err == nil:
+			p.Via, p.Verdict = m.Node, Elsewhere
+			return p
+		case ctx.Err() != nil:
+			return p // it was cut off, and said nothing
+		case !errors.Is(err, ErrNotAsked):
+			p.Via = m.Node
 		}
 	}
 	return p
 }
 
-// within gives f a short deadline.
+// within gives f a short deadline, longer than "relay ping" waits for an answer.
 func within[T any](ctx context.Context, f func(context.Context) (T, error)) (T, error) {
-	ctx, cancel := context.WithTimeout(ctx, readDeadline/3)
+	ctx, cancel := context.WithTimeout(ctx, readDeadline/2)
 	defer cancel()
 	return f(ctx)
 }

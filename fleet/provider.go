@@ -241,6 +241,7 @@ type Hosts interface {
 	// Its identity and its census are left. A box without a relay is left alone.
 	Uninstall(ctx context.Context, m Machine) error
 	// Ping dials an address from a box ("relay ping"): another vantage. It changes nothing.
+	// An error says that nothing answers there; [ErrNotAsked] that the box could not find out.
 	Ping(ctx context.Context, from Machine, addr dnsaddr.Addr) error
 }
 

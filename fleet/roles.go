@@ -77,9 +77,8 @@ func assign(s Spec, st State, in Intent) *roles {
 		byNode:   make(map[string][]dnsaddr.Record),
 		byPeer:   make(map[string][]dnsaddr.Record),
 	}
-	r.pub.parse = r.parse
-	for a, p := range st.Probes {
-		r.sees = r.sees || p.OK() && p.Value.Verdict.Verified()
+	r.pub.parse, r.sees = r.parse, st.Sees()
+	for a := range st.Probes {
 		r.parsed[a.Value()] = a
 	}
 	r.sortRecords()
@@ -254,8 +253,7 @@ func (r *roles) answers(rec dnsaddr.Record) (lives, known bool) {
 	if !ok || !p.OK() {
 		return false, false
 	}
-	silent := p.Value.Verdict == Unreachable && p.Value.Via == Here && !r.sees
-	return p.Value.Verdict.Answers(), !silent
+	return p.Value.Verdict.Answers(), !p.Value.Blind(r.sees)
 }
 
 // mightBeOf reports whether the record may belong to a machine that holds a slot and

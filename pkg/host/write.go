@@ -114,13 +114,19 @@ func refused(err error) bool {
 	return errors.As(err, &exit)
 }
 
-// Ping dials an address from a box. An error that says "no answer" is the relay's
-// word; any other means that the box could not be asked.
+// noAnswer is the exit status of "relay ping" where nothing answers.
+const noAnswer = 4
+
+// Ping dials an address from a box. Unless it was the relay that said that nothing answers,
+// an error is a [fleet.ErrNotAsked].
 func (h *Hosts) Ping(ctx context.Context, from fleet.Machine, addr dnsaddr.Addr) error {
 	b, err := h.box(from)
-	if err != nil {
+	if err == nil {
+		_, err = b.exec(ctx, ping(addr))
+	}
+	var exit *exitError
+	if err == nil || errors.As(err, &exit) && exit.code == noAnswer {
 		return err
 	}
-	_, err = b.exec(ctx, ping(addr))
-	return err
+	return fmt.Errorf("%w: %w", fleet.ErrNotAsked, err)
 }

@@ -115,8 +115,12 @@ func TestPing_AnExitStatusIsAnErrorWithItsWords(t *testing.T) {
 	}
 	box.Reply(host.Binary+" ping", "\x1b[1mnobody answers\n", 4)
 	err = h.Ping(t.Context(), m, a)
-	if err == nil || !strings.Contains(err.Error(), "nobody answers") || strings.Contains(err.Error(), "\x1b") {
-		t.Errorf("Ping = %v, want what the box said, cleaned", err)
+	if err == nil || !strings.Contains(err.Error(), "nobody answers") || strings.Contains(err.Error(), "\x1b") || errors.Is(err, fleet.ErrNotAsked) {
+		t.Errorf("Ping = %v, want what the box said, cleaned, as an answer", err)
+	}
+	box.Reply(host.Binary+" ping", "sh: relay: not found\n", 127)
+	if err := h.Ping(t.Context(), m, a); !errors.Is(err, fleet.ErrNotAsked) {
+		t.Errorf("Ping from a box without the relay's program = %v, want ErrNotAsked", err)
 	}
 }
 

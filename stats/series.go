@@ -23,8 +23,8 @@ type Figure struct {
 	// AtLeast says that the truth may be larger: somebody did not answer.
 	AtLeast bool     `json:"at_least"`
 	Missing []string `json:"missing"` // the nodes that did not answer, sorted; never nil
-	// Since is from when the data is that the figure was made of; zero is unknown.
-	Since time.Time `json:"since"`
+	// Since is from when the data is that the figure was made of.
+	Since Time `json:"since"`
 	// Error is the relative standard error of an estimate, 0.008 for 0.8 %; 0 is exact.
 	Error float64 `json:"error"`
 }

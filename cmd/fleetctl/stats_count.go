@@ -92,7 +92,7 @@ func (a *app) count(ctx context.Context, names []string, rough bool, memory int6
 			v.Peers.Missing = append(v.Peers.Missing, name)
 		}
 	}
-	v.Peers.AtLeast, v.Peers.Since = len(v.Peers.Missing) > 0, a.now().UTC()
+	v.Peers.AtLeast, v.Peers.Since = len(v.Peers.Missing) > 0, stats.Time{Time: a.now().UTC()}
 	if slices.ContainsFunc(v.Files, countedFile.read) {
 		err = c.result(ctx, &v)
 	}
@@ -203,7 +203,7 @@ func (c roughly) add(row *stats.Row) error {
 }
 
 func (c roughly) result(_ context.Context, v *countView) error {
-	v.Peers = c.Figure(v.Peers.Missing, v.Peers.Since)
+	v.Peers = c.Figure(v.Peers.Missing, v.Peers.Since.Time)
 	return nil
 }
 

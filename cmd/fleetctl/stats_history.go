@@ -218,7 +218,7 @@ func (v historyView) CSV() render.Table {
 		for _, p := range s.Points {
 			t.Rows = append(t.Rows, []any{
 				p.At.Format(time.RFC3339), s.Metric, s.Label, s.Unit, p.Value, p.AtLeast,
-				p.Missing, p.Since, p.Error,
+				p.Missing, p.Since.Time, p.Error,
 			})
 		}
 	}

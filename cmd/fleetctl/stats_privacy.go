@@ -122,7 +122,7 @@ type importedFile struct {
 func (v importedView) Table() render.Table {
 	t := render.Table{Columns: []render.Column{{Name: "file"}, {Name: "rows"}, {Name: "known"}, {Name: "bad"}, {Name: "regions"}, {Name: "since"}, {Name: "until"}}}
 	for _, f := range v.Files {
-		t.Rows = append(t.Rows, []any{f.File, f.Rows, f.Known, f.Bad, f.Relays, f.Since, f.Until})
+		t.Rows = append(t.Rows, []any{f.File, f.Rows, f.Known, f.Bad, f.Relays, f.Since.Time, f.Until.Time})
 		for _, why := range f.First {
 			t.Notes = append(t.Notes, f.File+": "+why)
 		}

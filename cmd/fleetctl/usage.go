@@ -115,7 +115,7 @@ func (s *session) kept(ctx context.Context, u *usage) (cursors map[string]string
 
 // activeOf counts the peers of the last 30 days in censuses that were just read.
 func activeOf(s stats.Snapshot) stats.Figure {
-	f := stats.Figure{Missing: []string{}, Since: s.GeneratedAt}
+	f := stats.Figure{Missing: []string{}, Since: stats.Time{Time: s.GeneratedAt}}
 	if s.Active30d == nil {
 		return f
 	}

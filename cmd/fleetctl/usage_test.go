@@ -29,10 +29,10 @@ func threeRelays() usage {
 		quote: fleet.Observed[fleet.Quote]{Value: fleet.Quote{Currency: "USD", Now: []fleet.PriceLine{
 			{Node: "fra1-1", Monthly: 6, Transfer: 1e12}, {Node: "nyc1-1", Monthly: 6, Transfer: 1e12}, {Node: "sgp1-1", Monthly: 6, Transfer: 1e12},
 		}}},
-		active: stats.Figure{Value: new(100.0), AtLeast: true, Missing: []string{"sgp1-1"}, Since: at},
+		active: stats.Figure{Value: new(100.0), AtLeast: true, Missing: []string{"sgp1-1"}, Since: stats.Time{Time: at}},
 		month: map[string]stats.Figure{
-			"nyc1-1": {Value: new(2e9), Since: month},
-			"sgp1-1": {Value: new(1e9), AtLeast: true, Since: month},
+			"nyc1-1": {Value: new(2e9), Since: stats.Time{Time: month}},
+			"sgp1-1": {Value: new(1e9), AtLeast: true, Since: stats.Time{Time: month}},
 		},
 	}
 }

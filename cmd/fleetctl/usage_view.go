@@ -199,7 +199,7 @@ func (v *usageView) sum() {
 
 // peers adds who was active, and what each of them costs.
 func (v *usageView) peers(active stats.Figure) {
-	v.ActivePeers = usagePeers{AtLeast: active.AtLeast, Error: active.Error, Missing: active.Missing, AsOf: active.Since}
+	v.ActivePeers = usagePeers{AtLeast: active.AtLeast, Error: active.Error, Missing: active.Missing, AsOf: active.Since.Time}
 	if v.ActivePeers.Missing == nil {
 		v.ActivePeers.Missing = []string{}
 	}

@@ -72,5 +72,5 @@ func (p *Peers) Figure(missing []string, since time.Time) stats.Figure {
 	value := float64(p.sketch.Estimate())
 	missing = append([]string{}, missing...)
 	slices.Sort(missing)
-	return stats.Figure{Value: &value, AtLeast: len(missing) > 0, Missing: missing, Since: since, Error: Error()}
+	return stats.Figure{Value: &value, AtLeast: len(missing) > 0, Missing: missing, Since: stats.Time{Time: since}, Error: Error()}
 }

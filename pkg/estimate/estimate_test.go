@@ -32,7 +32,7 @@ func TestFigure_IsWithinItsErrorAndSaysIt(t *testing.T) {
 		if got, most := *f.Value, 4*Error()*float64(n); math.Abs(got-float64(n)) > most {
 			t.Errorf("got %v, want %d with at most %v more or less", got, n, most)
 		}
-		if f.Exact() || f.Error != Error() || f.AtLeast || f.Missing == nil || f.Since != time.Unix(7, 0) {
+		if f.Exact() || f.Error != Error() || f.AtLeast || f.Missing == nil || f.Since.Time != time.Unix(7, 0) {
 			t.Errorf("got %+v, want a figure that says what it is", f)
 		}
 	}

@@ -153,5 +153,5 @@ func known(value float64, missing []string, since time.Time) stats.Figure {
 	if missing == nil {
 		missing = []string{}
 	}
-	return stats.Figure{Value: &value, AtLeast: len(missing) > 0, Missing: missing, Since: since}
+	return stats.Figure{Value: &value, AtLeast: len(missing) > 0, Missing: missing, Since: stats.Time{Time: since}}
 }

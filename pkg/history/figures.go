@@ -115,12 +115,12 @@ func (f *Figures) take(ctx context.Context, v view, last int64) error {
 // dated says from when the newest figures are: from the oldest answer in them.
 func (v *view) dated(f stats.Figure, last int64) stats.Figure {
 	if f.Value == nil {
-		f.Since = time.Time{}
+		f.Since = stats.Time{}
 		return f
 	}
-	f.Since = stamp(last)
+	f.Since.Time = stamp(last)
 	if last == v.coverage.last {
-		f.Since = v.oldest(v.metric.Kind != stats.KindPeriod && v.metric.Name != "relays_answering" && v.metric.Name != metricNAT)
+		f.Since.Time = v.oldest(v.metric.Kind != stats.KindPeriod && v.metric.Name != "relays_answering" && v.metric.Name != metricNAT)
 	}
 	return f
 }

@@ -16,13 +16,13 @@ import (
 
 // Imported is what was taken over from a file.
 type Imported struct {
-	Rows   int       `json:"rows"`   // that were taken over
-	Known  int       `json:"known"`  // that were here already
-	Bad    int       `json:"bad"`    // that made no sense
-	First  []string  `json:"first"`  // why, of the first 10 of them: "line 7: connected: …"; never nil
-	Relays int       `json:"relays"` // in the file
-	Since  time.Time `json:"since"`  // of the first row; zero: none
-	Until  time.Time `json:"until"`  // of the last
+	Rows   int        `json:"rows"`   // that were taken over
+	Known  int        `json:"known"`  // that were here already
+	Bad    int        `json:"bad"`    // that made no sense
+	First  []string   `json:"first"`  // why, of the first 10 of them: "line 7: connected: …"; never nil
+	Relays int        `json:"relays"` // in the file
+	Since  stats.Time `json:"since"`  // of the first row
+	Until  stats.Time `json:"until"`  // of the last
 }
 
 // oldRow is a row of fleet-stats.sh. A nil number is unknown.
@@ -213,7 +213,7 @@ func (in *ingestion) takeOver(ctx context.Context, rows []oldRow, out *Imported)
 	}
 	out.Relays = len(relays)
 	if len(rows) > 0 {
-		out.Since, out.Until = stamp(rows[0].at), stamp(rows[len(rows)-1].at)
+		out.Since.Time, out.Until.Time = stamp(rows[0].at), stamp(rows[len(rows)-1].at)
 	}
 	for id, span := range relays {
 		if err := in.oldMember(ctx, id, span[0], span[1]); err != nil {

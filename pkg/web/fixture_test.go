@@ -33,9 +33,9 @@ func well(n int) Fleet {
 		Plan:      Plan{At: today().Add(-9 * time.Second)},
 		Collected: Collected{At: today().Add(-20 * time.Second), Took: 130 * time.Millisecond, Every: time.Minute, Answered: ptr(n)},
 		Figures: map[string]stats.Figure{
-			"lifetime_unique_peers": {Value: ptr(184302.0), Missing: []string{}, Since: today()},
-			"active_peers_24h":      {Value: ptr(20114.0), Missing: []string{}, Since: today()},
-			"concurrent_peers":      {Value: ptr(3120.0), Missing: []string{}, Since: today()},
+			"lifetime_unique_peers": {Value: ptr(184302.0), Missing: []string{}, Since: stats.Time{Time: today()}},
+			"active_peers_24h":      {Value: ptr(20114.0), Missing: []string{}, Since: stats.Time{Time: today()}},
+			"concurrent_peers":      {Value: ptr(3120.0), Missing: []string{}, Since: stats.Time{Time: today()}},
 		},
 		Events: []Event{{At: today().Add(-time.Hour), Kind: "relay", Node: "nyc1-1", Text: "nyc1-1 is serving"}},
 	}

@@ -10,7 +10,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -95,22 +94,19 @@ func overwriting(file string) error {
 // placeFile writes a file that only its owner reads, whole or not at all. Without force it
 // never takes another's place.
 func placeFile(file string, text []byte, force bool) error {
-	f, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+".*") // 0600
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.Remove(f.Name()) }() // after a rename it is gone
-	_, err = f.Write(text)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
+	write := func(w io.Writer) error {
+		_, err := w.Write(text)
 		return err
 	}
 	if force {
-		return os.Rename(f.Name(), file)
+		return replaceFile(file, 0o600, write)
 	}
-	if err := os.Link(f.Name(), file); errors.Is(err, fs.ErrExist) {
+	temporary, err := writeBeside(file, 0o600, write)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(temporary) }() // it is linked to its name, or of no use
+	if err := os.Link(temporary, file); errors.Is(err, fs.ErrExist) {
 		return overwriting(file)
 	} else if err != nil {
 		return err

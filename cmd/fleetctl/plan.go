@@ -3,7 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
+	"io"
 
 	"github.com/spf13/cobra"
 
@@ -60,12 +60,12 @@ func savePlan(path string, p fleet.Plan) error {
 	if err != nil {
 		return err
 	}
-	temporary := path + ".tmp"
-	if err := os.WriteFile(temporary, text, 0o600); err != nil {
-		return fmt.Errorf("plan file: %w", err)
+	write := func(w io.Writer) error {
+		_, err := w.Write(text)
+		return err
 	}
-	if err := os.Rename(temporary, path); err != nil {
-		return fmt.Errorf("plan file: %w", errors.Join(err, os.Remove(temporary)))
+	if err := replaceFile(path, 0o600, write); err != nil {
+		return fmt.Errorf("plan file: %w", err)
 	}
 	return nil
 }

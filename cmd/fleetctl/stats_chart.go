@@ -7,7 +7,6 @@ import (
 	"io"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -52,20 +51,26 @@ missing in is marked.`,
 				err := fmt.Errorf("%s: %s is a table by week", path(cmd), m.Name)
 				return fleet.WithHint(err, "run 'fleetctl stats history --metric "+m.Name+"'")
 			}
-			form, draw := formOf(o.form, out.name)
+			if err := o.follow(cmd, &out); err != nil {
+				return err
+			}
+			draw, err := drawing(cmd, o.form, out.name)
+			if err != nil {
+				return err
+			}
 			return a.withHistory(cmd.Context(), cmd, history.Options{ReadOnly: true}, func(store *history.Store) error {
 				series, err := store.Series(cmd.Context(), m.Name, p.query(a.now()))
 				if err != nil {
 					return err
 				}
 				c, left := chartOf(m, series, p.tz.Location)
-				if form == chartText {
-					c.Width = a.columns(a.out)
+				if o.form == chartText {
+					c.Width = out.options(a).Width
 				}
 				if left > 0 {
 					a.say("fleetctl: warning: the %d largest of %d parts are drawn", chart.MaxLines, chart.MaxLines+left)
 				}
-				err = out.write(a, cmd, form != chartPNG, func(w io.Writer) error { return draw(w, c) })
+				err = out.write(a, cmd, o.form != chartPNG, func(w io.Writer) error { return draw(w, c) })
 				if errors.Is(err, chart.ErrNothing) {
 					err = fmt.Errorf("%s: %s: %w", path(cmd), m.Name, err)
 					err = fleet.WithHint(err, "look further back with --since, or run 'fleetctl stats collect' first")
@@ -80,19 +85,19 @@ missing in is marked.`,
 	return cmd
 }
 
-// formOf is the form of a chart: what -o says, else what the file's name ends in, else text.
-func formOf(given, file string) (form string, draw func(io.Writer, chart.Chart) error) {
-	form = given
-	if form == "" {
-		form = strings.TrimPrefix(filepath.Ext(file), ".")
+// drawing draws a chart in a form. Without one it is text, but not in a file that is
+// named as if it were something else.
+func drawing(cmd *cobra.Command, form, file string) (func(io.Writer, chart.Chart) error, error) {
+	switch ending := filepath.Ext(file); {
+	case form == chartSVG:
+		return chart.SVG, nil
+	case form == chartPNG:
+		return chart.PNG, nil
+	case form == "" && ending != "":
+		err := fmt.Errorf("%s: --out %s: a chart is no %s", path(cmd), render.Safe(file), render.Safe(ending))
+		return nil, fleet.WithHint(err, "let the name end in .svg, .png or .txt, or name the form with -o")
 	}
-	switch form {
-	case chartSVG:
-		return form, chart.SVG
-	case chartPNG:
-		return form, chart.PNG
-	}
-	return chartText, chart.Text
+	return chart.Text, nil
 }
 
 // chartOf is the chart of a metric. Of more parts than can be told apart the largest are

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -24,7 +25,8 @@ func newStatsCollect(a *app) *cobra.Command {
 		Short: "Read what is new at every relay into the history",
 		Long: `Read what is new at every relay into the history, as one transaction: what is killed half-way
 is as if it had not begun. One round for cron or a systemd timer; with --every one after the
-other, a line for each, until SIGINT or SIGTERM, which is exit 0.
+other, a line for each, until SIGINT or SIGTERM, which is exit 0. Each round goes by the
+fleet.yaml of its time; one that cannot be used is told of, and the one before holds.
 
 A relay that does not answer is named and its part is missing: exit 3. The next round reads
 what it counted meanwhile. Only one collector runs at a time: exit 5 for a second one.`,
@@ -65,7 +67,9 @@ what it counted meanwhile. Only one collector runs at a time: exit 5 for a secon
 type collector struct {
 	session *session
 	store   *history.Store
+	file    os.FileInfo // of the store
 	wait    patience
+	told    string // what is wrong with fleet.yaml, as it was told last
 }
 
 // collector opens what a collector needs: a state directory, where the history is, and
@@ -89,11 +93,15 @@ func (a *app) collector(ctx context.Context, wait patience) (*collector, error) 
 	if err != nil {
 		return nil, fmt.Errorf("stats collect: %w", err)
 	}
+	file, err := os.Stat(dir.Join(history.FileName))
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("stats collect: %w", err), store.Close())
+	}
 	s, err := a.connect(spec, dir, "", []string{"stats", "collect"})
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
-	return &collector{session: s, store: store, wait: wait}, nil
+	return &collector{session: s, store: store, file: file, wait: wait}, nil
 }
 
 func (c *collector) close() error { return errors.Join(c.store.Close(), c.session.close()) }
@@ -142,7 +150,11 @@ func (c *collector) rounds(ctx context.Context, every time.Duration) error {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
-		v, err := c.round(ctx)
+		err := c.follow(ctx)
+		var v collectView
+		if err == nil {
+			v, err = c.round(ctx)
+		}
 		if ctx.Err() != nil {
 			return nil
 		}

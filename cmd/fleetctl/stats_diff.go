@@ -81,7 +81,7 @@ func (v diffView) Table() render.Table {
 }
 
 // cohorts shows the retention by weekly cohort, as many weeks as p looks back.
-func (a *app) cohorts(cmd *cobra.Command, store *history.Store, p period, o *ownOutput) error {
+func (a *app) cohorts(cmd *cobra.Command, store *history.Store, p period, o *ownOutput, out *outFile) error {
 	if o.form != "" {
 		return fmt.Errorf("%s: -o %s: a table by week is not kept in this form", path(cmd), o.form)
 	}
@@ -90,7 +90,7 @@ func (a *app) cohorts(cmd *cobra.Command, store *history.Store, p period, o *own
 	if err != nil {
 		return err
 	}
-	return a.show(cohortsView{Cohorts: found})
+	return out.show(a, cmd, cohortsView{Cohorts: found})
 }
 
 // cohortsView is `fleetctl stats history --metric retention`.

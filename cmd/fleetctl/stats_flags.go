@@ -208,10 +208,30 @@ func (o *ownOutput) Set(text string) error {
 	return o.usual.Set(text)
 }
 
-// check refuses --json and --csv beside a form of the command's own.
+// check refuses --json and --csv beside a form of the command's own, unless that is what
+// they mean.
 func (o *ownOutput) check(cmd *cobra.Command) error {
+	usual := string(o.usual.format)
+	if len(o.usual.given) > 0 && o.form == "" && o.only && slices.Contains(o.forms, usual) {
+		o.form = usual
+		return nil
+	}
 	if len(o.usual.given) > 0 && (o.form != "" || o.only) {
 		return fmt.Errorf("%s: %s: accepted are %s", path(cmd), o.usual.given[0], "-o "+strings.Join(o.accepted(), ", "))
 	}
 	return nil
+}
+
+// follow takes the form from the name of the file that the result goes to, where no flag
+// says it.
+func (o *ownOutput) follow(cmd *cobra.Command, out *outFile) error {
+	given := o.form
+	if given == "" && len(o.usual.given) > 0 {
+		given = string(o.usual.format)
+	}
+	form, err := out.form(cmd, given, o.accepted())
+	if err != nil || form == given {
+		return err
+	}
+	return o.Set(form)
 }

@@ -38,13 +38,16 @@ who did not answer.`,
 			if err := o.check(cmd); err != nil {
 				return err
 			}
+			if err := o.follow(cmd, &out); err != nil {
+				return err
+			}
 			wanted, err := metricsOf(cmd, metrics)
 			if err != nil {
 				return err
 			}
 			return a.withHistory(cmd.Context(), cmd, history.Options{ReadOnly: true}, func(store *history.Store) error {
 				if wanted[0].Kind == stats.KindCohorts {
-					return a.cohorts(cmd, store, p, o)
+					return a.cohorts(cmd, store, p, o, &out)
 				}
 				v, err := p.read(cmd.Context(), store, wanted, a.now())
 				if err != nil {
@@ -55,7 +58,7 @@ who did not answer.`,
 						return history.WriteSeries(w, history.Format(o.form), v.Series)
 					})
 				}
-				return out.write(a, cmd, true, func(w io.Writer) error { return render.Write(w, v, a.outOptions()) })
+				return out.show(a, cmd, v)
 			})
 		},
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -32,13 +33,16 @@ peer is, where at least --floor peers are the same. There is no other export.`,
 				err := errors.New("stats export: peers are exported without names only")
 				return withCode(exitRefused, fleet.WithHint(err, "say so: --anonymous; docs/privacy.md says what is left in it"))
 			}
+			if err := o.check(cmd); err != nil {
+				return err
+			}
 			if floor < 2 {
 				return fmt.Errorf("stats export: --floor %d: at least 2 are accepted", floor)
 			}
-			form := o.form
-			if form == "" {
-				form = string(history.FormatCSV)
+			if err := o.follow(cmd, &out); err != nil {
+				return err
 			}
+			form := cmp.Or(o.form, string(history.FormatCSV))
 			return a.withHistory(cmd.Context(), cmd, history.Options{ReadOnly: true}, func(store *history.Store) error {
 				var done history.Exported
 				err := out.write(a, cmd, form != string(history.FormatParquet), func(w io.Writer) (err error) {

@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -89,47 +86,4 @@ func (s *session) past(ctx context.Context) map[string][]*float64 {
 		}
 	}
 	return past
-}
-
-// outFile is the flag --out of what is no view.
-type outFile struct {
-	name    string
-	private bool // the file is for its owner alone
-}
-
-func (o *outFile) register(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&o.name, "out", "", "write to this `file`, whole or not at all, and not to stdout")
-}
-
-// write writes what f makes to the file, else to stdout. What is no text does not go to a
-// terminal.
-func (o *outFile) write(a *app, cmd *cobra.Command, text bool, f func(io.Writer) error) (err error) {
-	if o.name == "" {
-		if !text && a.out.terminal {
-			return fleet.WithHint(fmt.Errorf("%s: this is no text for a terminal", path(cmd)), "name a file with --out")
-		}
-		return f(a.stdout)
-	}
-	name := a.abs(o.name)
-	mode := os.FileMode(0o666) // less what the umask takes
-	if o.private {
-		mode = 0o600
-	}
-	hidden := filepath.Join(filepath.Dir(name), fmt.Sprintf(".%s-%d", filepath.Base(name), os.Getpid()))
-	temporary, err := os.OpenFile(hidden, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode) //nolint:gosec // where the operator says
-	if err != nil {
-		return fmt.Errorf("%s: --out: %w", path(cmd), err)
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(temporary.Name()))
-		}
-	}()
-	if err := errors.Join(f(temporary), temporary.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(temporary.Name(), name); err != nil {
-		return fmt.Errorf("%s: --out: %w", path(cmd), err)
-	}
-	return nil
 }

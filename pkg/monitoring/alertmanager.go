@@ -74,8 +74,9 @@ func alertmanagerText(o Options) ([]byte, error) {
 	}
 	inhibit("Below the floor, it goes without saying that single relays do not serve.",
 		[]string{named("FleetBelowFloor")}, []string{named("RelayPublishedNotServing")}, LabelFleet)
-	inhibit("Without serve, no relay is read through it, and what it said last is old.",
-		[]string{named("FleetCollectorStale"), matcher("severity", Critical)}, []string{`alertname=~"FleetCollectorStale|FleetDNSDiffers|RelayPublishedNotServing"`, matcher("severity", Warning)}, LabelFleet)
+	// It silences no more than that: what is known to be wrong is, also where something else is not known.
+	inhibit("Where nobody watches, no relay is read either.",
+		[]string{named("FleetCollectorStale"), matcher("severity", Critical)}, []string{named("FleetCollectorStale"), matcher("severity", Warning)}, LabelFleet)
 	inhibit("A relay that does not serve need not answer either.",
 		[]string{named("RelayPublishedNotServing")}, []string{named("FleetCollectorStale"), matcher("severity", Warning)}, LabelFleet, LabelNode)
 	inhibit("A relay whose reservations are taken refuses newcomers.",

@@ -1,11 +1,22 @@
 package monitoring
 
+import "slices"
+
 // fleetAlerts are decided by what 'fleetctl serve' counts.
-func fleetAlerts() []Alert {
+func fleetAlerts() []Alert { return slices.Concat(servingAlerts(), unknownAlerts()) }
+
+// servingAlerts are on what is known.
+func servingAlerts() []Alert {
 	return []Alert{
 		{
 			Name: "FleetBelowFloor", Severity: Critical, For: "2m",
-			Expr:        `max by (fleet) (fleet_relays_verified) < max by (fleet) (fleet_relays_floor)`,
+			// One that fires goes on until it is known to be over, or FleetCollectorStale says
+			// that nobody knows: to be told "resolved" meanwhile would be no truth.
+			Expr: `max by (fleet) (fleet_relays_verified) < max by (fleet) (fleet_relays_floor)
+or
+(max by (fleet) (last_over_time(fleet_relays_verified[10m])) < max by (fleet) (last_over_time(fleet_relays_floor[10m]))
+  and on (fleet) ALERTS{alertname="FleetBelowFloor",alertstate="firing"}
+  unless max by (fleet) (fleet_relays_verified))`,
 			Summary:     `fleet {{ $labels.fleet }}: fewer relays serve than dns.min_relays`,
 			Description: `{{ $value }} published relays of fleet {{ $labels.fleet }} were found serving.`,
 			Cases: []Case{{
@@ -18,11 +29,22 @@ func fleetAlerts() []Alert {
 				Summary:     "fleet f: fewer relays serve than dns.min_relays",
 				Description: "1 published relays of fleet f were found serving.",
 			}, {
-				Name: "what nobody probed is unknown, and no alarm",
-				Input: []Input{
-					{`fleet_relays_floor{fleet="f"}`, "2x30"},
-				},
+				Name:  "what nobody probed is unknown, and no alarm",
+				Input: []Input{{`fleet_relays_floor{fleet="f"}`, "2x30"}},
 				Quiet: []string{"8m", "20m"},
+			}, {
+				Name: "it was below for a moment, and then nobody knew: no alarm",
+				Input: []Input{
+					{`fleet_relays_floor{fleet="f"}`, "2x60"},
+					{`fleet_relays_verified{fleet="f"}`, "3x4 0 stale _x50"},
+				},
+				Quiet: []string{"6m", "8m", "12m", "40m"},
+			}, {
+				Name:  "what is below the floor and then unknown is not over yet",
+				Input: lost(),
+				Fires: "16m", Quiet: []string{"4m", "22m", "40m"},
+				Summary:     "fleet f: fewer relays serve than dns.min_relays",
+				Description: "1 published relays of fleet f were found serving.",
 			}},
 		},
 		{
@@ -64,73 +86,6 @@ and
 				Fires: "22m", Quiet: []string{"4m", "18m", "26m"},
 				Summary:     "fleet f: DNS differs from the plan",
 				Description: "'fleetctl dnsaddr sync' would add or remove 1 records of fleet f.",
-			}},
-		},
-		{
-			Name: "FleetCollectorStale", Severity: Critical, For: "5m",
-			Expr: `max by (fleet) (up{job="fleetctl"}) == 0
-or
-(time() - max by (fleet) (fleet_collected_time_seconds) > 5 * max by (fleet) (fleet_collection_interval_seconds))
-or
-(time() - max by (fleet) (fleet_collected_time_seconds) > 2 * 3600 unless max by (fleet) (fleet_collection_interval_seconds))
-or
-(max by (fleet) (up{job="fleetctl"}) unless max by (fleet) (fleet_collected_time_seconds))
-or
-(max by (fleet) (fleet_relays_floor) unless (max by (fleet) (fleet_relays_verified) and max by (fleet) (fleet_dns_differences)))`,
-			Summary:     `fleet {{ $labels.fleet }} is not watched: nothing new is collected`,
-			Description: `'fleetctl serve' of fleet {{ $labels.fleet }} does not answer, has read no relay for five intervals, or does not know what DNS holds or who serves. Alerts that go by its numbers cannot fire.`,
-			Cases: []Case{{
-				Name: "serve is ended and started again",
-				Input: []Input{
-					{`up{job="fleetctl",fleet="f",instance="s"}`, "1x4 0x9 1x16"},
-					{`fleet_collected_time_seconds{fleet="f"}`, "0+60x4 _x9 840+60x15"},
-					{`fleet_collection_interval_seconds{fleet="f"}`, "60x4 _x9 60x15"},
-				},
-				Fires: "11m", Quiet: []string{"4m", "8m", "16m"},
-				Summary:     "fleet f is not watched: nothing new is collected",
-				Description: "'fleetctl serve' of fleet f does not answer, has read no relay for five intervals, or does not know what DNS holds or who serves. Alerts that go by its numbers cannot fire.",
-			}, {
-				Name: "serve answers, and no relay answers it",
-				Input: []Input{
-					{`up{job="fleetctl",fleet="f",instance="s"}`, "1x40"},
-					{`fleet_collected_time_seconds{fleet="f"}`, "0+60x4 240x16 1260+60x19"},
-					{`fleet_collection_interval_seconds{fleet="f"}`, "60x40"},
-				},
-				Fires: "18m", Quiet: []string{"4m", "10m", "24m"},
-				Summary:     "fleet f is not watched: nothing new is collected",
-				Description: "'fleetctl serve' of fleet f does not answer, has read no relay for five intervals, or does not know what DNS holds or who serves. Alerts that go by its numbers cannot fire.",
-			}, {
-				Name: "serve never read a relay, and then does",
-				Input: []Input{
-					{`up{job="fleetctl",fleet="f",instance="s"}`, "1x40"},
-					{`fleet_collected_time_seconds{fleet="f"}`, "_x19 1200+60x20"},
-					{`fleet_collection_interval_seconds{fleet="f"}`, "60x40"},
-				},
-				Fires: "10m", Quiet: []string{"4m", "24m"},
-				Summary:     "fleet f is not watched: nothing new is collected",
-				Description: "'fleetctl serve' of fleet f does not answer, has read no relay for five intervals, or does not know what DNS holds or who serves. Alerts that go by its numbers cannot fire.",
-			}, {
-				Name: "another computer collects, and stops",
-				Input: []Input{
-					{`up{job="fleetctl",fleet="f",instance="s"}`, "1x240"},
-					{`fleet_collected_time_seconds{fleet="f"}`, "0+60x4 240x150 9360+60x80"},
-				},
-				Fires: "140m", Quiet: []string{"60m", "120m", "160m"},
-				Summary:     "fleet f is not watched: nothing new is collected",
-				Description: "'fleetctl serve' of fleet f does not answer, has read no relay for five intervals, or does not know what DNS holds or who serves. Alerts that go by its numbers cannot fire.",
-			}, {
-				Name: "serve cannot read DNS, and then it can",
-				Input: []Input{
-					{`up{job="fleetctl",fleet="f",instance="s"}`, "1x40"},
-					{`fleet_collected_time_seconds{fleet="f"}`, "0+60x40"},
-					{`fleet_collection_interval_seconds{fleet="f"}`, "60x40"},
-					{`fleet_relays_floor{fleet="f"}`, "2x40"},
-					{`fleet_relays_verified{fleet="f"}`, "3x40"},
-					{`fleet_dns_differences{fleet="f"}`, "0x4 _x19 0x15"},
-				},
-				Fires: "18m", Quiet: []string{"4m", "8m", "28m"},
-				Summary:     "fleet f is not watched: nothing new is collected",
-				Description: "'fleetctl serve' of fleet f does not answer, has read no relay for five intervals, or does not know what DNS holds or who serves. Alerts that go by its numbers cannot fire.",
 			}},
 		},
 		{

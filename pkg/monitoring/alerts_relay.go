@@ -6,15 +6,28 @@ func relayAlerts() []Alert {
 	return []Alert{
 		{
 			Name: "FleetCollectorStale", Severity: Warning, For: "15m",
-			Expr:        `max by (fleet, node, region) (up{job="relay"}) == 0`,
-			Summary:     `{{ $labels.node }} is not watched: its numbers cannot be read`,
-			Description: `Prometheus read nothing of {{ $labels.node }} of fleet {{ $labels.fleet }} for 15 minutes.`,
+			Expr: `(max by (fleet, node, region) (up{job="relay"}) == 0)
+or
+(max by (fleet, node, region) (fleet_relay_published) == 1 unless max by (fleet, node, region) (fleet_relay_serving))`,
+			Summary:     `{{ $labels.node }} is not watched`,
+			Description: `For 15 minutes Prometheus read nothing of {{ $labels.node }} of fleet {{ $labels.fleet }}, or DNS sends clients there and no probe could tell whether it serves them.`,
 			Cases: []Case{{
 				Name:  "a relay does not answer, and answers again",
 				Input: []Input{{`up{job="relay",instance="nyc1-1",` + at + `}`, "1x4 0x20 1x15"}},
 				Fires: "22m", Quiet: []string{"4m", "18m", "26m"}, Relay: true,
-				Summary:     "nyc1-1 is not watched: its numbers cannot be read",
-				Description: "Prometheus read nothing of nyc1-1 of fleet f for 15 minutes.",
+				Summary:     "nyc1-1 is not watched",
+				Description: "For 15 minutes Prometheus read nothing of nyc1-1 of fleet f, or DNS sends clients there and no probe could tell whether it serves them.",
+			}, {
+				Name: "one that was found not to serve cannot be probed any more, and then it can",
+				Input: []Input{
+					{`up{job="relay",instance="nyc1-1",` + at + `}`, "1x60"},
+					{`fleet_relay_published{` + at + `}`, "1x60"},
+					{`fleet_relay_serving{` + at + `}`, "1x4 0x5 stale _x28 1x20"},
+					{`fleet_relay_published{fleet="f",node="fra1-1",region="fra1"}`, "0x60"},
+				},
+				Fires: "28m", Quiet: []string{"8m", "20m", "42m"}, Relay: true,
+				Summary:     "nyc1-1 is not watched",
+				Description: "For 15 minutes Prometheus read nothing of nyc1-1 of fleet f, or DNS sends clients there and no probe could tell whether it serves them.",
 			}},
 		},
 		{

@@ -81,6 +81,13 @@ node:relay_refused:increase10m`,
 	}
 }
 
+// usual is how long it was, as a rule, from one value of a time to the next: the median of
+// its jumps. What came only once, such as a pause of a night, does not count. The time goes
+// on in steps of 5 minutes, so what is more frequent counts as that.
+func usual(of string) string {
+	return `quantile_over_time(0.5, (max by (fleet) (` + of + `) - max by (fleet) (` + of + ` offset 5m) > 0)[3d:5m])`
+}
+
 // fleetRecordings are made of what serve counts.
 func fleetRecordings() []Recording {
 	return []Recording{
@@ -98,6 +105,24 @@ func fleetRecordings() []Recording {
 			"fleet:relays_verified:margin",
 			`max by (fleet) (fleet_relays_verified) - max by (fleet) (fleet_relays_floor)`,
 			"How many relays may fail before the floor is broken.",
+		},
+		{
+			"fleet:look_interval:seconds",
+			usual("fleet_dns_read_time_seconds") + `
+or
+max by (fleet) (fleet_dns_read_time_seconds) * 0 + 1800`,
+			"How long after one look of serve at the fleet the next is expected: as was usual for three days; half an hour as long as there was none.",
+		},
+		{
+			"fleet:collection_interval:seconds",
+			`max by (fleet) (
+  fleet_collection_interval_seconds
+  or
+  ` + usual("fleet_collected_time_seconds") + `
+)
+or
+max by (fleet) (fleet_collected_time_seconds) * 0 + 3600`,
+			"And after one collection: what serve says or was usual for three days, whichever is longer, for others may collect; an hour as long as neither is known.",
 		},
 	}
 }

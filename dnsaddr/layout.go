@@ -1,6 +1,7 @@
 package dnsaddr
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/sha256"
 	"maps"
@@ -50,68 +51,89 @@ type Layout struct {
 // makes one more name, _dnsaddr.<compact>.<domain>, of at most [CompactRelays] nodes.
 func NewLayout(domain string, nodes []Node, compact string) Layout {
 	l := Layout{entry: strings.ToLower(Name(domain)), at: make(map[string][]string, len(nodes)), size: make(map[string]int)}
-	ranked := spread(nodes)
+	first := spread(nodes)
 	if len(nodes) <= MaxFlat {
-		l.place(l.entry, ranked)
+		l.place(l.entry, first...)
 	} else {
-		l.place(l.entry, ranked[:EntryRelays])
+		l.place(l.entry, first[:EntryRelays]...)
+		lists := make(map[list]string)
 		for _, n := range nodes {
-			l.place(listName(domain, n), []Node{n})
+			in := listOf(n)
+			if lists[in] == "" {
+				lists[in] = in.name(domain)
+			}
+			l.place(lists[in], n)
 		}
 	}
 	if compact != "" {
-		l.place(strings.ToLower(Name(compact+"."+domain)), ranked[:min(CompactRelays, len(ranked))])
+		l.place(strings.ToLower(Name(compact+"."+domain)), first[:min(CompactRelays, len(first))]...)
 	}
 	return l
 }
 
-func (l Layout) place(name string, nodes []Node) {
+func (l Layout) place(name string, nodes ...Node) {
 	for _, n := range nodes {
 		l.at[n.Name] = append(l.at[n.Name], name)
-		l.size[name]++
 	}
+	l.size[name] += len(nodes)
 }
 
-// listName is the name of the list that a node is in.
-func listName(domain string, n Node) string {
-	list := n.Region
-	if block := (n.Number - 1) / ListRelays; block > 0 {
-		list += "-" + strconv.Itoa(block+1)
+// list is one list of a region: block 0 has its first [ListRelays] nodes.
+type list struct {
+	region string
+	block  int
+}
+
+// listOf is the list that a node is in.
+func listOf(n Node) list { return list{n.Region, (n.Number - 1) / ListRelays} }
+
+func (l list) name(domain string) string {
+	text := l.region
+	if l.block > 0 {
+		text += "-" + strconv.Itoa(l.block+1)
 	}
-	return strings.ToLower(Name(list + "." + domain))
+	return strings.ToLower(Name(text + "." + domain))
 }
 
 // spread orders nodes so that any first few of them are in as many regions as there are,
 // and so that one node more or less moves few others.
 func spread(nodes []Node) []Node {
-	regions := make(map[string][]Node)
-	hashes := make(map[string][sha256.Size]byte, len(nodes))
-	for _, n := range nodes {
-		regions[n.Region] = append(regions[n.Region], n)
-		hashes[n.Name] = hash(n.Name)
+	regions := make(map[string][]ranked)
+	for i, n := range nodes {
+		regions[n.Region] = append(regions[n.Region], rank(n.Name, i))
 	}
+	order := make([]ranked, 0, len(regions))
 	for region := range regions {
-		hashes[region] = hash(region)
+		order = append(order, rank(region, 0))
 	}
-	byHash := func(a, b string) int {
-		x, y := hashes[a], hashes[b]
-		return cmp.Or(slices.Compare(x[:], y[:]), cmp.Compare(a, b))
-	}
-	names := slices.SortedFunc(maps.Keys(regions), byHash)
+	slices.SortFunc(order, ranked.compare)
 	most := 0
 	for _, members := range regions {
-		slices.SortFunc(members, func(a, b Node) int { return byHash(a.Name, b.Name) })
+		slices.SortFunc(members, ranked.compare)
 		most = max(most, len(members))
 	}
 	out := make([]Node, 0, len(nodes))
 	for turn := range most {
-		for _, region := range names {
-			if members := regions[region]; turn < len(members) {
-				out = append(out, members[turn])
+		for _, region := range order {
+			if members := regions[region.name]; turn < len(members) {
+				out = append(out, nodes[members[turn].index])
 			}
 		}
 	}
 	return out
+}
+
+// ranked is a node or a region by its hash.
+type ranked struct {
+	hash  [sha256.Size]byte
+	name  string
+	index int // of a node in its list
+}
+
+func rank(name string, index int) ranked { return ranked{hash(name), name, index} }
+
+func (r ranked) compare(other ranked) int {
+	return cmp.Or(bytes.Compare(r.hash[:], other.hash[:]), strings.Compare(r.name, other.name))
 }
 
 // hash orders nodes and regions. No release may change it: records would move.
@@ -129,6 +151,9 @@ func (l Layout) Names() []string {
 // At lists the names at which a node is published, the entry name first if it is one of
 // them; nil for a node that the layout does not have.
 func (l Layout) At(node string) []string { return slices.Clone(l.at[node]) }
+
+// Has reports whether a node is published at a name of the layout.
+func (l Layout) Has(node, name string) bool { return slices.Contains(l.at[node], name) }
 
 // Relays is how many nodes stand at a name.
 func (l Layout) Relays(name string) int { return l.size[strings.ToLower(name)] }

@@ -177,7 +177,7 @@ func shortDigest(sha256 string) string { return sha256[:min(len(sha256), 12)] }
 func (p *planner) introduce() {
 	var changes []Change
 	strangers := p.strangers()
-	known := p.known()
+	known, room := p.known(), make([]string, 0, introductions)
 	for i, s := range p.slots {
 		m, ok := p.holder[s.Node]
 		if !ok {
@@ -193,7 +193,7 @@ func (p *planner) introduce() {
 			}
 			continue
 		}
-		if want := others(known, i); !slices.Equal(want, rel.Peers) {
+		if want := others(room, known, i); !slices.Equal(want, rel.Peers) {
 			changes = append(changes, Change{
 				Action: ActionIntroduce, Ref: machineRef(m),
 				Fields: []Field{{Name: "peers", From: strings.Join(rel.Peers, " "), To: strings.Join(want, " ")}},
@@ -238,8 +238,10 @@ func (p *planner) known() [][]string {
 			out[i] = append(out[i], t.addr.String())
 		}
 		if len(targets) == 0 {
-			for _, a := range p.recorded[s.Node] {
-				out[i] = append(out[i], a.String())
+			for _, rec := range p.byNode[s.Node] {
+				if a := p.addr(rec); !a.IsZero() {
+					out[i] = append(out[i], a.String())
+				}
 			}
 		}
 	}
@@ -247,9 +249,8 @@ func (p *planner) known() [][]string {
 }
 
 // others lists the addresses of the relays that follow a slot, in the spec's order and
-// around its end, sorted.
-func others(known [][]string, at int) []string {
-	out := make([]string, 0, introductions)
+// around its end, sorted. They are appended to out, which may be used again.
+func others(out []string, known [][]string, at int) []string {
 	for i := 1; i < len(known) && len(out) < introductions; i++ {
 		out = append(out, known[(at+i)%len(known)]...)
 	}

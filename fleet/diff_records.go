@@ -51,7 +51,7 @@ func (p *planner) publish() {
 
 // publishOne compares one target with the records that are there.
 func (p *planner) publishOne(m Machine, t target, adds, updates *[]Change) {
-	at := t.spot()
+	at := t.spot
 	if _, ours := p.ours[at]; ours {
 		return
 	}

@@ -68,7 +68,7 @@ func (p *planner) explainRemovals(changes []Change) {
 // name an old node: then the peer ID decides.
 func (p *planner) belongs(rec dnsaddr.Record) bool {
 	m, ok := p.holder[p.home(rec)]
-	return ok && slices.Contains(p.wanted[m.ID], target{p.spot(rec).name, p.addr(rec)})
+	return ok && p.wants(m, rec)
 }
 
 // judge decides about a record of ours that no slot wants: a reason to withdraw it now,
@@ -130,7 +130,7 @@ func (p *planner) judgeMoved(rec dnsaddr.Record, m Machine) (reason, waiting str
 // complete reports whether every relay that the layout has at a name serves there.
 func (p *planner) complete(name string) bool {
 	return !slices.ContainsFunc(p.slots, func(s Slot) bool {
-		if !slices.Contains(p.pub.layout.At(s.Node), name) {
+		if !p.pub.layout.Has(s.Node, name) {
 			return false
 		}
 		m, held := p.holder[s.Node]

@@ -267,8 +267,10 @@ func (c *checker) oneSource(path string, s SecretSpec) {
 }
 
 // Layout says at which names each node of the fleet is published.
-func (s Spec) Layout() dnsaddr.Layout {
-	slots := s.Slots()
+func (s Spec) Layout() dnsaddr.Layout { return s.layout(s.Slots()) }
+
+// layout is [Spec.Layout] of slots that are listed already.
+func (s Spec) layout(slots []Slot) dnsaddr.Layout {
 	nodes := make([]dnsaddr.Node, len(slots))
 	for i, slot := range slots {
 		nodes[i] = dnsaddr.Node{Name: slot.Node, Region: slot.Region, Number: slot.Number}

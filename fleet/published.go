@@ -13,23 +13,26 @@ import (
 // spot is what one record says: a value at a name, fully qualified and in lower case.
 type spot struct{ name, value string }
 
-// target is a record that belongs into DNS: an address at a name.
+// target is a record that belongs into DNS: an address, and where its value stands.
 type target struct {
-	name string
+	spot
 	addr dnsaddr.Addr
 }
 
-func (t target) spot() spot { return spot{t.name, t.addr.Value()} }
-
 // publisher knows which records of a relay belong into DNS. It depends on the spec alone.
+// It is not safe for concurrent use.
 type publisher struct {
 	spec   Spec
 	layout dnsaddr.Layout
 	parse  func(string) (dnsaddr.Addr, error) // ParseAddr, or one that remembers
+	room   map[string]int                     // what most said
 }
 
-func newPublisher(s Spec) *publisher {
-	return &publisher{spec: s, layout: s.Layout(), parse: dnsaddr.ParseAddr}
+func newPublisher(s Spec) *publisher { return publisherOf(s, s.Slots()) }
+
+// publisherOf is for slots that are listed already.
+func publisherOf(s Spec, slots []Slot) *publisher {
+	return &publisher{spec: s, layout: s.layout(slots), parse: dnsaddr.ParseAddr, room: make(map[string]int)}
 }
 
 // Published lists the records of m's relay that belong into DNS: at each name that the
@@ -42,7 +45,7 @@ func Published(s Spec, m Machine, peerID string) ([]dnsaddr.Record, error) {
 	out := make([]dnsaddr.Record, len(targets))
 	for i, t := range targets {
 		out[i] = dnsaddr.Record{
-			Name: t.name, Value: t.addr.Value(), TTL: s.DNS.TTL,
+			Name: t.name, Value: t.value, TTL: s.DNS.TTL,
 			Comment: dnsaddr.Owner{Fleet: s.Name, Relay: m.Node}.Comment(),
 		}
 	}
@@ -63,10 +66,14 @@ func (p *publisher) targets(m Machine, peerID string) ([]target, error) {
 	if err != nil {
 		return nil, err
 	}
+	values := make([]string, len(addrs))
+	for i, a := range addrs {
+		values[i] = a.Value()
+	}
 	out := make([]target, 0, len(names)*len(addrs))
 	for _, name := range names {
-		for _, a := range p.fitting(name, addrs[:min(p.most(name), len(addrs))]) {
-			out = append(out, target{name, a})
+		for i := range p.fitting(name, values[:min(p.most(name), len(values))]) {
+			out = append(out, target{spot{name, values[i]}, addrs[i]})
 		}
 	}
 	return out, nil
@@ -77,15 +84,20 @@ const longestRecord = 120
 
 // most is how many addresses of each relay stand at a name.
 func (p *publisher) most(name string) int {
-	n := cmp.Or(p.spec.DNS.Publish.Addresses, p.layout.Addresses(name))
-	return max(1, min(n, dnsaddr.MaxContent/longestRecord/max(1, p.layout.Relays(name))))
+	n, known := p.room[name]
+	if !known {
+		n = cmp.Or(p.spec.DNS.Publish.Addresses, p.layout.Addresses(name))
+		n = max(1, min(n, dnsaddr.MaxContent/longestRecord/max(1, p.layout.Relays(name))))
+		p.room[name] = n
+	}
+	return n
 }
 
-// fitting cuts addresses to a relay's share of the answer, which IPv6 fills sooner; a
+// fitting cuts a relay's values to its share of the answer, which IPv6 fills sooner; a
 // number that the spec names is not cut.
-func (p *publisher) fitting(name string, addrs []dnsaddr.Addr) []dnsaddr.Addr {
-	if p.spec.DNS.Publish.Addresses > 0 || len(addrs) < 2 {
-		return addrs
+func (p *publisher) fitting(name string, values []string) []string {
+	if p.spec.DNS.Publish.Addresses > 0 || len(values) < 2 {
+		return values
 	}
 	relays, budget := p.layout.Relays(name), dnsaddr.MaxEDNS
 	if relays <= dnsaddr.CompactRelays {
@@ -93,13 +105,13 @@ func (p *publisher) fitting(name string, addrs []dnsaddr.Addr) []dnsaddr.Addr {
 	}
 	empty := dnsaddr.WireSize(name, nil)
 	size := 0
-	for i, a := range addrs {
-		size += dnsaddr.WireSize(name, []string{a.Value()}) - empty
+	for i := range values {
+		size += dnsaddr.WireSize(name, values[i:i+1]) - empty
 		if i > 0 && size > (budget-empty)/relays {
-			return addrs[:i]
+			return values[:i]
 		}
 	}
-	return addrs
+	return values
 }
 
 // addresses lists the first addresses of m's relay that may be published, at most so many.

@@ -15,7 +15,7 @@ func PublishedAll(s Spec, machines []Machine, peerIDs map[string]string) ([]dnsa
 		}
 		for _, t := range targets {
 			out = append(out, dnsaddr.Record{
-				Name: t.name, Value: t.addr.Value(), TTL: s.DNS.TTL,
+				Name: t.name, Value: t.value, TTL: s.DNS.TTL,
 				Comment: dnsaddr.Owner{Fleet: s.Name, Relay: m.Node}.Comment(),
 			})
 		}

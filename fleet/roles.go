@@ -22,20 +22,18 @@ type roles struct {
 	idle     []Machine          // hold no slot, and must not be sent away
 	owned    []dnsaddr.Record   // records of this fleet, sorted as the zone lists them
 	foreign  []dnsaddr.Record
-	peerNode map[string]Machine // machines whose peer ID is known, by peer ID
+	peerNode map[string]*Machine // machines whose peer ID is known, by peer ID
 
 	pub    *publisher
 	parsed map[string]dnsaddr.Addr // by record value, of records and probes; the zero Addr is no address
 	wanted map[string][]target     // by machine ID: what belongs into DNS
 	broken map[string]error        // by machine ID: why nothing does
-	spots  map[spot]bool           // of every record at our names
 	ours   map[spot]dnsaddr.Record // of owned
 	theirs map[spot]dnsaddr.Record // of foreign
 
-	recorded map[string][]dnsaddr.Addr   // by node: what our records say
-	byNode   map[string][]dnsaddr.Record // our records by the node that they name
-	byPeer   map[string][]dnsaddr.Record // and by the peer ID in them
-	sees     bool                        // something was verified: this vantage is not cut off
+	byNode map[string][]dnsaddr.Record // our records by the node that they name
+	byPeer map[string][]dnsaddr.Record // and by the peer ID in them
+	sees   bool                        // something was verified: this vantage is not cut off
 }
 
 // untouchable reports whether nothing may be done to a machine: it is not shown to be
@@ -61,31 +59,32 @@ type marking struct {
 
 // assign finds the role of everything in st.
 func assign(s Spec, st State, in Intent) *roles {
+	slots, machines, records := s.Slots(), len(st.Machines.Value), len(st.Records.Value)
 	r := &roles{
 		spec: s, state: st, want: in,
-		slots:    s.Slots(),
-		holder:   make(map[string]Machine),
-		peerNode: make(map[string]Machine),
-		pub:      newPublisher(s),
-		parsed:   make(map[string]dnsaddr.Addr, len(st.Records.Value)),
-		wanted:   make(map[string][]target, len(st.Machines.Value)),
+		slots:    slots,
+		holder:   make(map[string]Machine, len(slots)),
+		peerNode: make(map[string]*Machine, machines),
+		pub:      publisherOf(s, slots),
+		parsed:   make(map[string]dnsaddr.Addr, max(records, len(st.Probes))),
+		wanted:   make(map[string][]target, machines),
 		broken:   make(map[string]error),
-		spots:    make(map[spot]bool, len(st.Records.Value)),
-		ours:     make(map[spot]dnsaddr.Record, len(st.Records.Value)),
+		owned:    make([]dnsaddr.Record, 0, records),
+		ours:     make(map[spot]dnsaddr.Record, records),
 		theirs:   make(map[spot]dnsaddr.Record),
-		recorded: make(map[string][]dnsaddr.Addr),
-		byNode:   make(map[string][]dnsaddr.Record),
-		byPeer:   make(map[string][]dnsaddr.Record),
+		byNode:   make(map[string][]dnsaddr.Record, machines),
+		byPeer:   make(map[string][]dnsaddr.Record, machines),
 	}
 	r.pub.parse, r.sees = r.parse, st.Sees()
 	for a := range st.Probes {
 		r.parsed[a.Value()] = a
 	}
 	r.sortRecords()
-	for _, m := range st.Machines.Value {
-		if p := r.peer(m); p != "" {
+	for i := range st.Machines.Value {
+		m := &st.Machines.Value[i]
+		if p := r.peer(*m); p != "" {
 			r.peerNode[p] = m
-			targets, err := r.pub.targets(m, p)
+			targets, err := r.pub.targets(*m, p)
 			if err != nil {
 				r.broken[m.ID] = err
 			}
@@ -100,18 +99,19 @@ func assign(s Spec, st State, in Intent) *roles {
 // refuseTwins publishes no relay whose peer ID another slot's relay has as well: clients
 // could not tell them apart.
 func (r *roles) refuseTwins() {
-	first := make(map[string]Machine)
+	first := make(map[string]string, len(r.slots)) // node by peer ID
 	for _, s := range r.slots {
 		m, held := r.holder[s.Node]
 		peer := r.peer(m)
 		if !held || peer == "" {
 			continue
 		}
-		other, twice := first[peer]
+		node, twice := first[peer]
 		if !twice {
-			first[peer] = m
+			first[peer] = s.Node
 			continue
 		}
+		other := r.holder[node]
 		for _, twin := range []Machine{other, m} {
 			r.broken[twin.ID] = fmt.Errorf("%s: %s and %s have one peer ID, %s: nothing of them is published", twin.Node, other.Node, m.Node, peer)
 			delete(r.wanted, twin.ID)
@@ -134,8 +134,9 @@ func (r *roles) fill() {
 	for _, s := range r.slots {
 		wanted[s.Node] = true
 	}
-	rivals := make(map[string][]Machine)
-	for _, m := range r.state.Machines.Value {
+	rivals := make(map[string][]*Machine, len(r.slots))
+	for i := range r.state.Machines.Value {
+		m := r.state.Machines.Value[i]
 		switch {
 		case r.want.Down:
 			r.leaving = append(r.leaving, m)
@@ -150,7 +151,7 @@ func (r *roles) fill() {
 		case !wanted[m.Node]:
 			r.send(m, "the spec has no node "+m.Node)
 		default:
-			rivals[m.Node] = append(rivals[m.Node], m)
+			rivals[m.Node] = append(rivals[m.Node], &r.state.Machines.Value[i])
 		}
 	}
 	for _, s := range r.slots {
@@ -158,16 +159,16 @@ func (r *roles) fill() {
 		if len(ms) == 0 {
 			continue
 		}
-		slices.SortFunc(ms, func(a, b Machine) int {
-			return cmp.Or(-cmp.Compare(r.standing(a), r.standing(b)), cmp.Compare(a.Op, b.Op), cmp.Compare(a.ID, b.ID))
+		slices.SortFunc(ms, func(a, b *Machine) int {
+			return cmp.Or(-cmp.Compare(r.standing(*a), r.standing(*b)), cmp.Compare(a.Op, b.Op), cmp.Compare(a.ID, b.ID))
 		})
-		r.holder[s.Node] = ms[0]
+		r.holder[s.Node] = *ms[0]
 		for _, m := range ms[1:] {
 			if m.untouchable() {
-				r.idle = append(r.idle, m)
+				r.idle = append(r.idle, *m)
 				continue
 			}
-			r.send(m, "second machine for the slot; "+ms[0].ID+" keeps it")
+			r.send(*m, "second machine for the slot; "+ms[0].ID+" keeps it")
 		}
 	}
 	slices.SortFunc(r.leaving, func(a, b Machine) int { return cmp.Compare(a.ID, b.ID) })
@@ -237,8 +238,17 @@ func (r *roles) serves(m Machine) bool {
 // servesAt reports whether some address of m is published at a name and verified.
 func (r *roles) servesAt(m Machine, name string) bool {
 	return slices.ContainsFunc(r.wanted[m.ID], func(t target) bool {
-		return t.name == name && r.spots[t.spot()] && r.verified(t.addr)
+		return t.name == name && r.stands(t.spot) && r.verified(t.addr)
 	})
+}
+
+// stands reports whether there is a record at a spot, ours or not.
+func (r *roles) stands(at spot) bool {
+	_, is := r.ours[at]
+	if !is {
+		_, is = r.theirs[at]
+	}
+	return is
 }
 
 // answers reports whether a relay lives at a record's address, and whether that is

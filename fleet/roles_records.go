@@ -11,7 +11,6 @@ import (
 func (r *roles) sortRecords() {
 	for _, rec := range r.state.Records.Value {
 		at := r.spot(rec)
-		r.spots[at] = true
 		if r.parsed[rec.Value].IsZero() {
 			if a, err := rec.Addr(); err == nil {
 				r.parsed[rec.Value] = a
@@ -27,7 +26,6 @@ func (r *roles) sortRecords() {
 		r.ours[at] = rec
 		r.byNode[o.Relay] = append(r.byNode[o.Relay], rec)
 		if a := r.addr(rec); !a.IsZero() {
-			r.recorded[o.Relay] = append(r.recorded[o.Relay], a)
 			r.byPeer[a.PeerID()] = append(r.byPeer[a.PeerID()], rec)
 		}
 	}
@@ -88,12 +86,19 @@ func (r *roles) keeps(rec dnsaddr.Record) bool {
 	return !a.IsZero() && slices.Contains(r.spec.DNS.Keep, a.String())
 }
 
+// wants reports whether a record holds what m has to publish where it stands, in whatever
+// spelling.
+func (r *roles) wants(m Machine, rec dnsaddr.Record) bool {
+	name, a := r.spot(rec).name, r.addr(rec)
+	return slices.ContainsFunc(r.wanted[m.ID], func(t target) bool { return t.name == name && t.addr == a })
+}
+
 // adoptable reports whether a record that is not marked as ours may become ours: it says
 // what m, which holds a slot, has to publish there, and its comment names no fleet. A
 // comment of somebody else is overwritten only if the operator asks for it.
 func (r *roles) adoptable(rec dnsaddr.Record, m Machine) bool {
 	switch {
-	case r.keeps(rec), dnsaddr.Claimed(rec.Comment), !slices.Contains(r.wanted[m.ID], target{r.spot(rec).name, r.addr(rec)}):
+	case r.keeps(rec), dnsaddr.Claimed(rec.Comment), !r.wants(m, rec):
 		return false
 	}
 	return rec.Comment == "" || r.want.Adopt

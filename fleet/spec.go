@@ -1,7 +1,7 @@
 package fleet
 
 import (
-	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/relayfleet/fleetctl/dnsaddr"
@@ -172,7 +172,7 @@ func (s Spec) MaxMachines() int {
 // Slots lists the nodes of the spec in its order: nyc1-1, nyc1-2, fra1-1. Entries of
 // the same region count on.
 func (s Spec) Slots() []Slot {
-	var slots []Slot
+	slots := make([]Slot, 0, countNodes(s.Nodes))
 	next := make(map[string]int)
 	if s.Provider == ProviderHosts {
 		for _, h := range s.Hosts {
@@ -185,7 +185,7 @@ func (s Spec) Slots() []Slot {
 		for range max(n.Count, 1) {
 			next[n.Region]++
 			slots = append(slots, Slot{
-				Node:   fmt.Sprintf("%s-%d", n.Region, next[n.Region]),
+				Node:   n.Region + "-" + strconv.Itoa(next[n.Region]),
 				Region: n.Region,
 				Number: next[n.Region],
 				Delay:  n.Delay,

@@ -24,21 +24,28 @@ type Accumulator struct {
 
 // Process is the last that was seen of a daemon that begins at 0 whenever it starts.
 type Process struct {
-	At         time.Time `json:"at"` // by our clock
+	At         time.Time `json:"at"`    // when its report arrived, by our clock
+	Clock      int64     `json:"clock"` // its own clock then, UNIX seconds; 0 is unknown
 	UptimeSecs uint64    `json:"uptime_secs"`
 	Starts     int       `json:"starts"` // that were noticed
 }
 
-// next is what the process is taken for after a look at it, and whether it is another
-// one: it runs for less time than there was since the last look, or than it did then.
-func (p Process) next(at time.Time, uptimeSecs uint64) (Process, bool) {
-	slack := uint64(5) // seconds that a report takes to arrive, and that are cut off
-	other := uptimeSecs < p.UptimeSecs || uptimeSecs+slack < uint64(max(0, at.Sub(p.At)/time.Second))
-	next := Process{At: at, UptimeSecs: uptimeSecs, Starts: p.Starts}
-	if other {
-		next.Starts++
+// isLater reports whether a look came after that at p, by any of the two clocks: ours may
+// have moved back.
+func (p Process) isLater(look Process) bool {
+	return look.At.After(p.At) || p.Clock > 0 && look.Clock > p.Clock
+}
+
+// isOther reports whether a look met another process: it runs for less time than it did
+// at p, or than there was since then. Of that both clocks have to be sure: one that jumps
+// makes no process another one, which would count all of it twice.
+func (p Process) isOther(look Process) bool {
+	const slack = 5 // seconds that a report takes to arrive, and that are cut off
+	passed := int64(look.At.Sub(p.At) / time.Second)
+	if p.Clock > 0 && look.Clock > 0 {
+		passed = min(passed, look.Clock-p.Clock)
 	}
-	return next, other
+	return look.UptimeSecs < p.UptimeSecs || look.UptimeSecs+slack < uint64(max(0, passed))
 }
 
 // Add takes in what a relay counted in an epoch, and returns how much of it is new: all of
@@ -57,26 +64,26 @@ func (a *Accumulator) Add(epoch string, now Counters) Counters {
 	return grown
 }
 
-// AddOld is Add for a daemon that knows no epochs: its counters are since it started,
-// uptimeSecs ago. A start between two readings is a new epoch. A reading that is not
-// later than the last one adds nothing.
-func (a *Accumulator) AddOld(relay string, at time.Time, uptimeSecs uint64, now Counters) Counters {
+// AddOld is Add for a daemon that knows no epochs: its counters are since it started. A
+// start between two looks is a new epoch. A look that is not later than the last one adds
+// nothing. Starts of the look are left out.
+func (a *Accumulator) AddOld(relay string, look Process, now Counters) Counters {
 	if a.Processes == nil {
 		a.Processes = make(map[string]Process)
 	}
 	last, known := a.Processes[relay]
-	next := Process{At: at, UptimeSecs: uptimeSecs}
+	look.Starts = last.Starts
 	if known {
-		if !at.After(last.At) {
+		if !last.isLater(look) {
 			return Counters{}.Plus(Counters{})
 		}
-		var other bool
-		if next, other = last.next(at, uptimeSecs); other {
+		if last.isOther(look) {
+			look.Starts++
 			delete(a.Lives, last.life(relay)) // a process that ended does not come back
 		}
 	}
-	a.Processes[relay] = next
-	return a.Add(next.life(relay), now)
+	a.Processes[relay] = look
+	return a.Add(look.life(relay), now)
 }
 
 // life is the name of its epoch, which no epoch of 32 hex digits is.

@@ -148,11 +148,33 @@ func TestAccumulator_OldDaemonsStartAgainAtZero(t *testing.T) {
 		{8*24*time.Hour + time.Minute, 4*24*3600 + 60, 55, 0, "a value that fell"},
 		{time.Hour, 99, 1000, 0, "our clock moved back"},
 	} {
-		if got := a.AddOld("12D3KooWa", at.Add(step.after), step.uptime, Counters{Granted: step.count}).Granted; got != step.grown {
+		if got := a.AddOld("12D3KooWa", Process{At: at.Add(step.after), UptimeSecs: step.uptime}, Counters{Granted: step.count}).Granted; got != step.grown {
 			t.Errorf("step %d, %s: got %d, want %d", i, step.why, got, step.grown)
 		}
 	}
 	if a.Total.Granted != 70 || len(a.Lives) != 1 {
 		t.Errorf("got a total of %d in %d lives, want 70 in 1", a.Total.Granted, len(a.Lives))
+	}
+}
+
+func TestAccumulator_AClockThatJumpsMakesNoProcessAnotherOne(t *testing.T) {
+	var a Accumulator
+	for i, step := range []struct {
+		ours, its     time.Duration // clocks
+		uptime, count uint64
+		grown         uint64
+		why           string
+	}{
+		{0, 0, 3600, 5, 5, "the first look"},
+		{40 * 24 * time.Hour, time.Minute, 3660, 6, 1, "our clock jumped ahead"},
+		{2 * time.Minute, 2 * time.Minute, 3720, 8, 2, "and back"},
+		{3 * time.Minute, 90 * 24 * time.Hour, 3780, 9, 1, "its clock jumped ahead"},
+		{4 * time.Minute, 4 * time.Minute, 3840, 11, 2, "and back"},
+		{3 * 24 * time.Hour, 3 * 24 * time.Hour, 7200, 4, 4, "it started again while nobody looked"},
+	} {
+		look := Process{At: at.Add(step.ours), Clock: at.Add(step.its).Unix(), UptimeSecs: step.uptime}
+		if got := a.AddOld("a", look, Counters{Granted: step.count}).Granted; got != step.grown {
+			t.Errorf("step %d, %s: got %d, want %d", i, step.why, got, step.grown)
+		}
 	}
 }

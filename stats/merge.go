@@ -199,13 +199,16 @@ func natStatus(text string) *string {
 	return nil
 }
 
-// clock notes by how much the relay's clock is wrong, as far as the time that the reading
+// clock notes by how much the relay's clock is wrong, as far as the time that the answer
 // took lets that be known, and tells of more than [AheadTold].
 func (row *RelayRow) clock(r Reading) {
 	if r.At.IsZero() || r.Telemetry.Now <= 0 {
 		return
 	}
 	first, last := r.At.Unix()-1, r.At.Add(r.Took).Unix()+1
+	if !r.Answered.IsZero() {
+		last = r.Answered.Unix() + 1
+	}
 	ahead := max(0, r.Telemetry.Now-last) + min(0, r.Telemetry.Now-first)
 	row.ClockAheadSecs = &ahead
 	wrong := time.Duration(min(max(ahead, -maxSkew), maxSkew)) * time.Second

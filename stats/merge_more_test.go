@@ -109,6 +109,11 @@ func TestMerge_TellsOfWrongClocks(t *testing.T) {
 			t.Errorf("%d: got %v, %q, %s, want %d and %q", c.now, row.ClockAheadSecs, row.Warnings, row.Status, c.ahead, c.warning)
 		}
 	}
+	slow := Reading{Node: "a-1", Telemetry: telemetry("a", 5), DeltaFull: true, Delta: peers(0, 0), At: at, Took: 10 * time.Minute, Answered: at.Add(time.Second)}
+	slow.Telemetry.Now = at.Unix() + 302
+	if row := Merge(at, []Reading{slow}).Relays[0]; row.ClockAheadSecs == nil || *row.ClockAheadSecs != 300 {
+		t.Errorf("with a census of 10 minutes: got %v, want 300: the telemetry was there at once", row.ClockAheadSecs)
+	}
 	if row := Merge(at, []Reading{{Node: "a-1", Report: report("a", 1, 1)}}).Relays[0]; row.ClockAheadSecs != nil {
 		t.Errorf("an old daemon's clock: got %d, want unknown", *row.ClockAheadSecs)
 	}

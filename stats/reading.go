@@ -28,6 +28,9 @@ type Reading struct {
 	Cursor string
 	At     time.Time     // when the reading began, by our clock; zero is unknown
 	Took   time.Duration // how long it took
+	// Answered is when the telemetry, or the report of an old relay, had arrived, by our
+	// clock; zero is unknown. A census may take much longer.
+	Answered time.Time
 	// LeftOut is how many entries of the census made no sense, and are not in Registry or Delta.
 	LeftOut int
 	// Old says that the relay has neither telemetry nor deltas: its files and its old API

@@ -245,6 +245,38 @@ func TestIngest_ClocksThatAreWrongAreSaidAndBounded(t *testing.T) {
 	}
 }
 
+func TestIngest_ALongTransferIsNoWrongClockAndHidesNone(t *testing.T) {
+	s := open(t, Options{})
+	at := monday()
+	slow := func(n int, ahead time.Duration) stats.Reading {
+		r := answer(n, at, 1)
+		r.At, r.Answered, r.Took = at.Add(-10*time.Minute), at.Add(-10*time.Minute+2*time.Second), 10*time.Minute
+		r.Telemetry.Now = r.Answered.Add(ahead).Unix()
+		return r
+	}
+	ingest(t, s, at, slow(1, 0), slow(2, 4*time.Minute))
+	relays, err := s.Relays(t.Context())
+	if err != nil || relays[0].SkewSecs != 0 || relays[1].SkewSecs != 240 {
+		t.Errorf("got clocks ahead by %d and %d s, %v; want 0 and 240", relays[0].SkewSecs, relays[1].SkewSecs, err)
+	}
+}
+
+func TestIngest_AnOldDaemonIsOfWhenItsReportArrived(t *testing.T) {
+	s := open(t, Options{})
+	at := monday()
+	tell := func(uptime, joined uint64, took time.Duration) {
+		t.Helper()
+		ingest(t, s, at.Add(took), stats.Reading{
+			Node: "nyc1-1", Region: "nyc1", Old: true, Registry: []stats.CensusEntry{}, At: at, Answered: at.Add(time.Second), Took: took,
+			Report: &stats.Report{PeerID: peerID(-1), UptimeSecs: uptime, PeersJoinedTotal: joined},
+		})
+	}
+	tell(10, 10, time.Second)
+	at = at.Add(time.Minute)
+	tell(70, 12, 5*time.Minute) // its register came slowly
+	wantFigure(t, figures(t, s, at.Add(5*time.Minute)), "joins", "12")
+}
+
 func TestIngest_HostileTextsAreCleanAndBounded(t *testing.T) {
 	s := open(t, Options{})
 	at := monday()

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/relayfleet/fleetctl/stats"
 )
@@ -36,7 +37,7 @@ func (in *ingestion) measure(ctx context.Context, relay *relayRow, r stats.Readi
 	if r.Telemetry != nil {
 		grown, fell, err = in.addLife(ctx, clean(r.Telemetry.Epoch, 64), r.Telemetry.Counters)
 	} else {
-		grown, err = in.addProcess(ctx, relay, r.Report)
+		grown, err = in.addProcess(ctx, relay, r)
 	}
 	if err != nil {
 		return err
@@ -63,7 +64,8 @@ func (in *ingestion) addLife(ctx context.Context, epoch string, now stats.Counte
 }
 
 // addProcess adds up what a daemon without epochs counted since it started.
-func (in *ingestion) addProcess(ctx context.Context, relay *relayRow, r *stats.Report) (stats.Counters, error) {
+func (in *ingestion) addProcess(ctx context.Context, relay *relayRow, r stats.Reading) (stats.Counters, error) {
+	told := r.Report
 	acc := stats.Accumulator{Lives: make(map[string]stats.Counters), Processes: make(map[string]stats.Process)}
 	var text string
 	switch err := in.t.one(ctx, `SELECT state FROM processes WHERE node = ?`, []any{relay.node}, &text); {
@@ -74,6 +76,9 @@ func (in *ingestion) addProcess(ctx context.Context, relay *relayRow, r *stats.R
 		var p stats.Process
 		if err := json.Unmarshal([]byte(text), &p); err != nil {
 			return stats.Counters{}, err
+		}
+		if p.At.Unix() > in.clock { // noted while our clock was ahead
+			p.At = time.Unix(in.clock-1, 0).UTC()
 		}
 		acc.Processes[relay.node] = p
 	}
@@ -94,11 +99,16 @@ func (in *ingestion) addProcess(ctx context.Context, relay *relayRow, r *stats.R
 		return stats.Counters{}, err
 	}
 	before := slices.Collect(maps.Keys(acc.Lives))
-	now := stats.Counters{Joined: r.PeersJoinedTotal, Left: r.PeersLeftTotal, Granted: r.RelayReservations, Circuits: r.RelayCircuits}
-	if punched(r.HolePunchesSucceeded) || punched(r.HolePunchesFailed) { // an old daemon's zeros are unknown
-		now.PunchesSucceeded, now.PunchesFailed = r.HolePunchesSucceeded, r.HolePunchesFailed
+	now := stats.Counters{Joined: told.PeersJoinedTotal, Left: told.PeersLeftTotal, Granted: told.RelayReservations, Circuits: told.RelayCircuits}
+	if punched(told.HolePunchesSucceeded) || punched(told.HolePunchesFailed) { // an old daemon's zeros are unknown
+		now.PunchesSucceeded, now.PunchesFailed = told.HolePunchesSucceeded, told.HolePunchesFailed
 	}
-	grown := acc.AddOld(relay.node, in.sum.At, r.UptimeSecs, now)
+	at, _ := in.answered(r)
+	look := stats.Process{At: time.Unix(at, 0).UTC(), UptimeSecs: told.UptimeSecs}
+	if r.Census != nil {
+		look.Clock = r.Census.GeneratedAt
+	}
+	grown := acc.AddOld(relay.node, look, now)
 	for _, epoch := range before {
 		if _, goesOn := acc.Lives[epoch]; !goesOn {
 			if err := in.t.exec(ctx, `DELETE FROM lives WHERE epoch = ?`, epoch); err != nil {

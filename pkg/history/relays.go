@@ -197,15 +197,26 @@ func (in *ingestion) lookLives(ctx context.Context, relay, was *relayRow, t *sta
 // maxSkew is how wrong a clock may be without being an event, in seconds.
 const maxSkew = 60
 
-// lookClock compares clocks: ours lies between the begin and the end of the reading.
-func (in *ingestion) lookClock(ctx context.Context, relay, was *relayRow, r stats.Reading) error {
-	at := in.at
-	took := int64(r.Took.Seconds())
-	if !r.At.IsZero() {
-		at = r.At.Unix() + took/2
+// answered is when a relay's answer was there, by our clock, and how long that took.
+func (in *ingestion) answered(r stats.Reading) (at, took int64) {
+	switch {
+	case r.At.IsZero() && r.Answered.IsZero():
+		return in.at, 0
+	case r.At.IsZero():
+		return r.Answered.Unix(), 0
+	case r.Answered.IsZero():
+		r.Answered = r.At.Add(r.Took)
 	}
+	return r.Answered.Unix(), max(0, r.Answered.Unix()-r.At.Unix())
+}
+
+// lookClock compares clocks: the relay told its time between the begin of the reading and
+// the arrival of the answer.
+func (in *ingestion) lookClock(ctx context.Context, relay, was *relayRow, r stats.Reading) error {
+	const slack = 3 // seconds, also for what is cut off
+	at, took := in.answered(r)
 	relay.skew = r.Telemetry.Now - at
-	if relay.skew > -3-took/2 && relay.skew < 3+took/2 {
+	if relay.skew > -slack-took && relay.skew < slack {
 		relay.skew = 0
 	}
 	if wrong, before := abs(relay.skew) > maxSkew, abs(was.skew) > maxSkew; wrong && !before {

@@ -54,6 +54,7 @@ type answer struct {
 	status int
 	body   []byte
 	err    error
+	at     time.Time // when all of it was there
 }
 
 // get asks for one path and reads the answer, at most apiLimit bytes.
@@ -76,7 +77,7 @@ func (a api) get(ctx context.Context, path string) answer {
 	case len(body) > apiLimit:
 		return answer{err: fmt.Errorf("GET %s: %w: %d bytes", path, errTooMuch, apiLimit)}
 	}
-	return answer{status: resp.StatusCode, body: body}
+	return answer{status: resp.StatusCode, body: body, at: time.Now()}
 }
 
 // decode reads an answer of status 200 into v.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"time"
 )
 
 // body is an answer that is being read, decompressed. Whoever reads it bounds it.
@@ -60,7 +61,7 @@ func (a api) compressed(ctx context.Context, path string) answer {
 	if err != nil {
 		return answer{err: fmt.Errorf("GET %s: %w", path, err)}
 	}
-	return answer{status: b.status, body: text}
+	return answer{status: b.status, body: text, at: time.Now()}
 }
 
 // counter counts the bytes that are read.

@@ -130,7 +130,7 @@ func (c *collection) telemetry(a answer) {
 		c.wrong(fmt.Errorf("another relay answered: %s, not %s", t.PeerID, c.out.PeerID))
 		return
 	}
-	c.out.Telemetry = t
+	c.out.Telemetry, c.out.Answered = t, a.at
 }
 
 // changes takes what was read of the census, and where to go on.

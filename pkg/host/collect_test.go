@@ -297,3 +297,21 @@ func TestCollect_MinutesAreAskedForAgainAfterAClockWasSetBack(t *testing.T) {
 		t.Errorf("Cursor = %q, want %q: minutes from the relay's now on", got.Cursor, want)
 	}
 }
+
+func TestCollect_TheTelemetryIsOfWhenItArrivedAndNotOfTheEndOfALongCensus(t *testing.T) {
+	fake, box, m, _ := serving(t)
+	tells(t, box)
+	whole := page(t, true, life+"-2", false, "AAE=")
+	box.Route("/api/census/delta", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(whole[:40]))
+		_ = http.NewResponseController(w).Flush()
+		<-time.After(50 * time.Second)
+		_, _ = w.Write([]byte(whole[40:]))
+	})
+	synctest.Test(t, func(t *testing.T) {
+		got := host.New(host.Config{Runner: fake, Tunnel: fake}).Collect(t.Context(), m, "")
+		if got.Err != nil || got.Took < 50*time.Second || got.Answered.Before(got.At) || got.Answered.Sub(got.At) > time.Second {
+			t.Errorf("answered after %s of %s, %v; want the telemetry at once, and the census after 50 s", got.Answered.Sub(got.At), got.Took, got.Err)
+		}
+	})
+}

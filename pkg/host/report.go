@@ -46,6 +46,9 @@ func (h *Hosts) Report(ctx context.Context, m fleet.Machine) stats.Reading {
 	now := time.Now()
 	var reportErr, censusErr error
 	out.Report, reportErr = parsed(report, pathStats, now, stats.ParseReport)
+	if out.Report != nil {
+		out.Answered = report.at
+	}
 	out.Census, censusErr = parsed(census, pathCensus, now, stats.ParseCensus)
 	if peerErr == nil && strings.TrimSpace(peerID.body) != "" {
 		out.PeerID, peerErr = checkPeerID(strings.TrimSpace(peerID.body))

@@ -42,6 +42,9 @@ func TestReport_ReadsReportCensusAndRegister(t *testing.T) {
 	if got.Node != m.Node || got.Region != "nyc1" || got.PeerID != box.PeerID() {
 		t.Errorf("Report is of %s in %s, %s; want %s in nyc1, %s", got.Node, got.Region, got.PeerID, m.Node, box.PeerID())
 	}
+	if got.Answered.IsZero() {
+		t.Error("Report does not say when it was answered")
+	}
 	if got.Report == nil || got.Report.ConnectedPeers != 3 || got.Census == nil || len(got.Registry) != 1 {
 		t.Errorf("Report = %+v, want all three parts", got)
 	}

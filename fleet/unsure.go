@@ -6,20 +6,25 @@ import (
 	"github.com/relayfleet/fleetctl/dnsaddr"
 )
 
-// Unsure counts the relays of ours that are published, that [VerifiedPublished] does not
-// count, and that may serve all the same: nobody could tell, the probe is older than
-// rollout.probe_max_age, or another box reaches the relay and we do not. One whose box
-// says that it does not run is known not to serve.
-func Unsure(s Spec, st State) int {
+// PublishedServing lists the relays of ours that are published, by peer ID: those that
+// [VerifiedPublished] counts, and those that may serve although it does not count them.
+// Of these nobody could tell, or the probe is older than rollout.probe_max_age, or another
+// box reaches the relay and we do not. One whose box says that it does not run is known
+// not to serve, and in neither list.
+func PublishedServing(s Spec, st State) (verified, unsure []string) {
 	r := assign(s, st, Intent{})
-	verified := r.ledger().all
-	n := 0
+	found := r.ledger().all
 	for peer, records := range r.byPeer {
-		if verified[peer] == 0 && !r.idles(peer, records) && slices.ContainsFunc(records, r.mayServe) {
-			n++
+		switch {
+		case found[peer] > 0:
+			verified = append(verified, peer)
+		case !r.idles(peer, records) && slices.ContainsFunc(records, r.mayServe):
+			unsure = append(unsure, peer)
 		}
 	}
-	return n
+	slices.Sort(verified)
+	slices.Sort(unsure)
+	return verified, unsure
 }
 
 // mayServe reports whether nothing rules out that the relay at a record's address serves.

@@ -22,7 +22,7 @@ func reprobe(st *fleet.State, change func(p *fleet.Observed[fleet.Probe])) {
 	}
 }
 
-func TestUnsure_CountsThePublishedRelaysThatMayServeAllTheSame(t *testing.T) {
+func TestPublishedServing_ListsThePublishedRelaysThatMayServeAllTheSame(t *testing.T) {
 	for name, c := range map[string]struct {
 		change           func(st *fleet.State)
 		verified, unsure int
@@ -78,8 +78,8 @@ func TestUnsure_CountsThePublishedRelaysThatMayServeAllTheSame(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newSim(t, 3)
 				st := seen(t, s, c.change)
-				if v, u := fleet.VerifiedPublished(s.spec, st), fleet.Unsure(s.spec, st); v != c.verified || u != c.unsure {
-					t.Errorf("verified %d, unsure %d, want %d and %d", v, u, c.verified, c.unsure)
+				if v, u := fleet.PublishedServing(s.spec, st); len(v) != c.verified || len(u) != c.unsure || len(v) != fleet.VerifiedPublished(s.spec, st) {
+					t.Errorf("verified %q, unsure %q, want %d and %d", v, u, c.verified, c.unsure)
 				}
 			})
 		})
@@ -92,7 +92,9 @@ type slowPing struct {
 	ping func(ctx context.Context) error
 }
 
-func (h slowPing) Ping(ctx context.Context, _ fleet.Machine, _ dnsaddr.Addr) error { return h.ping(ctx) }
+func (h slowPing) Ping(ctx context.Context, _ fleet.Machine, _ dnsaddr.Addr) error {
+	return h.ping(ctx)
+}
 
 func TestObserve_OtherBoxesAreAskedForAsLongAsOneReadingTakes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -51,9 +51,28 @@ func (s *Server) summary(f Fleet) any {
 	}{f, s.stale(f), serve, unknown}
 }
 
-// stale reports whether a look is older than it ought to be.
+// stale reports whether the last whole look is older than it ought to be, however new a
+// part of it is: that a relay answers says nothing of DNS.
 func (s *Server) stale(f Fleet) bool {
-	return f.At.IsZero() || s.cfg.Now().Sub(f.At) > s.cfg.StaleAfter
+	return f.LookedAt.IsZero() || s.cfg.Now().Sub(asOf(f)) > s.cfg.StaleAfter+f.LookTook
+}
+
+// asOf is the time of the oldest part of a fleet that is looked at again and again; zero:
+// not all of it was read yet.
+func asOf(f Fleet) time.Time {
+	if f.At.Before(f.LookedAt) {
+		return f.At
+	}
+	return f.LookedAt
+}
+
+// shownAt is the time that is shown of a fleet: that of its newest part, or, where that is
+// all that is new, of its oldest.
+func (s *Server) shownAt(f Fleet) time.Time {
+	if s.stale(f) {
+		return asOf(f)
+	}
+	return f.At
 }
 
 type relaysAnswer struct {

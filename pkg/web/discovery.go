@@ -32,7 +32,7 @@ func (s *Server) serveDiscovery(w http.ResponseWriter, r *http.Request) {
 	}
 	groups, told := []group{}, make(map[string]bool)
 	for _, relay := range f.Relays {
-		if told[relay.Node] {
+		if told[relay.Node] || relay.State == "missing" { // it has no machine that could be read
 			continue
 		}
 		told[relay.Node] = true

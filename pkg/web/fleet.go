@@ -13,11 +13,15 @@ type Fleet struct {
 	// At is when the newest part of it was read; zero: nothing was read yet.
 	At time.Time `json:"at,omitzero"`
 	// LookedAt is when provider, boxes, DNS and addresses were last read as a whole.
-	LookedAt  time.Time `json:"looked_at,omitzero"`
-	Wanted    int       `json:"wanted"`     // relays that the spec asks for
-	Floor     int       `json:"min_relays"` // fewer verified relays than these are too few
-	Published *int      `json:"published"`  // relays that have a record
-	Verified  *int      `json:"verified"`   // of those, found serving by a probe that is not too old
+	LookedAt time.Time `json:"looked_at,omitzero"`
+	// LookTook is how long that took: the next one may be late by as much.
+	LookTook  time.Duration `json:"-"`
+	Wanted    int           `json:"wanted"`     // relays that the spec asks for
+	Floor     int           `json:"min_relays"` // fewer verified relays than these are too few
+	Published *int          `json:"published"`  // relays that have a record
+	// Verified is how many of those were found serving by a probe that is not too old. It
+	// is unknown where some may serve unseen and it depends on them whether the floor is kept.
+	Verified  *int      `json:"verified"`
 	Relays    []Relay   `json:"relays"`
 	Zone      Zone      `json:"zone"`
 	Plan      Plan      `json:"plan"`

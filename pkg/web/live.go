@@ -12,9 +12,9 @@ const writeTimeout = 10 * time.Second
 
 // beat is what a page that is open hears again and again, so that it knows that it is live.
 type beat struct {
-	At    string `json:"at"`    // of the look, RFC 3339, "" if there was none
+	At    string `json:"at"`    // of what is shown, RFC 3339, "" if nothing was read yet
 	Clock string `json:"clock"` // the same for people
-	Age   int64  `json:"age"`   // of the look in milliseconds; -1 if there was none
+	Age   int64  `json:"age"`   // its age in milliseconds; -1 if nothing was read yet
 	Stale bool   `json:"stale"`
 }
 
@@ -98,9 +98,10 @@ func (s *Server) tell(to stream, shown, now *shot) error {
 }
 
 func (s *Server) beat(f Fleet) beat {
-	b := beat{Age: -1, Stale: s.stale(f), Clock: clock(f.At)}
-	if !f.At.IsZero() {
-		b.At, b.Age = stamp(f.At), s.cfg.Now().Sub(f.At).Milliseconds()
+	at := s.shownAt(f)
+	b := beat{Age: -1, Stale: s.stale(f), Clock: clock(at)}
+	if !at.IsZero() {
+		b.At, b.Age = stamp(at), s.cfg.Now().Sub(at).Milliseconds()
 	}
 	return b
 }

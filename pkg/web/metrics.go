@@ -2,6 +2,7 @@ package web
 
 import (
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -56,6 +57,9 @@ func (c *collector) Describe(out chan<- *prometheus.Desc) {
 // Collect sends what is known; what is not is left out.
 func (c *collector) Collect(out chan<- prometheus.Metric) {
 	f := c.server.now().fleet
+	if c.server.stale(f) {
+		f = forgotten(f)
+	}
 	send := func(name string, value float64, labels ...string) {
 		one := c.known[name]
 		if m, err := prometheus.NewConstMetric(one.desc, one.kind, value, labels...); err == nil {
@@ -70,6 +74,18 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	if shown := c.server.cfg.Certificate; shown != nil {
 		send("fleet_certificate_expiry_time_seconds", seconds(shown().NotAfter), "serve")
 	}
+}
+
+// forgotten is a fleet without what the last whole look found: that was too long ago to be
+// so now. What is read apart from it stays.
+func forgotten(f Fleet) Fleet {
+	f.Published, f.Verified, f.Zone = nil, nil, Zone{ReadAt: f.Zone.ReadAt}
+	f.Relays = slices.Clone(f.Relays)
+	for i := range f.Relays {
+		r := &f.Relays[i]
+		r.State, r.Version, r.Published, r.Verified = "unknown", "", nil, nil
+	}
+	return f
 }
 
 // byNode is one relay for each node, by node and region: of the two machines of a node that

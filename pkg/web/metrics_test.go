@@ -3,8 +3,10 @@ package web
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -56,6 +58,26 @@ func TestMetrics_UnknownHasNoSeries(t *testing.T) {
 		case "fleet_relays_planned", "fleet_relays_floor", "fleet_build_info", "fleet_relay_info":
 		default:
 			t.Errorf("%s of a fleet that nobody looked at is %s", name, v)
+		}
+	}
+}
+
+func TestMetrics_OfALookOfBeforeNothingIsSaid(t *testing.T) {
+	f := ill()
+	f.LookedAt = today().Add(-time.Hour) // and the relays answer all the while
+	got := sampled(t, f)
+	for name, want := range map[string]string{
+		"fleet_relays_planned": "6", "fleet_relays_floor": "2", "fleet_relays_answering": "4", `fleet_relay_answering{node="fra1-1",region="fra1"}`: "0",
+		`fleet_relay_info{node="nyc1-1",region="nyc1",state="unknown",version=""}`: "1", "fleet_lifetime_unique_peers": "184302",
+	} {
+		if got[name] != want {
+			t.Errorf("%s is %q, want %q", name, got[name], want)
+		}
+	}
+	for name, v := range got {
+		switch family, _, _ := strings.Cut(name, "{"); family {
+		case "fleet_relays_published", "fleet_relays_verified", "fleet_relay_published", "fleet_relay_serving", "fleet_dns_differences":
+			t.Errorf("%s was found an hour ago and is %s", name, v)
 		}
 	}
 }
@@ -113,5 +135,23 @@ func TestDiscovery_LeadsToEachRelayThroughUs(t *testing.T) {
 		if g.Labels[monitoring.LabelNode] != g.Labels["instance"] || g.Labels[monitoring.LabelFleet] != "demo" {
 			t.Errorf("labels %v", g.Labels)
 		}
+	}
+}
+
+func TestDiscovery_LeavesOutWhatHasNoMachineAndKeepsWhatIsUnknown(t *testing.T) {
+	f := well(3)
+	f.Relays[0].State, f.Relays[1].State, f.Relays[2].State = "missing", "unknown", "down"
+	_, server := serve(t, f, nil)
+	var got []group
+	text := ask(t, http.MethodGet, server.URL+monitoring.PathDiscovery, nil).text
+	if err := json.Unmarshal([]byte(text), &got); err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	var nodes []string
+	for _, g := range got {
+		nodes = append(nodes, g.Labels[monitoring.LabelNode])
+	}
+	if want := []string{"fra1-1", "sgp1-1"}; !slices.Equal(nodes, want) {
+		t.Errorf("targets are %q, want %q: nyc1-1 has no machine", nodes, want)
 	}
 }

@@ -46,7 +46,7 @@ func (s *Server) servePage(w http.ResponseWriter, r *http.Request) {
 	}
 	named := len(partNames())
 	f := frame{
-		ID: now.id, Name: now.fleet.Name, At: now.fleet.At, Stale: s.stale(now.fleet), Rows: parts[named:],
+		ID: now.id, Name: now.fleet.Name, At: s.shownAt(now.fleet), Stale: s.stale(now.fleet), Rows: parts[named:],
 		Part: make(map[string]template.HTML, named), Land: land(), Box: viewBox(), Beat: s.cfg.Beat.Milliseconds(),
 	}
 	for _, p := range parts[:named] {

@@ -136,10 +136,27 @@ func TestPage_IsReadableByEar(t *testing.T) {
 }
 
 func TestPage_TellsThatItIsOld(t *testing.T) {
-	f := well(1)
-	f.At = today().Add(-time.Hour)
-	if got := page(t, f); !strings.Contains(got, `class="live stale"`) || !strings.Contains(got, ">Stale<") {
-		t.Error("a look of an hour ago is not called stale")
+	now, hour := today(), today().Add(-time.Hour)
+	for name, c := range map[string]struct {
+		at, lookedAt time.Time
+		took         time.Duration
+		stale        bool
+		shown        string
+	}{
+		"new":                                   {now, now, 0, false, "03:04:05 UTC"},
+		"all of an hour ago":                    {hour, hour, 0, true, "02:04:05 UTC"},
+		"relays answer, the look is of before":  {now, hour, 0, true, "02:04:05 UTC"},
+		"relays answer, and there was no look":  {now, time.Time{}, 0, true, "never"},
+		"old, and looks take that long":         {now, now.Add(-time.Minute), 31 * time.Second, false, "03:04:05 UTC"},
+		"older than looks take":                 {now, now.Add(-time.Minute), 29 * time.Second, true, "03:03:05 UTC"},
+		"a look that is newer than what it saw": {hour, now, 0, true, "02:04:05 UTC"},
+	} {
+		f := well(1)
+		f.At, f.LookedAt, f.LookTook = c.at, c.lookedAt, c.took
+		got := page(t, f)
+		if stale := strings.Contains(got, `class="live stale"`) && strings.Contains(got, ">Stale<"); stale != c.stale || !strings.Contains(got, c.shown+"</time>") {
+			t.Errorf("%s: called stale %v, want %v, and as of %s: %s", name, stale, c.stale, c.shown, regexp.MustCompile(`<p id="live".*`).FindString(got))
+		}
 	}
 }
 

@@ -44,7 +44,7 @@ func toneOf(state string) tone {
 		return toneGood
 	case "down", "missing", "stopped", "unreachable", "wrong peer", "not serving":
 		return toneBad
-	case "", "unknown", "unreadable":
+	case "", "unknown", "unreadable", "elsewhere":
 		return toneUnknown
 	}
 	return toneWarn

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -44,7 +45,9 @@ WireGuard or a tailnet; without --serve as well, nobody watches DNS and the flee
 The port that relays answer at, 9847, stays closed on public addresses either way.
 
 A file that was edited, or that another program wrote, is left alone and named unless --force
-is given. Secrets are never written: what needs one names the file that it is in.`,
+is given. To run it again, say the flags again: files are made from those of this run alone,
+and what was asked for otherwise the last time is named. A directory is for one fleet: with
+the files of another one in it nothing is written, with --force either. Secrets are never written: what needs one names the file that it is in.`,
 		Args: exactArgs("DIR"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			spec, err := a.loadSpec()
@@ -59,11 +62,15 @@ is given. Secrets are never written: what needs one names the file that it is in
 			if err != nil {
 				return fmt.Errorf("%s: %w", path(cmd), err)
 			}
-			results, err := monitoring.Write(a.expand(args[0]), files, f.force)
+			of, err := o.Origin()
 			if err != nil {
 				return fmt.Errorf("%s: %w", path(cmd), err)
 			}
-			return newMonitoringView(args[0], spec, o, results).end(a)
+			report, err := monitoring.Write(a.expand(args[0]), of, files, f.force)
+			if err != nil {
+				return explainMonitoring(fmt.Errorf("%s: %w", path(cmd), err))
+			}
+			return newMonitoringView(args[0], spec, o, report).end(a)
 		},
 	}
 	flags := cmd.Flags()
@@ -80,11 +87,19 @@ is given. Secrets are never written: what needs one names the file that it is in
 	return cmd
 }
 
+// explainMonitoring gives the refusal to write over another fleet's files its exit code.
+func explainMonitoring(err error) error {
+	if _, refused := errors.AsType[*monitoring.OtherFleetError](err); refused {
+		return withCode(exitRefused, err)
+	}
+	return err
+}
+
 // options reads the flags. An address of serve that was not asked for is left out where
 // relays are read directly.
 func (f monitoringFlags) options(a *app, cmd *cobra.Command, spec fleet.Spec) (monitoring.Options, error) {
 	o := monitoring.Options{
-		Fleet: spec.Name, Interval: f.interval, Alertmanager: f.alertmanager, Runbooks: f.runbooks,
+		Fleet: spec.Name, FleetID: spec.ID, Interval: f.interval, Alertmanager: f.alertmanager, Runbooks: f.runbooks,
 		ServeToken: a.named(f.tokenFile), RelayToken: a.named(f.relayTokenFile), ServeCA: a.named(f.caFile),
 	}
 	if f.serve != "none" && (cmd.Flags().Changed("serve") || len(f.targets) == 0) {
@@ -128,7 +143,7 @@ type monitoringView struct {
 	Dir    string           `json:"dir"`
 	Fleet  string           `json:"fleet"`
 	Files  []monitoringFile `json:"files"`
-	Notes  []string         `json:"notes"` // what is not watched, and who is not told
+	Notes  []string         `json:"notes"` // what is not watched, who is not told, and what was asked for otherwise the last time
 	differ []string
 }
 
@@ -138,10 +153,10 @@ type monitoringFile struct {
 	Outcome string `json:"outcome"` // "written", "replaced", "unchanged", "kept", "differs" or "removed"
 }
 
-func newMonitoringView(dir string, spec fleet.Spec, o monitoring.Options, results []monitoring.Result) monitoringView {
+func newMonitoringView(dir string, spec fleet.Spec, o monitoring.Options, report monitoring.Report) monitoringView {
 	v := monitoringView{Dir: dir, Fleet: o.Fleet, Files: []monitoringFile{}, Notes: []string{}}
 	edited := make(map[string]bool)
-	for _, r := range results {
+	for _, r := range report.Results {
 		v.Files = append(v.Files, monitoringFile{r.Name, string(r.Outcome)})
 		edited[r.Name] = r.Outcome == monitoring.Kept || r.Outcome == monitoring.Differs
 		if r.Outcome == monitoring.Differs {
@@ -157,7 +172,29 @@ func newMonitoringView(dir string, spec fleet.Spec, o monitoring.Options, result
 	if len(o.Notify) == 0 && !edited[monitoring.FileAlertmanager] {
 		v.Notes = append(v.Notes, "nobody is told of an alert yet: say who with --notify, or in alertmanager.yml")
 	}
+	for _, c := range report.Changed {
+		v.Notes = append(v.Notes, fmt.Sprintf("--%s was %s the last time, and is %s now", c.Flag, given(c.Before), given(c.Now)))
+	}
 	return v
+}
+
+// given are the values of a flag for people. Of a webhook's address only the host is shown:
+// what comes after it is often a secret.
+func given(values []string) string {
+	if len(values) == 0 {
+		return "not given"
+	}
+	shown := make([]string, len(values))
+	for i, value := range values {
+		shown[i] = value
+		if address, ok := strings.CutPrefix(value, string(monitoring.Webhook)+"="); ok {
+			shown[i] = string(monitoring.Webhook) + "=of a form that is not shown"
+			if u, err := url.Parse(address); err == nil && u.Host != "" {
+				shown[i] = fmt.Sprintf("%s=%s://%s/…", monitoring.Webhook, u.Scheme, u.Host)
+			}
+		}
+	}
+	return strings.Join(shown, ", ")
 }
 
 // untargeted are the nodes that have no target where others have one.

@@ -15,7 +15,8 @@ import (
 
 // Options say what is watched, from where, and who is told.
 type Options struct {
-	Fleet string
+	Fleet   string
+	FleetID string // tells two fleets of one name apart; "" is not compared
 	// Serve is where 'fleetctl serve' answers, as Prometheus reaches it: http or https, a
 	// host, a port. Nil: the fleet as a whole is not watched.
 	Serve *url.URL
@@ -150,4 +151,34 @@ func (o Options) settled() (Options, error) {
 func loopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// Origin is what the files of these options are made from.
+func (o Options) Origin() (Origin, error) {
+	o, err := o.settled()
+	if err != nil {
+		return Origin{}, err
+	}
+	of := Origin{Fleet: o.Fleet, ID: o.FleetID, Flags: make(map[string][]string)}
+	add := func(flag, value string) {
+		if value != "" {
+			of.Flags[flag] = append(of.Flags[flag], value)
+		}
+	}
+	if o.Serve != nil {
+		add("serve", o.Serve.String())
+	}
+	for _, t := range o.Targets {
+		add("target", t.Node+"="+t.Address)
+	}
+	for _, n := range o.Notify {
+		add("notify", string(n.Kind)+"="+n.Value)
+	}
+	add("token-file", o.ServeToken)
+	add("relay-token-file", o.RelayToken)
+	add("ca-file", o.ServeCA)
+	add("alertmanager", o.Alertmanager)
+	add("interval", promDuration(o.Interval))
+	add("runbooks", o.Runbooks)
+	return of, nil
 }

@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -36,54 +35,59 @@ type Result struct {
 	Outcome Outcome
 }
 
-// manifestName is the file that says which files were written, and how they looked.
-const manifestName = ".fleetctl-monitoring.json"
-
-// manifest has the digests of each file as it was last written; two while a file is being
-// replaced, of which either may be there after a crash.
-type manifest struct {
-	Files map[string][]string `json:"files"`
+// Report is what a run did.
+type Report struct {
+	Results []Result // in the order of names, as far as it came
+	Changed []Change // what was asked for otherwise the last time; none the first time
 }
 
 // Write writes files below a directory, which it makes if need be. A file that it did not
-// write, or that somebody edited, is left alone unless force is given. Each file appears
-// whole or not at all, and a run that was interrupted is finished by the next. It returns
-// what became of each file, in the order of names, as far as it came.
-func Write(dir string, files []File, force bool) ([]Result, error) {
+// write, or that somebody edited, is left alone unless force is given. A directory with the
+// files of another fleet is an [OtherFleetError], and then nothing is changed, with force
+// either. Each file appears whole or not at all, and a run that was interrupted is finished
+// by the next.
+func Write(dir string, of Origin, files []File, force bool) (Report, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // holds no secret, and others read it: Prometheus, Alertmanager, Grafana
-		return nil, err
+		return Report{}, err
 	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
-		return nil, err
+		return Report{}, err
 	}
-	results, err := write(root, files, force)
-	return results, errors.Join(err, root.Close())
+	report, err := write(root, of, files, force)
+	return report, errors.Join(err, root.Close())
 }
 
-func write(root *os.Root, files []File, force bool) ([]Result, error) {
+func write(root *os.Root, of Origin, files []File, force bool) (Report, error) {
 	before, err := readManifest(root)
 	if err != nil {
-		return nil, err
+		return Report{}, err
 	}
-	plan, err := decide(root, before, files, force)
+	if before.Fleet != "" && !before.sameFleet(of) {
+		return Report{}, &OtherFleetError{Dir: root.Name(), Fleet: before.Fleet, ID: before.ID}
+	}
+	if of.ID == "" {
+		of.ID = before.ID
+	}
+	plan, err := decide(root, before, of, files, force)
 	if err != nil {
-		return nil, err
+		return Report{}, err
 	}
+	r := Report{Changed: before.changed(of)}
 	if !plan.changes() {
-		return plan.results(), nil
+		r.Results = plan.results()
+		return r, nil
 	}
 	if err := writeManifest(root, plan.during); err != nil {
-		return nil, err
+		return r, err
 	}
-	var done []Result
 	for _, s := range plan.steps {
 		if err := s.do(root); err != nil {
-			return done, err
+			return r, err
 		}
-		done = append(done, Result{s.name, s.outcome})
+		r.Results = append(r.Results, Result{s.name, s.outcome})
 	}
-	return done, writeManifest(root, plan.after)
+	return r, writeManifest(root, plan.after)
 }
 
 // plan is what to do with each file, and what is noted before and after that.
@@ -100,8 +104,11 @@ type step struct {
 }
 
 // decide looks at what is there and changes nothing.
-func decide(root *os.Root, before manifest, files []File, force bool) (plan, error) {
-	p := plan{noted: before, during: manifest{map[string][]string{}}, after: manifest{map[string][]string{}}}
+func decide(root *os.Root, before manifest, of Origin, files []File, force bool) (plan, error) {
+	p := plan{noted: before, during: manifest{before.Origin, map[string][]string{}}, after: manifest{of, map[string][]string{}}}
+	if before.Fleet == "" {
+		p.during.Origin = of
+	}
 	wanted := make(map[string]bool)
 	for _, f := range files {
 		wanted[f.Name] = true
@@ -167,7 +174,7 @@ func (p *plan) changes() bool {
 			return true
 		}
 	}
-	return !maps.EqualFunc(p.noted.Files, p.after.Files, slices.Equal)
+	return !p.noted.equal(p.after)
 }
 
 func (p *plan) results() []Result {
@@ -249,35 +256,4 @@ func read(root *os.Root, name string) ([]byte, error) {
 func digest(text []byte) string {
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:])
-}
-
-func readManifest(root *os.Root) (manifest, error) {
-	m := manifest{Files: map[string][]string{}}
-	text, err := read(root, manifestName)
-	if errors.Is(err, fs.ErrNotExist) {
-		return m, nil
-	}
-	if err == nil {
-		err = json.Unmarshal(text, &m)
-	}
-	for name := range m.Files {
-		if !filepath.IsLocal(filepath.FromSlash(name)) && err == nil {
-			err = fmt.Errorf("it names %q", name)
-		}
-	}
-	if err != nil {
-		return m, fmt.Errorf("%s: %w", manifestName, err)
-	}
-	if m.Files == nil {
-		m.Files = map[string][]string{}
-	}
-	return m, nil
-}
-
-func writeManifest(root *os.Root, m manifest) error {
-	text, err := json.MarshalIndent(m, "", "  ")
-	if err != nil {
-		return err
-	}
-	return replace(root, manifestName, append(text, '\n'))
 }

@@ -24,13 +24,13 @@ func (r *Relay) registerSeries() {
 		"relay_users":                        "Peers connected now, without the fleet's relays and probes.",
 		"relay_fleet_peers":                  "Other relays of the fleet that are connected now.",
 		"relay_users_peak":                   "Most users connected at once, ever.",
-		"relay_users_joined_total":           "Users that connected, over the life of the state directory.",
-		"relay_users_left_total":             "Users that disconnected, over the life of the state directory.",
+		"relay_users_joined_total":           "Users that connected, since the process started.",
+		"relay_users_left_total":             "Users that disconnected, since the process started.",
 		"relay_users_lifetime":               "Distinct users, over the life of the state directory.",
 		"relay_reservations":                 "Reservations held now.",
-		"relay_reservations_accepted_total":  "Reservations granted to users, renewals not counted.",
+		"relay_reservations_accepted_total":  "Reservations granted to users, renewals not counted, since the process started.",
 		"relay_circuits":                     "Circuits open now.",
-		"relay_circuits_established_total":   "Circuits opened by users.",
+		"relay_circuits_established_total":   "Circuits opened by users, since the process started.",
 		"relay_kademlia_routing_table_peers": "Peers in the routing table.",
 		"relay_ready":                        "1 while the relay can serve a newcomer.",
 		"relay_draining":                     "1 while no reservation is granted.",
@@ -85,19 +85,12 @@ func (s *series) Collect(out chan<- prometheus.Metric) {
 	gauge := func(name string, v float64) {
 		out <- prometheus.MustNewConstMetric(s.descs[name], prometheus.GaugeValue, v)
 	}
-	counter := func(name string, v uint64) {
-		out <- prometheus.MustNewConstMetric(s.descs[name], prometheus.CounterValue, float64(v))
-	}
 	gauge("relay_users", float64(f.users))
 	gauge("relay_fleet_peers", float64(f.fleet))
 	gauge("relay_users_peak", float64(f.counters.Peak))
-	counter("relay_users_joined_total", f.counters.Joined)
-	counter("relay_users_left_total", f.counters.Left)
 	gauge("relay_users_lifetime", float64(f.lifetime))
 	gauge("relay_reservations", float64(held))
-	counter("relay_reservations_accepted_total", f.counters.Reservations)
 	gauge("relay_circuits", float64(s.relay.tracer.open.Load()))
-	counter("relay_circuits_established_total", f.counters.Circuits)
 	gauge("relay_kademlia_routing_table_peers", float64(s.relay.routingTableSize()))
 	gauge("relay_ready", truth(ready.Ready))
 	gauge("relay_draining", truth(ready.Draining))
@@ -111,13 +104,18 @@ func (s *series) Collect(out chan<- prometheus.Metric) {
 	s.resources(out)
 }
 
-// uses are what collectors are told, since the process started.
+// uses are the counters: what collectors are told, since the process started. None falls
+// while it runs, and all begin again with it; see [ledger.sinceStart].
 func (s *series) uses(out chan<- prometheus.Metric) {
 	c := s.relay.ledger.sinceStart()
 	for name, v := range map[string]uint64{
-		"relay_reservations_renewed_total": c.Renewed,
-		"relay_bytes_relayed_total":        c.BytesRelayed,
-		"relay_sessions_ended_total":       c.Sessions,
+		"relay_users_joined_total":          c.Joined,
+		"relay_users_left_total":            c.Left,
+		"relay_reservations_accepted_total": c.Granted,
+		"relay_reservations_renewed_total":  c.Renewed,
+		"relay_circuits_established_total":  c.Circuits,
+		"relay_bytes_relayed_total":         c.BytesRelayed,
+		"relay_sessions_ended_total":        c.Sessions,
 	} {
 		out <- prometheus.MustNewConstMetric(s.descs[name], prometheus.CounterValue, float64(v))
 	}

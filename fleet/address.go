@@ -24,7 +24,7 @@ func served(s Spec, own Ports) Ports {
 // multiaddrs lists the transports of one IP address, plain TCP first: old clients try in order.
 func multiaddrs(ip netip.Addr, p Ports) []string {
 	at := "/" + familyOf(ip) + "/" + ip.String()
-	var out []string
+	out := make([]string, 0, 3)
 	for _, t := range []struct {
 		port          int
 		before, after string
@@ -44,8 +44,9 @@ func multiaddrs(ip netip.Addr, p Ports) []string {
 // ID: every transport of the first IP address, then of the next.
 func Announce(s Spec, m Machine) []string {
 	var out []string
+	ports := served(s, m.Ports)
 	for _, ip := range m.Addrs {
-		out = append(out, multiaddrs(ip, served(s, m.Ports))...)
+		out = append(out, multiaddrs(ip, ports)...)
 	}
 	return out
 }
@@ -58,6 +59,7 @@ func listen(s Spec, m Machine) []string {
 		own = m.Ports
 	}
 	var out []string
+	ports := served(s, own)
 	for _, ip := range m.Addrs {
 		bind := ip
 		switch {
@@ -67,7 +69,7 @@ func listen(s Spec, m Machine) []string {
 		default:
 			bind = netip.IPv4Unspecified()
 		}
-		out = append(out, multiaddrs(bind, served(s, own))...)
+		out = append(out, multiaddrs(bind, ports)...)
 	}
 	return out
 }

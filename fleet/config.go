@@ -52,11 +52,14 @@ func RelayConfig(s Spec, m Machine) string {
 
 // flowList writes a YAML list on one line.
 func flowList(items []string) string {
-	quoted := make([]string, len(items))
+	text := []byte{'['}
 	for i, item := range items {
-		quoted[i] = strconv.Quote(item)
+		if i > 0 {
+			text = append(text, ", "...)
+		}
+		text = strconv.AppendQuote(text, item)
 	}
-	return "[" + strings.Join(quoted, ", ") + "]"
+	return string(append(text, ']'))
 }
 
 // configFields names the settings in which two configuration files differ, sorted by

@@ -55,7 +55,7 @@ type planner struct {
 	*roles
 	plan        Plan
 	withdrawing map[spot]bool   // records that this plan withdraws
-	left        *ledger         // our records without these
+	left        *ledger         // our records without these, nil until somebody asks
 	ordered     map[string]bool // nodes that get a machine
 	settling    []Change        // of boxes that go on serving
 }
@@ -96,7 +96,7 @@ func (p *planner) provision() {
 		}
 	}
 	for _, s := range p.slots {
-		if _, ok := p.holder[s.Node]; !ok {
+		if _, ok := p.held(s.Node); !ok {
 			p.order(s, &machines)
 		}
 	}

@@ -18,7 +18,7 @@ const fieldRelease = "release"
 func (p *planner) configure() {
 	var fresh, restarts []Change
 	for _, s := range p.slots {
-		m, ok := p.holder[s.Node]
+		m, ok := p.held(s.Node)
 		switch {
 		case !ok:
 			if p.ordered[s.Node] {
@@ -91,7 +91,7 @@ func (p *planner) unreadable(m Machine) {
 // relays publish stays.
 func (p *planner) keepUnread() {
 	for _, s := range p.slots {
-		m, held := p.holder[s.Node]
+		m, held := p.held(s.Node)
 		if !held || m.Unmarked || m.Status != StatusRunning {
 			continue
 		}
@@ -175,11 +175,11 @@ func shortDigest(sha256 string) string { return sha256[:min(len(sha256), 12)] }
 
 // introduce tells every relay of the others.
 func (p *planner) introduce() {
-	var changes []Change
+	changes := make([]Change, 0, len(p.slots))
 	strangers := p.strangers()
 	known, room := p.known(), make([]string, 0, introductions)
 	for i, s := range p.slots {
-		m, ok := p.holder[s.Node]
+		m, ok := p.held(s.Node)
 		if !ok {
 			continue
 		}
@@ -212,7 +212,7 @@ func (p *planner) introduce() {
 // strangers reports whether some slot's relay has no known address yet.
 func (p *planner) strangers() bool {
 	return slices.ContainsFunc(p.slots, func(s Slot) bool {
-		m, held := p.holder[s.Node]
+		m, held := p.held(s.Node)
 		return !held || p.stranger(m)
 	})
 }
@@ -233,7 +233,9 @@ const introductions = 16
 func (p *planner) known() [][]string {
 	out := make([][]string, len(p.slots))
 	for i, s := range p.slots {
-		targets := p.wanted[p.holder[s.Node].ID]
+		m, _ := p.held(s.Node)
+		targets := p.wanted[m.ID]
+		out[i] = make([]string, 0, max(1, len(targets)))
 		for _, t := range targets {
 			out[i] = append(out[i], t.addr.String())
 		}

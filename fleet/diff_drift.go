@@ -51,7 +51,7 @@ func (p *planner) adjust() {
 		}
 	}
 	for _, s := range p.slots {
-		m, ok := p.holder[s.Node]
+		m, ok := p.held(s.Node)
 		if !ok || m.untouchable() {
 			continue
 		}

@@ -18,7 +18,7 @@ func (p *planner) publish() {
 	}
 	var adds, updates []Change
 	for _, s := range p.slots {
-		m, ok := p.holder[s.Node]
+		m, ok := p.held(s.Node)
 		if !ok {
 			continue
 		}
@@ -38,8 +38,7 @@ func (p *planner) publish() {
 	}
 	for _, rec := range p.owned {
 		// A record that is on its way out keeps its TTL: the wait after it depends on it.
-		stays := p.belongs(rec) || p.mightBeOf(rec)
-		if fields := p.recordDrift(rec); len(fields) > 0 && stays {
+		if fields := p.recordDrift(rec); len(fields) > 0 && (p.belongs(rec) || p.mightBeOf(rec)) {
 			updates = append(updates, Change{
 				Action: ActionUpdate, Ref: p.recordRef(p.home(rec), rec),
 				Fields: fields, Reason: "the record differs from the spec",

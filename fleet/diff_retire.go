@@ -63,7 +63,7 @@ func (p *planner) blocked(m Machine) bool {
 	case p.newborn(m):
 		return false
 	}
-	if successor, held := p.holder[m.Node]; p.slotWanted(m.Node) && (!held || !p.serves(successor)) {
+	if successor, held := p.held(m.Node); p.slotWanted(m.Node) && (!held || !p.serves(successor)) {
 		return later("its successor to be published and to serve", true)
 	}
 	if ok && m.Phase != PhaseDoomed && p.heir(m).ID == "" && !p.abandoned(m) {
@@ -82,7 +82,7 @@ func (p *planner) stillPublished(m Machine) bool {
 // must not be touched.
 func (p *planner) heir(m Machine) Machine {
 	for _, s := range append([]Slot{{Node: m.Node}}, p.slots...) {
-		if h, ok := p.holder[s.Node]; ok && !h.untouchable() && p.readable(h) && p.peer(h) != "" {
+		if h, ok := p.held(s.Node); ok && !h.untouchable() && p.readable(h) && p.peer(h) != "" {
 			return h
 		}
 	}

@@ -15,7 +15,6 @@ func (p *planner) withdrawals() []Change {
 	if !p.state.Records.OK() {
 		return nil
 	}
-	p.left = p.ledger()
 	var changes []Change
 	watched := make(map[string]bool)
 	for _, rec := range p.owned {
@@ -31,7 +30,7 @@ func (p *planner) withdrawals() []Change {
 		case reason == "":
 			continue
 		}
-		if m, ok := p.holder[ref.Node]; ok && p.spec.Rollout.MinHealthyTime > 0 && !watched[m.ID] && p.peer(m) != p.peerOf(rec) {
+		if m, ok := p.held(ref.Node); ok && p.spec.Rollout.MinHealthyTime > 0 && !watched[m.ID] && p.peer(m) != p.peerOf(rec) {
 			watched[m.ID] = true
 			changes = append(changes, Change{
 				Action: ActionWatch, Ref: machineRef(m),
@@ -39,8 +38,7 @@ func (p *planner) withdrawals() []Change {
 				Reason: "it has to serve for a while before its predecessor goes",
 			})
 		}
-		p.withdrawing[p.spot(rec)] = true
-		p.left.remove(p.spot(rec))
+		p.withdraw(p.spot(rec))
 		changes = append(changes, Change{Action: ActionWithdraw, Ref: ref, Fields: []Field{{Name: "ttl", From: ttlSeconds(rec.TTL)}}, Reason: reason})
 	}
 	p.explainRemovals(changes)
@@ -57,6 +55,9 @@ func (p *planner) explainRemovals(changes []Change) {
 			gone[p.home(rec)] = true
 		}
 	}
+	if len(alone) == 0 {
+		return
+	}
 	if most, all := p.mostRemovals(); len(gone) > most && len(gone) <= p.want.MaxDeletes {
 		for _, i := range alone {
 			changes[i].Reason += fmt.Sprintf("; --max-deletes %d lets %d of %d nodes go at once", p.want.MaxDeletes, len(gone), all)
@@ -67,7 +68,7 @@ func (p *planner) explainRemovals(changes []Change) {
 // belongs reports whether a record is one that a slot ought to have. The comment may
 // name an old node: then the peer ID decides.
 func (p *planner) belongs(rec dnsaddr.Record) bool {
-	m, ok := p.holder[p.home(rec)]
+	m, ok := p.held(p.home(rec))
 	return ok && p.wants(m, rec)
 }
 
@@ -81,7 +82,7 @@ func (p *planner) judge(rec dnsaddr.Record) (reason, waiting string, soon bool) 
 		return "", "", false // unknown is not absent
 	}
 	node := p.home(rec)
-	successor, slot := p.holder[node]
+	successor, slot := p.held(node)
 	switch {
 	case !slot && p.slotWanted(node):
 		return "", "a successor in the slot", true
@@ -133,7 +134,7 @@ func (p *planner) complete(name string) bool {
 		if !p.pub.layout.Has(s.Node, name) {
 			return false
 		}
-		m, held := p.holder[s.Node]
+		m, held := p.held(s.Node)
 		return !held || !p.servesAt(m, name) && !p.seenAt(s.Node, name)
 	})
 }
@@ -146,9 +147,23 @@ func (p *planner) seenAt(node, name string) bool {
 	})
 }
 
+// withdraw notes that this plan withdraws a record.
+func (p *planner) withdraw(at spot) {
+	p.withdrawing[at] = true
+	if p.left != nil {
+		p.left.remove(at)
+	}
+}
+
 // breaksFloor reports whether withdrawing a record, beside those that this plan
 // withdraws already, takes a verified relay away that the floor needs.
 func (p *planner) breaksFloor(rec dnsaddr.Record) bool {
+	if p.left == nil {
+		p.left = p.ledger()
+		for at := range p.withdrawing {
+			p.left.remove(at)
+		}
+	}
 	return p.left.mustStay(p.spot(rec)) != ""
 }
 
@@ -156,7 +171,7 @@ func (p *planner) breaksFloor(rec dnsaddr.Record) bool {
 // brings no more of them.
 func (p *planner) allServe() bool {
 	return !slices.ContainsFunc(p.slots, func(s Slot) bool {
-		m, held := p.holder[s.Node]
+		m, held := p.held(s.Node)
 		return !held || !p.serves(m)
 	})
 }

@@ -135,7 +135,7 @@ func (g *guard) checkNew(c Change) {
 		g.object(c.Ref, fmt.Sprintf("%q names no machine", c.Action), "")
 		return
 	}
-	if m, held := g.holder[c.Ref.Node]; held && c.Action == ActionCreate {
+	if m, held := g.held(c.Ref.Node); held && c.Action == ActionCreate {
 		g.object(c.Ref, "machine "+m.ID+" holds the slot", "")
 	}
 	if c.Action != ActionCreate {

@@ -35,7 +35,7 @@ func (g *guard) checkRecord(c Change) {
 
 // adopts reports whether a change takes over a record that may be taken over.
 func (g *guard) adopts(c Change, rec dnsaddr.Record) bool {
-	m, held := g.holder[c.Ref.Node]
+	m, held := g.held(c.Ref.Node)
 	return held && g.adoptable(rec, m)
 }
 
@@ -53,7 +53,7 @@ func (g *guard) checkPublish(c Change, at spot) {
 	case !g.want.Unverified && !g.verified(a):
 		g.object(c.Ref, "no probe found it serving: "+describe(g.state.Probes[a]), "wait until it serves; `fleetctl dnsaddr sync --unverified` publishes it without a probe")
 	}
-	if m, held := g.holder[c.Ref.Node]; held {
+	if m, held := g.held(c.Ref.Node); held {
 		g.checkPeerID(c, m, a)
 	}
 }
@@ -140,7 +140,7 @@ func (r *roles) unsucceeded(rec dnsaddr.Record) bool {
 	if r.addr(rec).IsZero() {
 		return false
 	}
-	m, held := r.holder[r.home(rec)]
+	m, held := r.held(r.home(rec))
 	return !held || !r.serves(m)
 }
 

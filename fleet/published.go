@@ -24,15 +24,15 @@ type target struct {
 type publisher struct {
 	spec   Spec
 	layout dnsaddr.Layout
-	parse  func(string) (dnsaddr.Addr, error) // ParseAddr, or one that remembers
-	room   map[string]int                     // what most said
+	parse  func(value string) (dnsaddr.Addr, error) // dnsaddr.ParseValue, or one that remembers
+	room   map[string]int                           // what most said
 }
 
 func newPublisher(s Spec) *publisher { return publisherOf(s, s.Slots()) }
 
 // publisherOf is for slots that are listed already.
 func publisherOf(s Spec, slots []Slot) *publisher {
-	return &publisher{spec: s, layout: s.layout(slots), parse: dnsaddr.ParseAddr, room: make(map[string]int)}
+	return &publisher{spec: s, layout: s.layout(slots), parse: dnsaddr.ParseValue, room: make(map[string]int)}
 }
 
 // Published lists the records of m's relay that belong into DNS: at each name that the
@@ -122,7 +122,7 @@ func (p *publisher) addresses(m Machine, peerID string, most int) ([]dnsaddr.Add
 		if len(out) == most {
 			break
 		}
-		a, err := p.parse(text + "/p2p/" + peerID)
+		a, err := p.parse("dnsaddr=" + text + "/p2p/" + peerID)
 		switch {
 		case err != nil:
 			return nil, fmt.Errorf("%s: its relay's address: %w", m.Node, err)

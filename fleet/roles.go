@@ -16,11 +16,11 @@ type roles struct {
 	want  Intent
 
 	slots    []Slot
-	holder   map[string]Machine // by node
-	marking  []marking          // machines that hold no slot and are not marked yet
-	leaving  []Machine          // marked, or about to be, sorted by ID
-	idle     []Machine          // hold no slot, and must not be sent away
-	owned    []dnsaddr.Record   // records of this fleet, sorted as the zone lists them
+	holder   map[string]*Machine // by node; see held
+	marking  []marking           // machines that hold no slot and are not marked yet
+	leaving  []Machine           // marked, or about to be, sorted by ID
+	idle     []Machine           // hold no slot, and must not be sent away
+	owned    []dnsaddr.Record    // records of this fleet, sorted as the zone lists them
 	foreign  []dnsaddr.Record
 	peerNode map[string]*Machine // machines whose peer ID is known, by peer ID
 
@@ -63,7 +63,7 @@ func assign(s Spec, st State, in Intent) *roles {
 	r := &roles{
 		spec: s, state: st, want: in,
 		slots:    slots,
-		holder:   make(map[string]Machine, len(slots)),
+		holder:   make(map[string]*Machine, len(slots)),
 		peerNode: make(map[string]*Machine, machines),
 		pub:      publisherOf(s, slots),
 		parsed:   make(map[string]dnsaddr.Addr, max(records, len(st.Probes))),
@@ -96,12 +96,20 @@ func assign(s Spec, st State, in Intent) *roles {
 	return r
 }
 
+// held is the machine that holds a slot, and whether one does.
+func (r *roles) held(node string) (Machine, bool) {
+	if m := r.holder[node]; m != nil {
+		return *m, true
+	}
+	return Machine{}, false
+}
+
 // refuseTwins publishes no relay whose peer ID another slot's relay has as well: clients
 // could not tell them apart.
 func (r *roles) refuseTwins() {
 	first := make(map[string]string, len(r.slots)) // node by peer ID
 	for _, s := range r.slots {
-		m, held := r.holder[s.Node]
+		m, held := r.held(s.Node)
 		peer := r.peer(m)
 		if !held || peer == "" {
 			continue
@@ -111,7 +119,7 @@ func (r *roles) refuseTwins() {
 			first[peer] = s.Node
 			continue
 		}
-		other := r.holder[node]
+		other, _ := r.held(node)
 		for _, twin := range []Machine{other, m} {
 			r.broken[twin.ID] = fmt.Errorf("%s: %s and %s have one peer ID, %s: nothing of them is published", twin.Node, other.Node, m.Node, peer)
 			delete(r.wanted, twin.ID)
@@ -119,13 +127,13 @@ func (r *roles) refuseTwins() {
 	}
 }
 
-// parse is dnsaddr.ParseAddr, but for an address that stands in a record or was probed: that
+// parse is dnsaddr.ParseValue, but for an address that stands in a record or was probed: that
 // is parsed already.
-func (r *roles) parse(text string) (dnsaddr.Addr, error) {
-	if a, ok := r.parsed["dnsaddr="+text]; ok {
+func (r *roles) parse(value string) (dnsaddr.Addr, error) {
+	if a, ok := r.parsed[value]; ok {
 		return a, nil
 	}
-	return dnsaddr.ParseAddr(text)
+	return dnsaddr.ParseValue(value)
 }
 
 // fill gives each slot to one machine and sends the others away.
@@ -162,7 +170,7 @@ func (r *roles) fill() {
 		slices.SortFunc(ms, func(a, b *Machine) int {
 			return cmp.Or(-cmp.Compare(r.standing(*a), r.standing(*b)), cmp.Compare(a.Op, b.Op), cmp.Compare(a.ID, b.ID))
 		})
-		r.holder[s.Node] = *ms[0]
+		r.holder[s.Node] = ms[0]
 		for _, m := range ms[1:] {
 			if m.untouchable() {
 				r.idle = append(r.idle, *m)
@@ -274,7 +282,7 @@ func (r *roles) mightBeOf(rec dnsaddr.Record) bool {
 	}
 	a := r.addr(rec)
 	for node, m := range r.holder {
-		if r.peer(m) == "" && (node == nodeOf(rec) || slices.Contains(Announce(r.spec, m), a.Dial())) {
+		if r.peer(*m) == "" && (node == nodeOf(rec) || slices.Contains(Announce(r.spec, *m), a.Dial())) {
 			return true
 		}
 	}

@@ -37,6 +37,7 @@ type ingestion struct {
 	last, clock int64 // from meta
 	tidied      int64
 	grouped     int64
+	rolled      int64
 
 	relays  map[string]*relayRow
 	own     map[string]bool // raw keys
@@ -95,7 +96,7 @@ func (in *ingestion) run(ctx context.Context, readings []stats.Reading) error {
 }
 
 func (in *ingestion) load(ctx context.Context) error {
-	err := in.t.one(ctx, `SELECT salt, last, clock, tidied, grouped, (SELECT COALESCE(MAX(id), 0) + 1 FROM peers) FROM meta`, nil, &in.salt, &in.last, &in.clock, &in.tidied, &in.grouped, &in.next)
+	err := in.t.one(ctx, `SELECT salt, last, clock, tidied, grouped, rolled, (SELECT COALESCE(MAX(id), 0) + 1 FROM peers) FROM meta`, nil, &in.salt, &in.last, &in.clock, &in.tidied, &in.grouped, &in.rolled, &in.next)
 	if err != nil {
 		return err
 	}
@@ -119,26 +120,6 @@ func keySet(ctx context.Context, q querier, query string) (map[string]bool, erro
 		return err
 	})
 	return out, err
-}
-
-// maxAdvance is by how much one collection moves the clock that retention goes by: a
-// clock that is years ahead once does not erase the history.
-const maxAdvance = 31 * 24 * 3600
-
-func (in *ingestion) checkClock(ctx context.Context) error {
-	switch {
-	case in.last == 0:
-		in.clock = in.at
-		return nil
-	case in.at < in.last:
-		return in.event(ctx, "", EventClockBack, fmt.Sprintf("this computer's clock is %s before the last collection: nothing that was counted is lost",
-			span(in.last-in.at)))
-	case in.at > in.clock+maxAdvance:
-		in.clock += maxAdvance
-	default:
-		in.clock = max(in.clock, in.at)
-	}
-	return nil
 }
 
 // readings takes them in one by one, in the order of nodes.

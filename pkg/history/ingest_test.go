@@ -208,59 +208,6 @@ func TestIngest_AStrangerInThePlaceOfARelayIsNotCounted(t *testing.T) {
 	wantFigure(t, figures(t, s, at), "lifetime_unique_peers", "at least 0 without nyc1-2")
 }
 
-func TestIngest_ClocksThatAreWrongAreSaidAndBounded(t *testing.T) {
-	s := open(t, Options{})
-	at := monday()
-	fast := answer(1, at, 4, entry(1, at.Add(time.Hour-time.Minute), at.Add(time.Hour)), entry(2, at, at.Add(48*time.Hour)))
-	fast.Telemetry.Now += 3600
-	fast.Telemetry.Minutes[0][0] += 3600
-	sum := ingest(t, s, at, fast)
-	if want := []EventKind{EventJoined, EventClockSkew}; !slices.Equal(kinds(sum.Events), want) {
-		t.Errorf("events: got %v, want %v", kinds(sum.Events), want)
-	}
-	if got := strings.Join(sum.Warnings, "; "); !strings.Contains(got, "1 sights in its census lie in the future") {
-		t.Errorf("warnings: got %q, want one sight in the future", got)
-	}
-	f := figures(t, s, at)
-	wantFigure(t, f, "active_peers_24h", "2")
-	wantFigure(t, f, "concurrent_peers", "4")
-	// Our own clock is set back: nothing falls, nothing doubles.
-	back := at.Add(-30 * 24 * time.Hour)
-	r := answer(1, back, 1, entry(1, back, back))
-	sum = ingest(t, s, back, r)
-	if !slices.Contains(kinds(sum.Events), EventClockBack) {
-		t.Errorf("events: got %v, want %s", kinds(sum.Events), EventClockBack)
-	}
-	at = at.Add(time.Minute)
-	ingest(t, s, at, answer(1, at, 1))
-	wantFigure(t, figures(t, s, at), "lifetime_unique_peers", "2")
-	// A clock that is years ahead once does not erase the history.
-	ahead := at.AddDate(20, 0, 0)
-	ingest(t, s, ahead, answer(1, ahead, 1))
-	at = at.Add(time.Minute)
-	ingest(t, s, at, answer(1, at, 1))
-	wantFigure(t, figures(t, s, at), "active_peers_24h", "2")
-	if got := points(t, s, "lifetime", Query{Step: StepDay, Since: at.Add(-time.Minute), Until: at}); !slices.Equal(got, []string{"11-02 00:00 2"}) {
-		t.Errorf("lifetime: got %q, want 2", got)
-	}
-}
-
-func TestIngest_ALongTransferIsNoWrongClockAndHidesNone(t *testing.T) {
-	s := open(t, Options{})
-	at := monday()
-	slow := func(n int, ahead time.Duration) stats.Reading {
-		r := answer(n, at, 1)
-		r.At, r.Answered, r.Took = at.Add(-10*time.Minute), at.Add(-10*time.Minute+2*time.Second), 10*time.Minute
-		r.Telemetry.Now = r.Answered.Add(ahead).Unix()
-		return r
-	}
-	ingest(t, s, at, slow(1, 0), slow(2, 4*time.Minute))
-	relays, err := s.Relays(t.Context())
-	if err != nil || relays[0].SkewSecs != 0 || relays[1].SkewSecs != 240 {
-		t.Errorf("got clocks ahead by %d and %d s, %v; want 0 and 240", relays[0].SkewSecs, relays[1].SkewSecs, err)
-	}
-}
-
 func TestIngest_AnOldDaemonIsOfWhenItsReportArrived(t *testing.T) {
 	s := open(t, Options{})
 	at := monday()

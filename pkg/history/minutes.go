@@ -31,8 +31,8 @@ func (in *ingestion) relayMinutes(ctx context.Context, relay *relayRow, r stats.
 			told[floor(in.at, 60)-60], standIn = n, true
 		}
 	}
-	if len(told) == 0 {
-		return nil
+	if err := in.leaveRolled(ctx, told); err != nil || len(told) == 0 {
+		return err
 	}
 	minutes := slices.Sorted(maps.Keys(told))
 	have := make(map[int64]int64)
@@ -73,7 +73,7 @@ func (in *ingestion) relayMinutes(ctx context.Context, relay *relayRow, r stats.
 // older than minutes are kept, and what is not over yet.
 func (in *ingestion) shiftMinutes(relay *relayRow, minutes [][2]int64, into map[int64]int64) {
 	shift := int64(math.Round(float64(relay.skew)/60)) * 60
-	oldest := floor(max(in.clock, in.at)-int64(in.keep.Minutes.Seconds()), 3600) + 3600
+	oldest := floor(in.at-int64(in.keep.Minutes.Seconds()), 3600) + 3600
 	odd := 0
 	for _, m := range minutes[:min(len(minutes), 2*1440)] {
 		n, ok := users(m[1])
@@ -88,6 +88,31 @@ func (in *ingestion) shiftMinutes(relay *relayRow, minutes [][2]int64, into map[
 	if odd > 0 {
 		in.warn("%s: %d of its minutes make no sense and are left out", relay.node, odd)
 	}
+}
+
+// leaveRolled leaves out the minutes that became part of their hour while our clock was
+// ahead: they would count twice.
+func (in *ingestion) leaveRolled(ctx context.Context, told map[int64]int64) error {
+	rolled := make(map[int64]bool) // by hour
+	for at := range told {
+		if at > in.rolled {
+			continue
+		}
+		hour := floor(at, 3600)
+		is, looked := rolled[hour]
+		if !looked {
+			err := in.t.one(ctx, `SELECT EXISTS (SELECT 1 FROM concurrent WHERE relay = 0 AND (step = 3600 AND at = ? OR step = 86400 AND at = ?))`,
+				[]any{hour, floor(at, daySecs)}, &is)
+			if err != nil {
+				return err
+			}
+			rolled[hour] = is
+		}
+		if is {
+			delete(told, at)
+		}
+	}
+	return nil
 }
 
 // saveMinutes adds the changes to the sums of the fleet.

@@ -8,13 +8,13 @@ import (
 
 // version of the schema, in PRAGMA user_version. Version n is made of n-1 by
 // migrations()[n-1].
-const version = 1
+const version = 2
 
 // appID marks a file as ours, in PRAGMA application_id: "rfth".
 const appID = 0x72667468
 
 // migrations are the statements that make each version of the one before.
-func migrations() [][]string { return [][]string{schemaV1()} }
+func migrations() [][]string { return [][]string{schemaV1(), schemaV2()} }
 
 // schemaV1 is the first schema. Times are UNIX seconds UTC. Ids of relays are 1 and up;
 // relay 0 is the fleet as a whole.
@@ -120,6 +120,15 @@ func schemaV1() []string {
 	at INTEGER NOT NULL, relay INTEGER NOT NULL, connected INTEGER, peak INTEGER, nat TEXT NOT NULL, uptime INTEGER,
 	PRIMARY KEY (at, relay)
 ) STRICT, WITHOUT ROWID`,
+	}
+}
+
+// schemaV2 notes in rolled the newest minute that became part of its hour, so that one that
+// is told again does not count twice. In a store of before, all hours that are there did.
+func schemaV2() []string {
+	return []string{
+		`ALTER TABLE meta ADD COLUMN rolled INTEGER NOT NULL DEFAULT 0`,
+		`UPDATE meta SET rolled = (SELECT COALESCE(MAX(at + step - 60), 0) FROM concurrent WHERE step > 60)`,
 	}
 }
 

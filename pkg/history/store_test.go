@@ -3,6 +3,7 @@ package history
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -44,7 +45,7 @@ func TestOpen_ANewerStoreIsRefusedAndUntouched(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.writer.ExecContext(t.Context(), `PRAGMA user_version = 2`); err != nil {
+	if _, err := s.writer.ExecContext(t.Context(), fmt.Sprintf(`PRAGMA user_version = %d`, version+1)); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {

@@ -19,6 +19,7 @@ func (in *ingestion) tidy(ctx context.Context) error {
 		text string
 		args []any
 	}{
+		{`UPDATE meta SET rolled = MAX(rolled, (SELECT COALESCE(MAX(at), 0) FROM concurrent WHERE step = 60 AND at < ?))`, []any{minutes}},
 		{rollConcurrent, []any{3600, 3600, 60, minutes}},
 		{`DELETE FROM concurrent WHERE step = 60 AND at < ?`, []any{minutes}},
 		{rollConcurrent, []any{daySecs, daySecs, 3600, hours}},

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Foreign witnesses: programs that share no code with fleetctl use a fleet of three local
-# relays, each in its own way; then the tests that take long, a browser's among them, a fleet
-# in zones of BIND and of Knot, dns/dns.sh, and one that Prometheus watches,
-# monitoring/monitoring.sh. Meanwhile one of three droplets that are real Debian systems lives its
-# life, cloud/story.sh, as root. Linux. What is missing is named and
+# The checks themselves, checks.sh. Then foreign witnesses: programs that share no code with
+# fleetctl use a fleet of three local relays, each in its own way; then the tests that take
+# long, a browser's among them, a fleet in zones of BIND and of Knot, dns/dns.sh, and one that
+# Prometheus watches, monitoring/monitoring.sh. Meanwhile one of three droplets that are real
+# Debian systems lives its life, cloud/story.sh, as root. Linux. What is missing is named and
 # fails the run; nothing is skipped. Traffic stays on loopback and in network namespaces
 # (npm ci fetches the packages of js/ once, debootstrap the Debian of the droplets once).
 set -euo pipefail
@@ -54,7 +54,7 @@ cleanup() {
     if [ -d "$state" ]; then
         "$fleetctl" down --yes >"$work/down.log" 2>&1 || code=1
     fi
-    end_marked
+    end_marked || code=1
     if [ "$code" = 0 ]; then
         rm -rf "$work"
     else
@@ -70,7 +70,7 @@ up() {
     "$fleetctl" init --name e2e >/dev/null
     "$fleetctl" up --yes >"$work/up.log" 2>&1 || { cat "$work/up.log" >&2; return 1; }
     "$fleetctl" status -o json >"$work/status.json"
-    jq -e '.relays | length == 3 and all(.[]; .published and .verified)' "$work/status.json" >/dev/null ||
+    says '.relays | length == 3 and all(.[]; .published and .verified)' "$work/status.json" ||
         { jq . "$work/status.json" >&2; return 1; }
 }
 
@@ -80,10 +80,15 @@ ssh_options() {
         -o StrictHostKeyChecking=yes -o "UserKnownHostsFile=$1" -o GlobalKnownHostsFile=/dev/null -o ConnectTimeout=10 -o LogLevel=ERROR
 }
 
-relays() { jq -r '.relays[] | [.node, .peer_id, .ssh] | @tsv' "$work/status.json"; }
+# relays writes a line for each of the three to the file relays.
+relays() {
+    jq -r '.relays[] | [.node, .peer_id, .ssh] | @tsv' "$work/status.json" >"$work/relays"
+    same "relays" "$(wc -l <"$work/relays")" 3
+}
 
 openssh() {
     local node peer at host port said options
+    relays
     mapfile -t options < <(ssh_options "$state/known_hosts")
     while IFS=$'\t' read -r node peer at <&3; do
         host=${at%:*} port=${at##*:}
@@ -99,21 +104,26 @@ openssh() {
         local code=0
         ssh "${options[@]}" -p "$port" "$box_user@$host" rm -rf / 2>/dev/null || code=$?
         [ "$code" = 127 ] || { echo "$node: rm -rf / exited $code, want 127" >&2; return 1; }
-    done 3< <(relays)
+    done 3<"$work/relays"
 
     # A host key that is not the pinned one, and a client that nobody knows, end the login.
     ssh-keygen -q -t ed25519 -N '' -f "$work/stranger"
     mapfile -t options < <(ssh_options "$work/other_hosts")
     printf '[%s]:%s %s\n' "$host" "$port" "$(cut -d' ' -f1,2 "$work/stranger.pub")" >"$work/other_hosts"
-    if ssh "${options[@]}" -p "$port" "$box_user@$host" uname >/dev/null 2>&1; then
-        echo "a host key that is not the pinned one was accepted" >&2
-        return 1
-    fi
+    refused "a host key that is not the pinned one" 'Host key verification failed' "${options[@]}" -p "$port" "$box_user@$host" uname
     mapfile -t options < <(ssh_options "$state/known_hosts" | sed "s#^$state/ssh_key\$#$work/stranger#")
-    if ssh "${options[@]}" -p "$port" "$box_user@$host" uname >/dev/null 2>&1; then
-        echo "a key that nobody knows was let in" >&2
+    refused "a key that nobody knows" 'Permission denied (publickey)' "${options[@]}" -p "$port" "$box_user@$host" uname
+}
+
+# refused WHAT WHY ARGUMENTS...: ssh does not get in, and says that this is why.
+refused() {
+    local what=$1 why=$2
+    shift 2
+    if ssh "$@" >/dev/null 2>"$work/refusal"; then
+        echo "$what was accepted" >&2
         return 1
     fi
+    grep -qF "$why" "$work/refusal" || { echo "$what: refused for another reason: $(cat "$work/refusal")" >&2; return 1; }
 }
 
 dig_reads_the_zone() {
@@ -135,6 +145,7 @@ dig_reads_the_zone() {
 # complains about (exit 3); of our own it must not.
 promtool_accepts_metrics() {
     local node at host port options code
+    relays
     mapfile -t options < <(ssh_options "$state/known_hosts")
     while IFS=$'\t' read -r node _ at <&3; do
         host=${at%:*} port=${at##*:}
@@ -147,11 +158,11 @@ promtool_accepts_metrics() {
         promtool check metrics <"$work/metrics" >"$work/lint" 2>&1 || code=$?
         case $code in
         0) ;;
-        3) ! grep -v '^libp2p_' "$work/lint" >&2 || return 1 ;;
+        3) [ -s "$work/lint" ] && lacks -v '^libp2p_' "$work/lint" || return 1 ;;
         *) cat "$work/lint" >&2; return 1 ;;
         esac
         grep -q '^relay_' "$work/metrics" || { echo "$node: no series of its own" >&2; return 1; }
-    done 3< <(relays)
+    done 3<"$work/relays"
 }
 
 js_packages() {
@@ -190,9 +201,12 @@ nothing_left() {
 # too long for make test. Each file with the tag is run, by the names of its tests.
 tagged_tests() {
     cd "$repo"
-    local files dirs names
+    local files dirs names file
     files=$(git grep -lE '^//go:build .*\be2e\b' -- '*_test.go') || { echo "no test has the build tag e2e" >&2; return 1; }
     dirs=$(xargs -n 1 dirname <<<"$files" | sort -u | sed 's#^#./#')
+    for file in $files; do
+        grep -qE '^func Test[A-Za-z0-9_]+\(t \*testing\.T\)' "$file" || { echo "$file has the build tag e2e and no test that can be found" >&2; return 1; }
+    done
     names=$(xargs sed -nE 's/^func (Test[A-Za-z0-9_]+)\(t \*testing\.T\).*/\1/p' <<<"$files" | paste -sd '|')
     # Without the race detector, which make test has: these run hundreds of processes.
     # shellcheck disable=SC2086 # one argument for each package
@@ -207,6 +221,7 @@ programs() {
     go build -o "$work/programs/sampler" ./testdata/e2e/cloud/sampler
 }
 
+step "checks fail where nothing answers" bash "$repo/testdata/e2e/checks.sh"
 step "fleet up" up
 step "ssh and sftp with the pinned keys" openssh
 step "dig, UDP and TCP" dig_reads_the_zone

@@ -224,7 +224,7 @@ destroy() {
 }
 
 # ids prints the boxes that there are, or half are.
-ids() { find "$BOXES_DIR" -mindepth 1 -maxdepth 1 -type d -name '[0-9]*' -printf '%f\n' 2>/dev/null; }
+ids() { [ ! -d "$BOXES_DIR" ] || find "$BOXES_DIR" -mindepth 1 -maxdepth 1 -type d -name '[0-9]*' -printf '%f\n'; }
 
 close() {
     local id code=0 group

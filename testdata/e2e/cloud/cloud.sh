@@ -19,16 +19,6 @@ quietly() {
     "$@" >"$said" 2>&1 || { cat "$said" >&2; return 1; }
 }
 
-# within SECONDS COMMAND... waits until the command succeeds.
-within() {
-    local until=$((SECONDS + $1))
-    shift
-    until "$@"; do
-        [ "$SECONDS" -lt "$until" ] || { echo "not within time: $*" >&2; return 1; }
-        sleep 0.2
-    done
-}
-
 # expect CODE COMMAND...: it has to end with that code.
 expect() {
     local want=$1 got=0
@@ -38,25 +28,18 @@ expect() {
     [ "$got" = "$want" ] || { cat "$said" >&2; echo "$* ended with $got, want $want" >&2; return 1; }
 }
 
-# each FUNCTION WORDS... runs it for every word at once, and waits for all of them.
+# each FUNCTION WORDS... runs it for every one of the three words at once, and waits for all
+# of them. Words that could not be listed are not as good as done.
 each() {
     local run=$1 word pid pids=() code=0
     shift
+    same "$run: of how many" $# 3
     for word in "$@"; do
         "$run" "$word" &
         pids+=($!)
     done
     for pid in "${pids[@]}"; do wait "$pid" || code=1; done
     return $code
-}
-
-# never COMMAND... is what must not succeed; what it says is why.
-never() {
-    if "$@" >&2; then return 1; fi
-}
-
-same() { # same WHAT GOT WANT
-    [ "$2" = "$3" ] || { printf '%s: got %s, want %s\n' "$1" "$2" "$3" >&2; return 1; }
 }
 
 # cloud_up opens the network and starts the API in it.
@@ -99,11 +82,17 @@ api() {
         ${3:+--data "$3"} "$DIGITALOCEAN_API_URL/v2/$2"
 }
 
+# unknown PATH: the API answers that it has no such thing.
+unknown() {
+    same "GET $1" "$(core curl --silent --max-time 20 --output /dev/null --write-out '%{http_code}' \
+        --header "Authorization: Bearer $token" "$DIGITALOCEAN_API_URL/v2/$1")" 404
+}
+
 # Of status.json, which look writes: a field of a node's relay.
 look() { fleetctl status -o json >"$work/status.json" 2>"$work/status.err" || true; }
-of() { jq -er --arg node "$1" ".relays[] | select(.node == \$node) | .$2" "$work/status.json"; }
-nodes() { jq -r '.relays[].node' "$work/status.json"; }
-droplets() { jq -r '.relays[].machine' "$work/status.json"; }
+of() { value --arg node "$1" ".relays[] | select(.node == \$node) | .$2" "$work/status.json"; }
+nodes() { value '.relays[].node' "$work/status.json"; }
+droplets() { value '.relays[].machine' "$work/status.json"; }
 host_of() { of "$1" ssh | sed 's/^.*@//; s/:[0-9]*$//; s/[][]//g'; }
 host6_of() { of "$1" 'addresses[]' | sed -n 's#^/ip6/\([^/]*\)/tcp/9100$#\1#p'; }
 
@@ -111,9 +100,17 @@ host6_of() { of "$1" 'addresses[]' | sed -n 's#^/ip6/\([^/]*\)/tcp/9100$#\1#p'; 
 address() { echo "$(of "$1" 'addresses[]' | grep -F -- "$2" | head -n 1)/p2p/$(of "$1" peer_id)"; }
 answers() { core "$bin/relay" ping --timeout 3s "$1" >/dev/null 2>&1; }
 
+# off ADDRESS: it was dialled and does not answer, which a ping says by exit code 4.
+off() {
+    local code=0
+    [[ $1 == /ip*/p2p/?* ]] || return 1
+    answers "$1" || code=$?
+    [ "$code" = 4 ]
+}
+
 all_verified() {
     look
-    jq -e '(.relays | length) == 3 and all(.relays[]; .published and .verified) and (.orphans | length) == 0' \
+    says '(.relays | length) == 3 and all(.relays[]; .published and .verified) and (.orphans | length) == 0' \
         "$work/status.json" >/dev/null || { jq . "$work/status.json" >&2; cat "$work/status.err" >&2; return 1; }
 }
 
@@ -130,5 +127,5 @@ ports() {
 port() {
     local code=0
     core timeout 2 bash -c "</dev/tcp/$1/$2" 2>/dev/null || code=$?
-    case $code in 0) echo open ;; 124) echo filtered ;; *) echo refused ;; esac
+    case $code in 0) echo open ;; 124) echo filtered ;; 1) echo refused ;; *) echo "unknown: exit $code" ;; esac
 }

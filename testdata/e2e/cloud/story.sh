@@ -48,7 +48,7 @@ cleanup() {
     trap - EXIT
     keep_logs || true
     cloud_down >>"$work/close.log" 2>&1 || code=1
-    end_marked
+    end_marked || code=1
     if [ "$code" = 0 ]; then
         rm -rf --one-file-system "$work"
     else
@@ -122,7 +122,8 @@ user_data_is_clean() {
     quietly box "$id" cloud-init schema --config-file /var/lib/cloud/seed/nocloud/user-data
     # It says nothing of top-level keys that it does not know.
     sed -nE 's/^([^ #:]+):.*/\1/p' "$sent" >"$work/keys.$id"
-    never grep -vxE 'disable_root|manage_etc_hosts|ssh_deletekeys|ssh_keys|ssh_pwauth|users|write_files' "$work/keys.$id"
+    grep -qx users "$work/keys.$id"
+    lacks -vxE 'disable_root|manage_etc_hosts|ssh_deletekeys|ssh_keys|ssh_pwauth|users|write_files' "$work/keys.$id"
     same "$id: private keys" "$(grep -c 'BEGIN .*PRIVATE KEY' "$sent")" 1 # the bootstrap host key
     same "$id: cloud-init" "$(box "$id" timeout 60 cloud-init status --wait | grep -o 'status: .*')" 'status: done'
 }
@@ -168,8 +169,9 @@ fenced() {
 }
 
 no_passwords() {
-    local node
-    for node in $(nodes); do
+    local node all
+    all=$(nodes)
+    for node in $all; do
         core ssh -F /dev/null -o PreferredAuthentications=none -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null \
             -o ConnectTimeout=5 "root@$(host_of "$node")" true 2>"$work/refusal" </dev/null || true
         grep -q 'Permission denied (publickey)\.' "$work/refusal" || { cat "$work/refusal" >&2; return 1; }
@@ -181,8 +183,9 @@ scanned() { core ssh-keyscan -T 5 -t ed25519 "$1" 2>/dev/null | awk '$2 == "ssh-
 hex() { base64 -d | tail -c 32 | od -An -v -tx1 | tr -d ' \n'; }
 
 host_keys_are_their_own() {
-    local node id sent shown
-    for node in $(nodes); do
+    local node all id sent shown
+    all=$(nodes)
+    for node in $all; do
         id=$(of "$node" machine)
         sent=$(sed -nE 's/.*ed25519_public: *"?ssh-ed25519 ([A-Za-z0-9+/=]+).*/\1/p' "$work/dotest/$id.user-data" | hex)
         shown=$(scanned "$(host_of "$node")")
@@ -194,9 +197,10 @@ host_keys_are_their_own() {
 }
 
 openssh() {
-    local node
+    local node all
+    all=$(nodes)
     fleetctl ssh --print-config >"$work/ssh_config"
-    for node in $(nodes); do
+    for node in $all; do
         same "$node: hostname" "$(core ssh -F "$work/ssh_config" -o BatchMode=yes "$node" hostname </dev/null)" \
             "$(api GET "droplets/$(of "$node" machine)" | jq -r .droplet.name)"
         core ssh -F /dev/null -i "$HOME/.ssh/id_ed25519" -o BatchMode=yes -o StrictHostKeyChecking=yes -o IdentitiesOnly=yes \
@@ -222,7 +226,10 @@ digitaloceans_own_client() {
 }
 
 # restarted ID PID: the service runs again, as another process.
-restarted() { [ "$(unit "$1" ActiveState)" = active ] && [ "$(unit "$1" MainPID)" != "$2" ]; }
+restarted() {
+    local pid
+    [ "$(unit "$1" ActiveState)" = active ] && pid=$(unit "$1" MainPID) && [[ $pid =~ ^[1-9][0-9]*$ ]] && [ "$pid" != "$2" ]
+}
 
 survives_signals() {
     local killed hung killed_pid hung_pid begun=$SECONDS
@@ -239,9 +246,11 @@ survives_signals() {
 
 # pids prints what a change in place must leave as it is: droplets, processes, starts.
 pids() {
-    local node
-    for node in $(nodes); do
-        echo "$node $(of "$node" machine) $(unit "$(of "$node" machine)" MainPID) $(unit "$(of "$node" machine)" InvocationID)"
+    local node all id
+    all=$(nodes) || return 1
+    for node in $all; do
+        id=$(of "$node" machine) || return 1
+        echo "$node $id $(unit "$id" MainPID) $(unit "$id" InvocationID)"
     done
 }
 
@@ -251,7 +260,7 @@ fill() {
     for size in 1M 4K 1; do
         box "$1" dd if=/dev/zero of=/var/full bs=$size oflag=append conv=notrunc status=none 2>/dev/null || true
     done
-    never box "$1" sh -c 'echo more >/var/more' 2>/dev/null
+    same "$1: room on its disk" "$(box "$1" sh -c 'if echo more >/var/more; then echo some; else echo none; fi' 2>/dev/null)" none
 }
 
 # A key more in the spec, while one box has no room for it: that box is named and loses
@@ -259,11 +268,13 @@ fill() {
 add_key_with_a_full_disk() {
     local before full
     before=$(pids)
+    same "processes" "$(grep -cE ' [1-9][0-9]* [0-9a-f]{32}$' <<<"$before")" 3
     full=$(of sgp1-1 machine)
     fill "$full"
     sed -i "s#ssh_keys: \[\(.*\)\]#ssh_keys: [\1, $work/colleague.pub]#" "$fleet/fleet.yaml"
     quietly fleetctl plan
-    never grep -iE 'replace|restart|create' "$said"
+    [ -s "$said" ]
+    lacks -iE 'replace|restart|create' "$said"
     local code=0
     fleetctl up --yes >"$work/full.log" 2>&1 || code=$?
     case $code in 1 | 3 | 4) ;; *) cat "$work/full.log" >&2; echo "up with a full disk ended with $code" >&2; return 1 ;; esac
@@ -278,25 +289,27 @@ add_key_with_a_full_disk() {
     expect 0 fleetctl plan --detailed-exitcode
     all_verified
     same "droplets and processes" "$(pids)" "$before"
-    local node
-    for node in $(nodes); do
+    local node all
+    all=$(nodes)
+    for node in $all; do
         core ssh -F "$work/ssh_config" -o BatchMode=yes -o IdentityFile=none -i "$work/colleague" "$node" true </dev/null
     done
 }
 
 # well ID: the relay of that box warns of nothing.
-well() { [ "$(box "$1" curl --silent --max-time 5 http://127.0.0.1:9847/readyz | jq '.warnings | length')" = 0 ]; }
-
-off() { ! answers "$1"; }
+well() {
+    box "$1" curl --silent --fail --max-time 5 http://127.0.0.1:9847/readyz | says '.ready and has("warnings") and (.warnings | length) == 0'
+}
 
 reboot() {
-    local id boot begun=$SECONDS
+    local id boot now begun=$SECONDS
     id=$(of nyc1-1 machine)
     boot=$(box "$id" cat /proc/sys/kernel/random/boot_id)
     box "$id" systemctl reboot
     within 20 off "$(address nyc1-1 /tcp/9100)"
     within 90 answers "$(address nyc1-1 /tcp/9100)" # it has the peer ID of before
-    [ "$boot" != "$(box "$id" cat /proc/sys/kernel/random/boot_id)" ] || { echo "it did not boot again" >&2; return 1; }
+    now=$(box "$id" cat /proc/sys/kernel/random/boot_id)
+    [[ -n $now && $now != "$boot" ]] || { echo "it did not boot again" >&2; return 1; }
     ports open "$(host_of nyc1-1)" 22 9100 443
     ports filtered "$(host_of nyc1-1)" 9847
     expect 0 fleetctl verify
@@ -322,7 +335,7 @@ pulled_plug() {
 }
 
 replace_region() {
-    local old sampler code=0 begun=$SECONDS
+    local old new sampler code=0 begun=$SECONDS
     old=$(of fra1-1 machine)
     "${inside[@]}" "$programs/sampler" -dns "$(jq -r .zone.server "$work/status.json")" -name "$(jq -r .zone.name "$work/status.json")" \
         -floor 2 -through "$(of fra1-1 peer_id)" -ready "$work/sampling" >"$work/samples" 2>&1 &
@@ -334,33 +347,46 @@ replace_region() {
     sed 's/^/      /' "$work/samples"
     [ "$code" = 0 ] || return 1
     all_verified
-    [ "$old" != "$(of fra1-1 machine)" ] || { echo "fra1-1 is still droplet $old" >&2; return 1; }
-    never api GET "droplets/$old" 2>/dev/null
+    new=$(of fra1-1 machine)
+    [ "$old" != "$new" ] || { echo "fra1-1 is still droplet $old" >&2; return 1; }
+    unknown "droplets/$old"
     boxes left >"$work/left"
-    never grep -F "$old" "$work/left"
+    grep -qF "$new" "$work/left"
+    lacks -F "$old" "$work/left"
     echo "      replace-region: $((SECONDS - begun)) s"
 }
 
 # What the API still has of the fleet. The tags that the spec names are the operator's own,
 # and may be on other droplets.
 left_in_the_cloud() {
-    api GET 'droplets?per_page=200' | jq -r '.droplets[].name'
-    api GET 'tags?per_page=200' | jq -r '.tags[].name' | grep -vxE 'e2e|relay' || true
+    api GET 'droplets?per_page=200' | jq -r '.droplets[].name' || return 1
+    api GET 'tags?per_page=200' | jq -r '.tags[].name | select(. != "e2e" and . != "relay")' || return 1
     api GET 'firewalls?per_page=200' | jq -r '.firewalls[].name'
 }
 
+commands_left() {
+    local pid
+    marked | while read -r pid _; do echo "$pid $(tr '\0' ' ' <"/proc/$pid/cmdline" || true)"; done
+}
+
 nothing_left() {
+    local there
+    there=$(left_in_the_cloud)
+    [ "$(wc -l <<<"$there")" -ge 5 ] || { echo "three droplets, a tag and a firewall are not all that can be seen: $there" >&2; return 1; }
+    there=$(commands_left)
+    [[ $there == */dotest* ]] || { echo "the API is not among the processes that can be seen: $there" >&2; return 1; }
     expect 6 fleetctl down --yes # where machines cost money, their number has to be said
     quietly fleetctl down --yes --expect-count 3
-    same "in the account" "$(left_in_the_cloud)" ""
+    nothing "in the account" left_in_the_cloud
     same "of the run" "$(boxes left)" "namespace $BOXES_RUN-core"
     [ ! -e "$XDG_STATE_HOME/fleetctl/e2e" ] || { echo "left behind: $XDG_STATE_HOME/fleetctl/e2e" >&2; return 1; }
     cloud_down
-    same "of the run" "$(boxes left)" ""
-    same "processes" "$(marked | while read -r pid _; do tr '\0' ' ' <"/proc/$pid/cmdline"; done)" ""
-    never grep -F violation "$work/dotest.log"
+    nothing "of the run" boxes left
+    nothing "processes" commands_left
+    lacks -F violation "$work/dotest.log"
     # The token is in the environment of our processes and the API's, and nowhere else.
-    never grep -rlF "$token" "$work"
+    grep -rqF "$FLEETCTL_E2E" "$work"
+    lacks -rlF "$token" "$work"
 }
 
 image() { "$repo/testdata/e2e/cloud/image.sh" >"$work/image"; }
@@ -369,6 +395,7 @@ step "root file system of the droplets" image
 BOXES_IMAGE=$(cat "$work/image")
 step "cloud" cloud
 DIGITALOCEAN_API_URL=$(sed -n 's/^listening on //p' "$work/dotest.out")
+[ -n "$DIGITALOCEAN_API_URL" ] || die "the API does not say where it listens"
 export DIGITALOCEAN_API_URL DIGITALOCEAN_TOKEN=$token
 cd "$fleet"
 step "up of three droplets" up

@@ -22,6 +22,13 @@ const { values: options } = parseArgs({
 
 const ok = (...words) => console.log('ok', ...words)
 
+// covers reads what a rule has for ports: one, a range, "all", or 0, which is all.
+const covers = (ports, port) => {
+  if (!ports || ports === 'all' || ports === '0') return true
+  const [first, last = first] = ports.split('-').map(Number)
+  return first <= port && port <= last
+}
+
 const adapter = new FetchRequestAdapter(new DigitalOceanApiKeyAuthenticationProvider(process.env.DIGITALOCEAN_TOKEN))
 adapter.baseUrl = options.api
 const api = createDigitalOceanClient(adapter).v2
@@ -47,9 +54,10 @@ async function look () {
   const [firewall] = firewalls.filter(f => f.tags.includes(options.tag))
   assert.ok(firewall, 'a firewall for the tag')
   assert.deepEqual(firewall.dropletIds ?? [], [], 'no droplet by its ID')
-  const open = firewall.inboundRules.map(r => r.protocol + (r.ports ? '/' + r.ports : ''))
-  assert.ok(!open.some(o => o.includes('9847')), '9847 is never open')
-  ok('firewall', firewall.name, ...open)
+  const opens = port => firewall.inboundRules.some(r => r.protocol === 'tcp' && covers(r.ports, port))
+  assert.ok(opens(9100), 'the relay\'s port is open')
+  assert.ok(!opens(9847), '9847 is never open')
+  ok('firewall', firewall.name, ...firewall.inboundRules.map(r => r.protocol + (r.ports ? '/' + r.ports : '')))
 }
 
 const late = setTimeout(() => {

@@ -44,7 +44,7 @@ cleanup() {
     if [ -e fleet.yaml ] && [ -d "$XDG_STATE_HOME" ]; then
         "$fleetctl" down --yes >down.log 2>&1 || code=1
     fi
-    end_marked
+    end_marked || code=1
     if [ "$code" = 0 ]; then
         rm -rf "$work"
     else
@@ -57,25 +57,6 @@ trap cleanup EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
-free_port() {
-    local port
-    while :; do
-        port=$((20000 + RANDOM % 12000))
-        ss -Hltun "sport = :$port" | grep -q . || break
-    done
-    echo "$port"
-}
-
-# until_true SECONDS COMMAND... tries a command again and again.
-until_true() {
-    local until=$((SECONDS + $1))
-    shift
-    until "$@"; do
-        [ $SECONDS -lt "$until" ] || { echo "in vain: $*" >&2; return 1; }
-        sleep 0.2
-    done
-}
-
 get() { curl -sf --max-time 5 "$@"; }
 
 fleet_up() {
@@ -84,13 +65,18 @@ fleet_up() {
     "$fleetctl" status -o json >status.json
 }
 
-# init writes everything for ports of this run. A second run changes nothing.
+# init writes everything for ports of this run. A second run changes nothing, and another
+# fleet writes nothing there.
 init() {
     local flags=(--serve "http://127.0.0.1:$serve_port" --alertmanager "127.0.0.1:$alert_port" --interval 1s
         --notify "webhook=http://127.0.0.1:$serve_port/nobody")
-    "$fleetctl" monitoring init "$dir" "${flags[@]}" -o json | jq -e '.files | length == 7 and all(.[]; .outcome == "written")' >/dev/null
-    "$fleetctl" monitoring init "$dir" "${flags[@]}" -o json | jq -e '.files | all(.[]; .outcome == "unchanged")' >/dev/null
-    "$fleetctl" monitoring init "$work/direct" --target nyc1-1=127.0.0.1:1 -o json | jq -e '.files | length == 5' >/dev/null
+    "$fleetctl" monitoring init "$dir" "${flags[@]}" -o json | says '.files | length == 7 and all(.[]; .outcome == "written")'
+    "$fleetctl" monitoring init "$dir" "${flags[@]}" -o json | says '.files | length == 7 and all(.[]; .outcome == "unchanged")'
+    "$fleetctl" monitoring init "$work/direct" --target nyc1-1=127.0.0.1:1 -o json | says '.files | length == 5'
+    local code=0
+    sed 's/^name: .*/name: another/' fleet.yaml >another.yaml
+    "$fleetctl" -c another.yaml monitoring init "$dir" "${flags[@]}" >another.log 2>&1 || code=$?
+    same "exit code of another fleet's init" "$code" 6
 }
 
 checked() {
@@ -120,19 +106,16 @@ routed() {
     [ "$to" = later ] || { echo "warning goes to $to" >&2; return 1; }
 }
 
-# ask QUERY prints the result of an instant query.
-ask() { get "http://127.0.0.1:$prometheus_port/api/v1/query" --data-urlencode "query=$1" | jq -c .data.result; }
-
 # holds QUERY: it has a result. No answer at all is none.
 holds() {
-    local found
-    found=$(ask "$1") && [ -n "$found" ] && [ "$found" != '[]' ]
+    get "http://127.0.0.1:$prometheus_port/api/v1/query" --data-urlencode "query=$1" |
+        says '.status == "success" and (.data.result | type == "array" and length > 0)'
 }
 
 scraped() {
-    until_true 15 get -o serve.metrics "http://127.0.0.1:$serve_port/metrics"
-    until_true 15 holds 'sum(up{job="relay"}) == 3 and on () max(up{job="fleetctl"}) == 1'
-    until_true 15 holds 'fleet_relays_verified == 3'
+    within 15 get -o serve.metrics "http://127.0.0.1:$serve_port/metrics"
+    within 15 holds 'sum(up{job="relay"}) == 3 and on () max(up{job="fleetctl"}) == 1'
+    within 15 holds 'fleet_relays_verified == 3'
     promtool check metrics <serve.metrics >lint.log 2>&1 || { cat lint.log >&2; return 1; }
 }
 
@@ -153,10 +136,10 @@ all_hold() {
 
 # Two users, who are known to all three relays: each is counted once.
 two_users_are_two() {
-    until_true 20 test -e ready
-    until_true 20 holds 'fleet:peers:unique{fleet="e2emon"} == 2'
-    until_true 20 holds 'fleet:relay_users_lifetime:at_most{fleet="e2emon"} > 2'
-    until_true 20 holds 'fleet:relay_bytes_relayed:rate5m{fleet="e2emon"} > 0'
+    within 20 test -e ready
+    within 20 holds 'fleet:peers:unique{fleet="e2emon"} == 2'
+    within 20 holds 'fleet:relay_users_lifetime:at_most{fleet="e2emon"} > 2'
+    within 20 holds 'fleet:relay_bytes_relayed:rate5m{fleet="e2emon"} > 0'
 }
 
 # Every rule is evaluated without an error, every recorded series and every query of the
@@ -164,16 +147,16 @@ two_users_are_two() {
 everything_answers() {
     get "http://127.0.0.1:$prometheus_port/api/v1/rules" | jq -c '.data.groups[].rules[]' >rules.json
     [ "$(wc -l <rules.json)" -ge 26 ] || { cat rules.json >&2; return 1; }
-    jq -e -s 'all(.[]; .health == "ok")' rules.json >/dev/null || { jq 'select(.health != "ok")' rules.json >&2; return 1; }
-    jq -e -s 'all(.[]; (.state // "inactive") != "firing")' rules.json >/dev/null || { jq 'select(.state == "firing")' rules.json >&2; return 1; }
+    says -s 'all(.[]; .health == "ok")' rules.json || { jq 'select(.health != "ok")' rules.json >&2; return 1; }
+    says -s 'all(.[]; (.state // "inactive") != "firing")' rules.json || { jq 'select(.state == "firing")' rules.json >&2; return 1; }
     {
         jq -r 'select(.type == "recording") | .name' rules.json
         # shellcheck disable=SC2016 # a variable of the dashboard
         jq -r '.panels[].targets[].expr | gsub("\\$fleet"; "e2emon")' "$dir/grafana/dashboard.json"
     } >queries
     [ "$(wc -l <queries)" -ge 38 ] || { cat queries >&2; return 1; }
-    until_true 20 all_hold queries || { cat empty >&2; return 1; }
-    until_true 15 holds 'count(count by (__name__) ({__name__=~"fleet_.*"})) >= 15'
+    within 20 all_hold queries || { cat empty >&2; return 1; }
+    within 15 holds 'count(count by (__name__) ({__name__=~"fleet_.*"})) >= 15'
 }
 
 state_of() { get "http://127.0.0.1:$prometheus_port/api/v1/rules?type=alert" | jq -r --arg name "$1" '[.data.groups[].rules[] | select(.name == $name) | .state] | unique | join(" ")'; }
@@ -184,39 +167,54 @@ is_in_state() { [[ " $(state_of "$1") " == *" $2 "* ]]; }
 # known at once, told of when it lasts. One that came back is well.
 a_killed_relay_is_noticed() {
     kill -KILL "$(jq -r '.relays[] | select(.node == "fra1-1") | .pid' status.json)"
-    until_true 20 holds 'fleet_relay_serving{node="fra1-1"} == 0'
-    until_true 20 holds 'up{job="relay",node="fra1-1"} == 0'
-    until_true 10 is_in_state RelayPublishedNotServing pending
+    within 20 holds 'fleet_relay_serving{node="fra1-1"} == 0'
+    within 20 holds 'up{job="relay",node="fra1-1"} == 0'
+    within 10 is_in_state RelayPublishedNotServing pending
     "$fleetctl" up --yes >up.log 2>&1 || { cat up.log >&2; return 1; }
-    until_true 20 holds 'up{job="relay",node="fra1-1"} == 1'
-    until_true 20 holds 'fleet_relay_serving{node="fra1-1"} == 1'
-    until_true 10 is_in_state RelayPublishedNotServing inactive
+    within 20 holds 'up{job="relay",node="fra1-1"} == 1'
+    within 20 holds 'fleet_relay_serving{node="fra1-1"} == 1'
+    within 10 is_in_state RelayPublishedNotServing inactive
 }
 
 # inhibited ALERT NODE: Alertmanager does not tell of it, because of another.
 inhibited() {
+    # shellcheck disable=SC2016 # variables of jq
     get "http://127.0.0.1:$alert_port/api/v2/alerts" |
-        jq -e --arg alert "$1" --arg node "$2" 'any(.[]; .labels.alertname == $alert and (.labels.node // "") == $node and (.status.inhibitedBy | length) > 0)' >/dev/null
+        says --arg alert "$1" --arg node "$2" 'any(.[]; .labels.alertname == $alert and (.labels.node // "") == $node and (.status.inhibitedBy | length) > 0)'
 }
 
 told() {
+    # shellcheck disable=SC2016 # variables of jq
     get "http://127.0.0.1:$alert_port/api/v2/alerts" |
-        jq -e --arg alert "$1" --arg node "$2" 'any(.[]; .labels.alertname == $alert and (.labels.node // "") == $node and .status.state == "active")' >/dev/null
+        says --arg alert "$1" --arg node "$2" 'any(.[]; .labels.alertname == $alert and (.labels.node // "") == $node and .status.state == "active")'
 }
 
 one_cause_is_told_once() {
     local alerts=(amtool --alertmanager.url="http://127.0.0.1:$alert_port" alert add)
-    until_true 15 get -o /dev/null "http://127.0.0.1:$alert_port/-/ready"
+    within 15 get -o /dev/null "http://127.0.0.1:$alert_port/-/ready"
     "${alerts[@]}" FleetBelowFloor fleet=other severity=critical
     "${alerts[@]}" RelayPublishedNotServing fleet=other node=nyc1-1 severity=warning
     "${alerts[@]}" RelayPublishedNotServing fleet=third node=nyc1-1 severity=warning
     "${alerts[@]}" FleetCollectorStale fleet=third node=nyc1-1 severity=warning
     "${alerts[@]}" RelayMemoryHigh fleet=other node=nyc1-1 severity=warning
-    until_true 15 inhibited RelayPublishedNotServing nyc1-1
-    until_true 15 inhibited FleetCollectorStale nyc1-1
-    until_true 15 told FleetBelowFloor ''
-    until_true 15 told RelayMemoryHigh nyc1-1
-    until_true 15 told RelayPublishedNotServing nyc1-1 # of the third fleet, which is not below its floor
+    within 15 inhibited RelayPublishedNotServing nyc1-1
+    within 15 inhibited FleetCollectorStale nyc1-1
+    within 15 told FleetBelowFloor ''
+    within 15 told RelayMemoryHigh nyc1-1
+    within 15 told RelayPublishedNotServing nyc1-1 # of the third fleet, which is not below its floor
+    "${alerts[@]}" FleetCollectorStale fleet=fourth severity=critical
+    "${alerts[@]}" RelayPublishedNotServing fleet=fourth node=fra1-1 severity=warning
+    "${alerts[@]}" FleetCollectorStale fleet=fourth node=sgp1-1 severity=warning
+    within 15 inhibited FleetCollectorStale sgp1-1
+    within 15 told RelayPublishedNotServing fra1-1 # it is known, whatever else is not
+}
+
+# The numbers of a fleet on this computer go with it.
+down_takes_the_history() {
+    local history=$XDG_STATE_HOME/fleetctl/e2emon/telemetry.db
+    [ -s "$history" ] || { echo "serve kept no history in $history" >&2; return 1; }
+    "$fleetctl" down --yes >down.log 2>&1 || { cat down.log >&2; return 1; }
+    [ ! -e "${history%/*}" ] || { echo "left behind: ${history%/*}" >&2; return 1; }
 }
 
 serve_port=$(free_port) prometheus_port=$(free_port) alert_port=$(free_port)
@@ -246,3 +244,10 @@ step "monitoring: two users are counted once" two_users_are_two
 step "monitoring: every rule and query answers" everything_answers
 step "monitoring: a killed relay is noticed" a_killed_relay_is_noticed
 step "monitoring: one cause is told of once" one_cause_is_told_once
+kill "${pids[@]}" 2>/dev/null || true
+code=0
+wait "${pids[0]}" || code=$?
+wait "${pids[@]:1}" || true # what they end with is theirs
+pids=()
+[ "$code" = 0 ] || die "serve was told to end, and ended with $code"
+step "monitoring: down takes the history with it" down_takes_the_history

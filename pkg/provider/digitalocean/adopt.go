@@ -61,7 +61,7 @@ func (p *Provider) candidate(d godo.Droplet) fleet.Machine {
 		m.Problem = err.Error()
 	case whose == others:
 		m.Problem = "it belongs to the fleet " + clean(strings.Join(valuesOf(d.Tags, tagFleet), ", "))
-	case whose == ours:
+	case whose == ours, whose == unproven: // to adopt the latter gives it the fleet's ID
 		return m
 	}
 	m.Fleet, m.Node, m.Unmarked, m.Drift = "", "", false, nil
@@ -72,7 +72,8 @@ func (p *Provider) candidate(d godo.Droplet) fleet.Machine {
 }
 
 // Adopt makes a droplet that others made a machine of the fleet, one that is watched and
-// published and never changed. A host key that is not Ed25519 does not fit into a tag and
+// published and never changed; one of the fleet's name that has no ID gets it, and no more.
+// A host key that is not Ed25519 does not fit into a tag and
 // is left to the pins of whoever adopts. The state directory is directly below /var/lib;
 // "" is the usual one of older tooling. Nothing is done on the box.
 func (p *Provider) Adopt(ctx context.Context, a fleet.Adoption) error {
@@ -113,6 +114,8 @@ func (p *Provider) adopt(ctx context.Context, id, node, hostKey, state string) e
 		return notOurs(d)
 	case whose == ours && len(valuesOf(d.Tags, tagAdopted)) == 0:
 		return nil // it keeps its marks
+	case whose == unproven && len(valuesOf(d.Tags, tagAdopted)) == 0:
+		return p.attach(ctx, d.ID, tagFleetID+p.spec.ID) // and so does this one, of a fleet that had no ID
 	}
 	for _, other := range valuesOf(d.Tags, tagSlot) {
 		if other != node {
@@ -152,19 +155,22 @@ func (p *Provider) release(ctx context.Context, id string) error {
 		return err
 	case whose == others:
 		return notOurs(d)
+	case whose == unproven:
+		return errors.New(p.whyUnproven(d))
 	case whose == nobodys:
-		return nil
+		return p.releaseID(ctx, d)
 	case p.nodeOf(d) != "":
 		return fleet.WithHint(fmt.Errorf("its name %s is that of a machine of this fleet", clean(d.Name)),
 			"rename the droplet at DigitalOcean, then release it; or delete it with fleetctl")
 	}
-	// The fleet's tag goes last, and adopted before it: without a slot nothing is done to it.
-	for _, kind := range []string{tagSlot, tagPhase, tagState, tagFleetID, tagAdopted, tagFleet} {
+	// Adopted goes after the slot: without one nothing is done to it. The fleet's name goes
+	// before its ID, without which it would prove nothing.
+	for _, kind := range []string{tagSlot, tagPhase, tagState, tagAdopted, tagFleet} {
 		for _, v := range valuesOf(d.Tags, kind) {
 			if err := p.detach(ctx, d.ID, kind+v); err != nil {
 				return err
 			}
-			if kind == tagFleet || kind == tagFleetID {
+			if kind == tagFleet {
 				continue // the account's, until Cleanup
 			}
 			if err := p.removeUnused(ctx, kind+v); err != nil {
@@ -177,7 +183,15 @@ func (p *Provider) release(ctx context.Context, id string) error {
 			}
 		}
 	}
-	return nil
+	return p.releaseID(ctx, d)
+}
+
+// releaseID takes the fleet's ID off a droplet that is not the fleet's any more.
+func (p *Provider) releaseID(ctx context.Context, d godo.Droplet) error {
+	if p.spec.ID == "" || !hasTag(d.Tags, tagFleetID+p.spec.ID) {
+		return nil
+	}
+	return p.detach(ctx, d.ID, tagFleetID+p.spec.ID)
 }
 
 func notOurs(d godo.Droplet) error {

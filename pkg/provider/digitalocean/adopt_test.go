@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/relayfleet/fleetctl/fleet"
 	"github.com/relayfleet/fleetctl/pkg/provider/digitalocean/dotest"
@@ -190,4 +191,44 @@ func TestCandidates_AreDropletsAsTheyAre(t *testing.T) {
 			t.Errorf("got %d writes, want none", got)
 		}
 	})
+}
+
+// What has our name and no ID may be of an older fleet of this name, or of ours from before it
+// had an ID: somebody has to say so.
+func TestMachines_OneOfOurNameWithoutOurIDIsAProblemUntilItIsAdopted(t *testing.T) {
+	for what, tags := range map[string][]string{
+		"ordered": {"fleet:seabird", "slot:nyc1-1", "op:01jdv6zzzzzzzzzzzzzzzzzzzz", "fence:seabird"},
+		"adopted": {"fleet:seabird", "slot:nyc1-1", "adopted:yes"},
+	} {
+		bubble(t, dotest.Config{}, func(t *testing.T, r *rig) {
+			id := r.add("seabird-nyc1-1-01jdv6zz", tags...)
+			p := r.ready()
+			if ms := r.list(); len(ms) != 1 || !ms[0].Unmarked {
+				t.Errorf("%s: got %+v, want one whose marks are waited for", what, ms)
+			}
+			time.Sleep(marksLate) // of the bubble
+			if ms := r.list(); len(ms) != 1 || ms[0].Problem == "" || ms[0].Node != "nyc1-1" || ms[0].Drift != nil {
+				t.Errorf("%s: got %+v, want one with a problem, in its slot", what, ms)
+			}
+			before := writes(r)
+			for call, err := range map[string]error{
+				"Delete": p.Delete(t.Context(), id), "Adjust": p.Adjust(t.Context(), id), "Start": p.Start(t.Context(), id),
+				"Mark":           p.Mark(t.Context(), id, map[string]string{fleet.MarkPhase: "doomed"}, nil),
+				"EnsureFirewall": p.EnsureFirewall(t.Context()), "Release": p.Release(t.Context(), id),
+			} {
+				wantErr(t, what+": "+call, err, nil, "fleetctl adopt --id "+id)
+			}
+			wantErr(t, what+": Cleanup", p.Cleanup(t.Context()), nil, "1 machines are listed")
+			if _, err := p.Drift(t.Context()); err == nil {
+				t.Errorf("%s: Drift offers to change a firewall that others may stand behind", what)
+			}
+			if got := writes(r) - before; got != 0 {
+				t.Errorf("%s: got %d writes, want none", what, got)
+			}
+			must(t, "Adopt", p.Adopt(t.Context(), fleet.Adoption{ID: id, Node: "nyc1-1", HostKey: keyOf(7)}))
+			if ms := r.list(); len(ms) != 1 || ms[0].Problem != "" || ms[0].Unmarked || ms[0].Adopted != (what == "adopted") {
+				t.Errorf("%s: got %+v after Adopt, want a machine of ours as it was", what, ms)
+			}
+		})
+	}
 }

@@ -104,10 +104,11 @@ func (p *Provider) order(n fleet.NewMachine) (*godo.DropletCreateRequest, error)
 	if err != nil {
 		return nil, err
 	}
-	tags := []string{tagFleet + p.spec.Name, tagSlot + n.Node, tagOp + strings.ToLower(n.Op), tagHostKey + hex}
-	if p.spec.ID != "" {
+	var tags []string
+	if p.spec.ID != "" { // first, as they are put on one by one if they are late: without it the fleet's name proves nothing
 		tags = append(tags, tagFleetID+p.spec.ID)
 	}
+	tags = append(tags, tagFleet+p.spec.Name, tagSlot+n.Node, tagOp+strings.ToLower(n.Op), tagHostKey+hex)
 	for _, t := range p.spec.Ocean.Tags {
 		if !hasTag(tags, t) {
 			tags = append(tags, t)

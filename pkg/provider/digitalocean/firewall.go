@@ -37,17 +37,20 @@ func (p *Provider) ensureFirewall(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if have != nil && len(p.differences(have)) == 0 {
+		return nil
+	}
+	if err := p.onlyOurs(ctx); err != nil {
+		return err
+	}
 	if have == nil {
 		if err := p.ensureTag(ctx, tagFleet+p.spec.Name); err != nil { // a firewall names tags that exist
 			return err
 		}
 		have, err = p.makeFirewall(ctx)
-		if err != nil || have == nil {
+		if err != nil || have == nil || len(p.differences(have)) == 0 {
 			return err
 		}
-	}
-	if len(p.differences(have)) == 0 {
-		return nil
 	}
 	if err := p.ensureTag(ctx, tagFleet+p.spec.Name); err != nil {
 		return err
@@ -61,6 +64,24 @@ func (p *Provider) ensureFirewall(ctx context.Context) error {
 		return p.api.Firewalls.Update(ctx, have.ID, want)
 	})
 	return err
+}
+
+// onlyOurs is an error if the firewall is, or would be, before a droplet that may be another
+// fleet's of this name.
+func (p *Provider) onlyOurs(ctx context.Context) error {
+	listed, err := p.tagged(ctx)
+	if err != nil {
+		return err
+	}
+	for _, d := range listed {
+		switch whose, err := p.whose(d); {
+		case err != nil:
+			return err
+		case whose == unproven:
+			return fmt.Errorf("it would close ports of droplet %d (%s): %s", d.ID, clean(d.Name), p.whyUnproven(d))
+		}
+	}
+	return nil
 }
 
 // makeFirewall makes the firewall. It returns one that was there all the same: names are
@@ -140,7 +161,13 @@ func (p *Provider) drift(ctx context.Context) ([]fleet.Drift, error) {
 	if have == nil {
 		have = &godo.Firewall{Tags: []string{tagFleet + p.spec.Name}} // so that its rules are what it lacks
 	}
-	return p.differences(have), nil
+	found := p.differences(have)
+	if len(found) > 0 {
+		if err := p.onlyOurs(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
 }
 
 // differences says what a firewall has and lacks.

@@ -114,7 +114,7 @@ func TestDelete_RefusesWhatIsNotOurs(t *testing.T) {
 		create(t, p, order("nyc1-1"))
 		for what, id := range map[string]string{
 			"a stranger": r.add("database"), "the fleet seabird-two's": r.add("x", "fleet:seabird-two"),
-			"an adopted one": r.add("old", "fleet:seabird", "slot:nyc1-2", "adopted:yes"),
+			"an adopted one": r.add("old", "fleet:seabird", "fleetid:7f3a9c", "slot:nyc1-2", "adopted:yes"),
 		} {
 			if err := p.Delete(t.Context(), id); err == nil {
 				t.Errorf("%s: got no error", what)

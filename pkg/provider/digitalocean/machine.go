@@ -1,6 +1,7 @@
 package digitalocean
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -92,6 +93,28 @@ func (p *Provider) machine(d godo.Droplet) fleet.Machine {
 	return m
 }
 
+// marksLate is how long the tags of an order may come one after the other.
+const marksLate = 2 * time.Minute
+
+// unproven is a droplet with our fleet's name and without its ID: another fleet of this name
+// may have ordered it. Of a new one of our form of name the rest may be on its way.
+func (p *Provider) unproven(d godo.Droplet) fleet.Machine {
+	if node := p.nodeOf(d); node != "" {
+		if made, err := time.Parse(time.RFC3339, d.Created); err == nil && time.Since(made) < marksLate {
+			return p.unmarked(d, node)
+		}
+	}
+	m := p.machine(d)
+	m.Drift, m.Problem = nil, p.whyUnproven(d)
+	return m
+}
+
+// whyUnproven says why such a droplet is left alone, and what ends that.
+func (p *Provider) whyUnproven(d godo.Droplet) string {
+	return fmt.Sprintf("its tags name the fleet %s and not its id, so it may be another fleet's of this name; if it is of this one, "+
+		"`fleetctl adopt --id %d` tags it %s%s and does nothing else", p.spec.Name, d.ID, tagFleetID, p.spec.ID)
+}
+
 // unmarked is a droplet that only its name says is ours.
 func (p *Provider) unmarked(d godo.Droplet, node string) fleet.Machine {
 	m := p.machine(d)
@@ -176,9 +199,6 @@ func (p *Provider) missingTags(d godo.Droplet) []string {
 		if !hasTag(d.Tags, t) {
 			out = append(out, t)
 		}
-	}
-	if p.spec.ID != "" && !hasTag(d.Tags, tagFleetID+p.spec.ID) {
-		out = append(out, tagFleetID+p.spec.ID)
 	}
 	return out
 }

@@ -26,7 +26,8 @@ const (
 // Machines lists the droplets with the fleet's tag, and those that only their name says
 // are ours ([fleet.Machine].Unmarked). All droplets of the account are read, and a list
 // whose pages do not add up is read again: an incomplete one is an error. Droplets of
-// another fleet of this name are [fleet.ErrOtherFleet], and then none is listed.
+// another fleet of this name are [fleet.ErrOtherFleet], and then none is listed. One that
+// has our name and no ID, where the fleet has one, is listed with that as its Problem.
 func (p *Provider) Machines(ctx context.Context) ([]fleet.Machine, error) {
 	all, err := p.droplets(ctx)
 	if err != nil {
@@ -49,6 +50,8 @@ func (p *Provider) pick(all []godo.Droplet) ([]fleet.Machine, error) {
 			return nil, err
 		case whose == ours:
 			machines = append(machines, p.machine(d))
+		case whose == unproven:
+			machines = append(machines, p.unproven(d))
 		case whose == nobodys:
 			if node := p.nodeOf(d); node != "" {
 				machines = append(machines, p.unmarked(d, node))
@@ -65,11 +68,14 @@ type owner int
 const (
 	nobodys owner = iota // no fleet's
 	ours
-	others // another fleet's, by its name
+	unproven // has our fleet's name, and no ID although the fleet has one
+	others   // another fleet's, by its name or its ID
 )
 
-// whose says who a droplet belongs to. One that carries our name and another fleet's
-// name or ID is an error: whoever touches it must know which fleet that is.
+// whose says who a droplet belongs to. A name is had by several fleets, an ID by one: where
+// either side has an ID, only the same one on the other makes a droplet ours. One that
+// carries our name and another fleet's name, or an ID that is not ours, is an error: whoever
+// touches it must know which fleet that is.
 func (p *Provider) whose(d godo.Droplet) (owner, error) {
 	names, ids := valuesOf(d.Tags, tagFleet), valuesOf(d.Tags, tagFleetID)
 	switch {
@@ -80,7 +86,13 @@ func (p *Provider) whose(d godo.Droplet) (owner, error) {
 	case len(names) > 1:
 		return others, fleet.WithHint(fmt.Errorf("%w: droplet %d (%s) is tagged for the fleets %s", fleet.ErrOtherFleet, d.ID, clean(d.Name), clean(strings.Join(names, ", "))),
 			"take the tag of the wrong fleet off it at DigitalOcean")
-	case p.spec.ID != "" && len(ids) > 0 && !(len(ids) == 1 && strings.EqualFold(ids[0], p.spec.ID)):
+	case len(ids) == 0 && p.spec.ID != "":
+		return unproven, nil
+	case len(ids) > 0 && p.spec.ID == "":
+		return others, fleet.WithHint(fmt.Errorf("%w: droplet %d (%s) is of the fleet %s with the id %s, fleet.yaml names none",
+			fleet.ErrOtherFleet, d.ID, clean(d.Name), p.spec.Name, clean(strings.Join(ids, ", "))),
+			"add id: "+clean(ids[0])+" to fleet.yaml if it is the one of those droplets, and give this fleet another name otherwise")
+	case len(ids) > 1 || len(ids) == 1 && !strings.EqualFold(ids[0], p.spec.ID):
 		return others, fleet.WithHint(fmt.Errorf("%w: droplet %d (%s) is of the fleet %s with the id %s, this one has the id %s",
 			fleet.ErrOtherFleet, d.ID, clean(d.Name), p.spec.Name, clean(strings.Join(ids, ", ")), p.spec.ID),
 			"give this fleet another name, or use the fleet.yaml that made those droplets")
@@ -261,7 +273,11 @@ func (p *Provider) own(ctx context.Context, id string) (godo.Droplet, error) {
 		return d, err
 	}
 	whose, err := p.whose(d)
-	if err == nil && whose != ours {
+	switch {
+	case err != nil || whose == ours:
+	case whose == unproven:
+		err = fmt.Errorf("droplet %d (%s): nothing is done to it: %s", n, clean(d.Name), p.whyUnproven(d))
+	default:
 		err = fmt.Errorf("droplet %d (%s) is not tagged %s%s: nothing is done to it", n, clean(d.Name), tagFleet, p.spec.Name)
 	}
 	return d, err

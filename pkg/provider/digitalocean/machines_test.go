@@ -135,7 +135,7 @@ func TestMachines_ADropletWithOurFormOfNameAndWithoutTagsIsUnmarked(t *testing.T
 // A droplet that somebody gave our tag by hand is not a machine to send away.
 func TestMachines_OurTagWithoutASlotIsLeftAlone(t *testing.T) {
 	bubble(t, dotest.Config{}, func(t *testing.T, r *rig) {
-		r.add("database", "fleet:seabird")
+		r.add("database", "fleet:seabird", "fleetid:7f3a9c")
 		if ms := r.list(); len(ms) != 1 || !ms[0].Unmarked || ms[0].Node != "database" {
 			t.Errorf("got %+v, want one unmarked machine", ms)
 		}
@@ -149,10 +149,14 @@ func TestMachines_AnotherFleetOfThisNameIsAnError(t *testing.T) {
 		"two fleets":  {"fleet:seabird", "fleet:other", "slot:nyc1-1"},
 		"upper case":  {"Fleet:Seabird", "FleetID:OTHER", "slot:nyc1-1"},
 		"beside ours": {"fleet:seabird", "fleetid:other", "slot:fra1-1"},
+		"no id here":  {"fleet:seabird", "fleetid:other", "slot:nyc1-1"},
 	} {
 		bubble(t, dotest.Config{}, func(t *testing.T, r *rig) {
-			r.add("seabird-nyc1-9-01jdv6zz", ourTags("nyc1-9", 9)...)
+			if what == "no id here" {
+				r.spec.ID = ""
+			}
 			id := r.add("seabird-nyc1-1-01jdv6zz", tags...)
+			r.add("seabird-nyc1-9-01jdv6zz", ourTags("nyc1-9", 9)...)
 			p := r.ready()
 			ms, err := p.Machines(t.Context())
 			wantErr(t, what, err, fleet.ErrOtherFleet, id)
@@ -161,9 +165,15 @@ func TestMachines_AnotherFleetOfThisNameIsAnError(t *testing.T) {
 			}
 			for call, err := range map[string]error{
 				"Delete": p.Delete(t.Context(), id), "Cleanup": p.Cleanup(t.Context()),
-				"Mark": p.Mark(t.Context(), id, map[string]string{fleet.MarkPhase: "doomed"}, nil),
+				"Mark":   p.Mark(t.Context(), id, map[string]string{fleet.MarkPhase: "doomed"}, nil),
+				"Adjust": p.Adjust(t.Context(), id), "Start": p.Start(t.Context(), id), "EnsureFirewall": p.EnsureFirewall(t.Context()),
+				"Adopt":   p.Adopt(t.Context(), fleet.Adoption{ID: id, Node: "nyc1-1", HostKey: keyOf(7)}),
+				"Release": p.Release(t.Context(), id),
 			} {
 				wantErr(t, what+": "+call, err, fleet.ErrOtherFleet)
+			}
+			if what == "no id here" {
+				wantErr(t, what, err, nil, "add id: ")
 			}
 			if got := len(r.Droplets(dotest.DefaultToken)); got != 2 {
 				t.Errorf("%s: got %d droplets, want both", what, got)

@@ -39,10 +39,11 @@ func (p *Provider) Candidates(ctx context.Context, c fleet.Candidates) ([]fleet.
 	}), nil
 }
 
-// Adopt claims a host for the fleet and marks its relay adopted. Node and state directory
-// are those of its entry, whatever a says.
+// Adopt claims a host for the fleet and marks its relay adopted. Marks of the fleet's name
+// without its ID get that, and no more. Node and state directory are those of its entry,
+// whatever a says.
 func (p *Provider) Adopt(ctx context.Context, a fleet.Adoption) error {
-	return wrap("adopt host "+a.ID, p.edit(ctx, a.ID, func(to *marks) {
+	return wrap("adopt host "+a.ID, p.edit(ctx, a.ID, p.claimable, func(to *marks) {
 		if to.Fleet == "" {
 			to.Adopted = true
 		}

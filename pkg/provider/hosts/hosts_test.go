@@ -258,8 +258,53 @@ func TestMarks_OfAFleetOfTheSameNameAndAnotherIDAreRefused(t *testing.T) {
 	if got := list(t, two)["ams3-1"]; !strings.Contains(got.Problem, fleet.ErrOtherFleet.Error()) || got.Adopted {
 		t.Errorf("the other ID: got problem %q, adopted %v", got.Problem, got.Adopted)
 	}
-	if err := two.Release(t.Context(), m.ID); !errors.Is(err, fleet.ErrOtherFleet) {
-		t.Errorf("release by the other ID: got %v, want ErrOtherFleet", err)
+	none := with(t, hosts.Config{Fleet: "demo", Hosts: hostList, Runner: run})
+	if got := list(t, none)["ams3-1"]; !strings.Contains(got.Problem, fleet.ErrOtherFleet.Error()) {
+		t.Errorf("no ID: got problem %q, want another fleet's", got.Problem)
+	}
+	before := read(t, b)
+	for who, p := range map[string]*hosts.Provider{"the other ID": two, "no ID": none} {
+		for what, err := range map[string]error{
+			"Release": p.Release(t.Context(), m.ID), "Adjust": p.Adjust(t.Context(), m.ID), "Adopt": p.Adopt(t.Context(), fleet.Adoption{ID: m.ID}),
+			"Mark": p.Mark(t.Context(), m.ID, nil, []string{fleet.MarkAdopted}),
+		} {
+			if !errors.Is(err, fleet.ErrOtherFleet) {
+				t.Errorf("%s by %s: got %v, want ErrOtherFleet", what, who, err)
+			}
+		}
+		if err := p.Cleanup(t.Context()); err != nil { // what is not ours is no leftover
+			t.Errorf("Cleanup by %s: %v", who, err)
+		}
+	}
+	if err := none.Release(t.Context(), m.ID); !strings.Contains(fleet.Hint(err), `add id: "aaaa"`) {
+		t.Errorf("no ID: got hint %q, want the ID to add", fleet.Hint(err))
+	}
+	if after := read(t, b); after != before {
+		t.Errorf("marks: got %s, want %s as before", after, before)
+	}
+}
+
+// Marks of a fleet that had no ID when it made them.
+func TestMarks_OfOurNameWithoutOurIDAreAProblemUntilAdopted(t *testing.T) {
+	t.Parallel()
+	b := newBox(t)
+	run := sshtest.Client(t, sshx.Config{}, b)
+	hostList := []fleet.HostSpec{entry(t, "ams3-1", b)}
+	old := with(t, hosts.Config{Fleet: "demo", Hosts: hostList, Runner: run})
+	now := with(t, hosts.Config{Fleet: "demo", ID: "aaaa", Hosts: hostList, Runner: run})
+	m := list(t, old)["ams3-1"]
+	must(t, "Adjust", old.Adjust(t.Context(), m.ID))
+	if got := list(t, now)["ams3-1"]; !strings.Contains(got.Problem, "fleetctl adopt") {
+		t.Errorf("marks without an ID: got problem %q, want the command that ends it", got.Problem)
+	}
+	for what, err := range map[string]error{"Release": now.Release(t.Context(), m.ID), "Adjust": now.Adjust(t.Context(), m.ID)} {
+		if err == nil {
+			t.Errorf("%s of marks without an ID: got no error", what)
+		}
+	}
+	must(t, "Adopt", now.Adopt(t.Context(), fleet.Adoption{ID: m.ID}))
+	if got := list(t, now)["ams3-1"]; got.Problem != "" || got.Adopted {
+		t.Errorf("after Adopt: got problem %q and adopted %v, want a host of ours as it was", got.Problem, got.Adopted)
 	}
 }
 

@@ -80,18 +80,35 @@ func parseMarks(data []byte) (marks, bool) {
 	return has, err == nil && has.Fleet != ""
 }
 
-// ours is an ErrOtherFleet if the marks are those of another fleet.
+// ours is an ErrOtherFleet if the marks are those of another fleet, and an errUnproven if
+// they have our fleet's name and not its ID.
 func (p *Provider) ours(m fleet.Machine, has marks, there bool) error {
 	switch {
 	case !there:
 		return nil
 	case has.Fleet != p.cfg.Fleet:
 		return other(m, fmt.Errorf("%s on it says that it belongs to fleet %.64q", file(m), has.Fleet))
-	case has.ID != "" && p.cfg.ID != "" && has.ID != p.cfg.ID:
+	case has.ID != "" && p.cfg.ID == "":
+		err := fmt.Errorf("%s on it has the ID %.64q, and fleet.yaml none: %w", file(m), has.ID, fleet.ErrOtherFleet)
+		return fleet.WithHint(err, fmt.Sprintf("add id: %.64q to fleet.yaml if it is the one of that fleet, and take %s out of the hosts otherwise", has.ID, m.Node))
+	case has.ID == "" && p.cfg.ID != "":
+		return fmt.Errorf("%s on it names the fleet %s and %w", file(m), p.cfg.Fleet, errUnproven)
+	case has.ID != p.cfg.ID:
 		return other(m, fmt.Errorf("%s on it has the ID %.64q, and fleet.yaml %q: %w", file(m), has.ID, p.cfg.ID, fleet.ErrOtherFleet))
 	}
 	return nil
 }
+
+// claimable is ours, but for marks that lack our ID.
+func (p *Provider) claimable(m fleet.Machine, has marks, there bool) error {
+	if err := p.ours(m, has, there); !errors.Is(err, errUnproven) {
+		return err
+	}
+	return nil
+}
+
+// errUnproven is of marks that may be another fleet's of our name.
+var errUnproven = errors.New("not its id, so it may be another fleet's of this name; if it is of this one, `fleetctl adopt` writes the id into it")
 
 func other(m fleet.Machine, err error) error {
 	if !errors.Is(err, fleet.ErrOtherFleet) {
@@ -119,9 +136,8 @@ func (p *Provider) write(ctx context.Context, m fleet.Machine, want marks) error
 	return p.cfg.Runner.WriteFile(ctx, at, file(m), append(data, '\n'), 0o600)
 }
 
-// edit changes a box's marks, unless they are another fleet's. It writes nothing where
-// nothing changes.
-func (p *Provider) edit(ctx context.Context, machine string, change func(*marks)) error {
+// edit changes a box's marks, if may allows it. It writes nothing where nothing changes.
+func (p *Provider) edit(ctx context.Context, machine string, may func(fleet.Machine, marks, bool) error, change func(*marks)) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -133,12 +149,13 @@ func (p *Provider) edit(ctx context.Context, machine string, change func(*marks)
 	defer cancel()
 	has, there, err := p.read(ctx, m)
 	if err == nil {
-		err = p.ours(m, has, there)
+		err = may(m, has, there)
 	}
 	if err != nil {
 		return err
 	}
 	want := has
+	want.ID = p.cfg.ID
 	change(&want)
 	if there && want == has {
 		return nil
@@ -170,7 +187,7 @@ func (p *Provider) Mark(ctx context.Context, machine string, set map[string]stri
 	if _, err := p.find(machine); err != nil || !kept {
 		return wrap("mark host", errors.Join(err, ctx.Err()))
 	}
-	return wrap("mark host "+machine, p.edit(ctx, machine, func(to *marks) {
+	return wrap("mark host "+machine, p.edit(ctx, machine, p.ours, func(to *marks) {
 		for _, key := range unset {
 			to.set(key, "")
 		}
@@ -193,7 +210,7 @@ func (p *Provider) Adjust(ctx context.Context, machine string) error {
 		err = p.makeState(ctx, m)
 	}
 	if err == nil {
-		err = p.edit(ctx, machine, func(*marks) {})
+		err = p.edit(ctx, machine, p.ours, func(*marks) {})
 	}
 	return wrap("mark host "+machine, err)
 }

@@ -12,6 +12,8 @@ package chart
 import (
 	"cmp"
 	"errors"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/relayfleet/fleetctl/pkg/render"
@@ -120,18 +122,34 @@ func (c Chart) most() float64 {
 // flaws are what has to be said about some of the points.
 type flaws struct {
 	unknown, atLeast bool
-	worst            float64 // the largest error of an estimate; 0: all are exact
+	silent           []string // nodes whose part is missing where it is at least, sorted
+	worst            float64  // the largest error of an estimate; 0: all are exact
+}
+
+// least says what the mark of such a point means.
+func (f flaws) least() string {
+	if len(f.silent) == 0 {
+		return "at least: somebody did not answer"
+	}
+	return "at least: " + render.Names(f.silent, 4) + " did not answer"
 }
 
 func (c Chart) flaws() flaws {
 	var f flaws
+	silent := make(map[string]bool)
 	for _, l := range c.Lines {
 		for i, p := range l.Points {
 			f.unknown = f.unknown || p.Value == nil || i > 0 && l.apart(l.Points[i-1], p)
-			f.atLeast = f.atLeast || p.Value != nil && p.AtLeast
+			if p.Value != nil && p.AtLeast {
+				f.atLeast = true
+				for _, node := range p.Missing {
+					silent[node] = true
+				}
+			}
 			f.worst = max(f.worst, p.Error)
 		}
 	}
+	f.silent = slices.Sorted(maps.Keys(silent))
 	return f
 }
 

@@ -69,7 +69,7 @@ func TestText_DrawsGapsAndMarksAndNeverZeroForUnknown(t *testing.T) {
      +??  +
     2026-11-01 2026-11-08 UTC
 ?  unknown
-+  at least: somebody did not answer
++  at least: nyc1-1 did not answer
 `
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
@@ -119,7 +119,7 @@ func TestSVG_MarksAtLeastAndEstimates(t *testing.T) {
 	l := atLeast(line("", 1, 2, 3), 1)
 	l.Points[2].Error = 0.008
 	got := svg(t, chart.Chart{Title: "x", Lines: []chart.Line{l}})
-	for _, want := range []string{"at least: somebody did not answer", "estimated, standard error 0.8 %"} {
+	for _, want := range []string{"at least: nyc1-1 did not answer", "estimated, standard error 0.8 %"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("it does not say %q", want)
 		}
@@ -243,7 +243,7 @@ func TestChart_DaysAreThoseOfThePlace(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := chart.Chart{Title: "x", Lines: []chart.Line{line("", 1, 2, 3, 4, 5, 6)}, Location: berlin}
-	if got := svg(t, c); !strings.Contains(got, ">Europe/Berlin<") || !strings.Contains(got, ">Nov 2<") {
+	if got := svg(t, c); !strings.Contains(got, ">2026-11-01 to 2026-11-06, Europe/Berlin<") || !strings.Contains(got, ">Nov 2<") {
 		t.Error("the axis does not name the place and its days")
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"image/color"
 	"io"
+	"time"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/font"
@@ -102,7 +103,7 @@ func (c Chart) frame() *plot.Plot {
 	p.Y.Min, p.Y.Max = 0, values[len(values)-1].at
 	p.X.Tick.Marker = ticks(timeTicks(from, to, c.location(), 9))
 	p.Y.Tick.Marker = ticks(values)
-	p.X.Label.Text = c.location().String()
+	p.X.Label.Text = c.days(from, to)
 	for _, axis := range []*plot.Axis{&p.X, &p.Y} {
 		axis.Tick.Label.Font, axis.Label.TextStyle.Font = sans(10), sans(9)
 		axis.Tick.Length, axis.Width, axis.Tick.Width = 3, 0.5, 0.5
@@ -113,6 +114,15 @@ func (c Chart) frame() *plot.Plot {
 	grid.Horizontal.Width = 0.5
 	p.Add(grid)
 	return p
+}
+
+// days are those of a chart with their year, which ticks have no room for, and their zone.
+func (c Chart) days(from, to time.Time) string {
+	first, last := from.In(c.location()).Format(time.DateOnly), to.In(c.location()).Format(time.DateOnly)
+	if first != last {
+		first += " to " + last
+	}
+	return first + ", " + c.location().String()
 }
 
 func sans(size vg.Length) font.Font {

@@ -91,7 +91,7 @@ func (m mark) Thumbnail(c *draw.Canvas) {
 func (c Chart) legend(p *plot.Plot) {
 	f := c.flaws()
 	if f.atLeast {
-		p.Legend.Add("at least: somebody did not answer", mark{draw.TriangleGlyph{}})
+		p.Legend.Add(f.least(), mark{draw.TriangleGlyph{}})
 	}
 	if f.unknown {
 		p.Legend.Add("gap: unknown", mark{})

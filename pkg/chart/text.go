@@ -33,7 +33,7 @@ func Text(w io.Writer, c Chart) error {
 		text string
 	}{
 		{f.unknown, "?  unknown"},
-		{f.atLeast, "+  at least: somebody did not answer"},
+		{f.atLeast, "+  " + f.least()},
 		{f.worst > 0, fmt.Sprintf("estimated, standard error %.2g %%", 100*f.worst)},
 	} {
 		if note.say {

@@ -1,6 +1,7 @@
 package render
 
 import (
+	"fmt"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -65,4 +66,18 @@ func isSafe(s string, limit int) bool {
 // overrides, zero-width joiners, tags) or no character at all.
 func unsafe(r rune) bool {
 	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Cs, unicode.Noncharacter_Code_Point)
+}
+
+// Names are names on one line, at most so many of them and how many are left, each safe:
+// "fra1-1, nyc1-1 and 7 more".
+func Names(all []string, most int) string {
+	left := ""
+	if n := len(all) - most; n > 1 { // one that is left takes no more room than to say so
+		all, left = all[:most], fmt.Sprintf(" and %d more", n)
+	}
+	out := make([]string, len(all))
+	for i, name := range all {
+		out[i] = SafeUpTo(name, 80)
+	}
+	return strings.Join(out, ", ") + left
 }

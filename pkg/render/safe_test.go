@@ -66,3 +66,12 @@ func FuzzSafe(f *testing.F) {
 		}
 	})
 }
+
+func TestNames_SayHowManyAreLeft(t *testing.T) {
+	all := []string{"a\x1b[2J", "b", "c", "d"}
+	for most, want := range map[int]string{1: "a[2J and 3 more", 2: "a[2J, b and 2 more", 3: "a[2J, b, c, d", 4: "a[2J, b, c, d"} {
+		if got := Names(all, most); got != want {
+			t.Errorf("at most %d: got %q, want %q", most, got, want)
+		}
+	}
+}

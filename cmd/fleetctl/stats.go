@@ -130,8 +130,12 @@ func (v statsView) Table() render.Table {
 		if r.UptimeSecs != nil {
 			uptime = float64(*r.UptimeSecs) / 3600
 		}
+		lifetime := any(r.LifetimeUniquePeers)
+		if r.Status != stats.StatusOK {
+			lifetime = render.Marked{Mark: "≥", Value: lifetime}
+		}
 		t.Rows = append(t.Rows, []any{
-			r.Node, r.Status, r.Connected, r.Peak, r.LifetimeUniquePeers, r.Reservations, r.Circuits, uptime, r.NATStatus, render.PeerID(r.PeerID),
+			r.Node, r.Status, r.Connected, r.Peak, lifetime, r.Reservations, r.Circuits, uptime, r.NATStatus, render.PeerID(r.PeerID),
 		})
 		for _, w := range r.Warnings {
 			t.Notes = append(t.Notes, r.Node+": "+w)
@@ -165,8 +169,16 @@ func (v statsView) problem() error {
 	for _, r := range v.Relays {
 		if r.Status != stats.StatusOK {
 			err := fmt.Errorf("%s: %s: %s", r.Node, r.Status, cmp.Or(r.Error, strings.Join(r.Warnings, "; ")))
-			errs = append(errs, withCode(exitPartial, ofNode(r.Node, lookAt(r.Node, err))))
+			errs = append(errs, withCode(exitPartial, ofNode(r.Node, hintOf(r.Node, r.Status == stats.StatusUnreachable, err))))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// hintOf says what to do about a relay of which something is missing.
+func hintOf(node string, silent bool, err error) error {
+	if silent {
+		return lookAt(node, err)
+	}
+	return fleet.WithHint(err, "see why with 'fleetctl logs "+node+"' and 'fleetctl doctor'")
 }

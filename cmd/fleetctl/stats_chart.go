@@ -111,6 +111,9 @@ func chartOf(m stats.Metric, series []stats.Series, at *time.Location) (c chart.
 		series = series[:chart.MaxLines]
 	}
 	for _, s := range series {
+		if len(s.Points) > 0 {
+			c.Location = s.Points[0].At.Location() // that of its days, which may be UTC whatever was asked for
+		}
 		c.Lines = append(c.Lines, chart.Line{Label: render.Safe(s.Label), Step: s.Step, Points: s.Points})
 	}
 	return c, left

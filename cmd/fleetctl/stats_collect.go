@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -253,7 +254,7 @@ func (v collectView) problem() error {
 	var errs []error
 	for _, node := range v.Unread {
 		err := fmt.Errorf("%s: %s", node, v.reason(node))
-		errs = append(errs, withCode(exitPartial, ofNode(node, lookAt(node, err))))
+		errs = append(errs, withCode(exitPartial, ofNode(node, hintOf(node, slices.Contains(v.Missing, node), err))))
 	}
 	return errors.Join(errs...)
 }

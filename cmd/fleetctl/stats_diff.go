@@ -49,7 +49,7 @@ func (v diffView) Table() render.Table {
 		Facts: []render.Fact{{Name: "from", Value: v.Since}, {Name: "to", Value: v.Until}},
 		Empty: "nothing is known of this time",
 	}
-	missing := make(absent)
+	missing := newAbsent()
 	for _, c := range v.Changes {
 		if c.Label != "" && c.Before.Value == nil && c.After.Value == nil {
 			continue // a part of which nothing is known; the whole says so
@@ -100,7 +100,7 @@ type cohortsView struct {
 
 // Table has a row for each week and a column for each week after it, in percent.
 func (v cohortsView) Table() render.Table {
-	t := render.Table{Columns: []render.Column{{Name: "week"}, {Name: "peers"}}, Empty: "nobody is known yet"}
+	t := render.Table{Columns: []render.Column{{Name: "week (UTC)"}, {Name: "peers"}}, Empty: "nobody is known yet"}
 	most := 0
 	for _, c := range v.Cohorts {
 		most = max(most, len(c.Active))
@@ -108,9 +108,9 @@ func (v cohortsView) Table() render.Table {
 	for i := range most {
 		t.Columns = append(t.Columns, render.Column{Name: fmt.Sprintf("+%dw %%", i), Drop: i})
 	}
-	missing := make(absent)
+	missing := newAbsent()
 	for _, c := range v.Cohorts {
-		row := []any{c.Week.Format("2006-01-02"), c.Peers}
+		row := []any{c.Week.Format(time.DateOnly), c.Peers}
 		for i := range most {
 			if i >= len(c.Active) {
 				row = append(row, "")
@@ -122,6 +122,25 @@ func (v cohortsView) Table() render.Table {
 		t.Rows = append(t.Rows, row)
 	}
 	t.Notes = missing.notes()
+	if most > 0 {
+		t.Notes = append(t.Notes, "weeks begin on Mondays, 00:00 UTC; the last figure of a row is of a week that is not over")
+	}
+	return t
+}
+
+// CSV has a row for each week after each week.
+func (v cohortsView) CSV() render.Table {
+	t := render.Table{}
+	for _, name := range []string{"week", "peers", "weeks_later", "active", "at_least", "missing", "since", "error"} {
+		t.Columns = append(t.Columns, render.Column{Name: name})
+	}
+	for _, c := range v.Cohorts {
+		for later, f := range c.Active {
+			t.Rows = append(t.Rows, []any{
+				c.Week.Format(time.DateOnly), c.Peers, later, f.Value, f.AtLeast, f.Missing, f.Since.Time, f.Error,
+			})
+		}
+	}
 	return t
 }
 

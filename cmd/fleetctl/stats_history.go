@@ -7,7 +7,6 @@ import (
 	"maps"
 	"math"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -115,53 +114,87 @@ type historyView struct {
 	Series   []stats.Series `json:"series"`
 }
 
-// Table has a row for each time and a column for each series.
+// Table has a row for each time and a column for each series. Days of one date stand in
+// one row, also where those of a series begin in UTC whatever was asked for: its head says so.
 func (v historyView) Table() render.Table {
-	t := render.Table{Columns: []render.Column{{Name: "at"}}, Empty: "nothing is known of this time"}
-	rows := make(map[int64][]any)
-	var order []time.Time
-	missing := make(absent)
+	t := render.Table{Columns: []render.Column{{Name: "at (" + v.TimeZone + ")"}}, Empty: "nothing is known of this time"}
+	rows := make(map[string][]any)
+	missing := newAbsent()
+	var newest time.Time
 	for i, s := range v.Series {
-		t.Columns = append(t.Columns, render.Column{Name: seriesName(s), Drop: i})
+		name := seriesName(s)
+		if zone := zoneOf(s, v.TimeZone); zone != v.TimeZone {
+			name += " (" + zone + ")"
+		}
+		t.Columns = append(t.Columns, render.Column{Name: name, Drop: i})
 		for _, p := range s.Points {
-			row, ok := rows[p.At.Unix()]
-			if !ok {
-				row = make([]any, len(v.Series)+1)
-				row[0] = shortTime(p.At, s.Step)
-				rows[p.At.Unix()] = row
-				order = append(order, p.At)
+			at := shortTime(p.At, s.Step)
+			if rows[at] == nil {
+				rows[at] = make([]any, len(v.Series)+1)
+				rows[at][0] = at
 			}
-			row[i+1] = figureCell(p.Figure, s.Unit)
+			rows[at][i+1] = figureCell(p.Figure, s.Unit)
 			missing.take(p.Figure)
+			newest = later(newest, p.Since.Time)
 		}
 	}
-	slices.SortFunc(order, time.Time.Compare)
-	for _, at := range order {
-		t.Rows = append(t.Rows, rows[at.Unix()])
+	for _, at := range slices.Sorted(maps.Keys(rows)) {
+		t.Rows = append(t.Rows, rows[at])
 	}
 	t.Notes = missing.notes()
+	if !newest.IsZero() {
+		t.Notes = append(t.Notes, "as of "+newest.UTC().Format("2006-01-02 15:04:05Z"))
+	}
 	return t
 }
 
-// absent is the nodes that figures miss the part of: true if a figure is known without it.
-type absent map[string]bool
+// zoneOf is the time zone of a series' days, asked if it has none.
+func zoneOf(s stats.Series, asked string) string {
+	if len(s.Points) == 0 {
+		return asked
+	}
+	return s.Points[0].At.Location().String()
+}
+
+// absent is the nodes whose part figures miss.
+type absent struct {
+	known   map[string]bool // of figures that are known without it
+	less    map[string]bool // of those that are more with it
+	unknown map[string]bool // of figures that nobody knows
+}
+
+// mostNames is how many nodes are named below a table. The other forms name all.
+const mostNames = 12
+
+func newAbsent() absent {
+	return absent{make(map[string]bool), make(map[string]bool), make(map[string]bool)}
+}
 
 func (m absent) take(f stats.Figure) {
+	in := m.known
+	switch {
+	case f.Value == nil:
+		in = m.unknown
+	case f.AtLeast:
+		in = m.less
+	}
 	for _, node := range f.Missing {
-		m[node] = m[node] || f.Value != nil && f.AtLeast
+		in[node] = true
 	}
 }
 
-// notes say what the mark of [figureCell] means, and who did not answer.
+// notes say what the mark of [figureCell] means, and whose part is missing.
 func (m absent) notes() []string {
-	if len(m) == 0 {
-		return nil
+	var notes []string
+	say := func(before string, nodes map[string]bool, after string) {
+		if len(nodes) > 0 {
+			notes = append(notes, before+render.Names(slices.Sorted(maps.Keys(nodes)), mostNames)+after)
+		}
 	}
-	note := strings.Join(slices.Sorted(maps.Keys(m)), ", ") + " did not answer all the time"
-	if slices.Contains(slices.Collect(maps.Values(m)), true) {
-		note = "≥ is at least: " + note
-	}
-	return []string{note}
+	say("≥ is at least: ", m.less, " did not answer all the time")
+	say("", m.known, " did not answer all the time")
+	say("n/a is unknown: nothing was read of ", m.unknown, " for that time")
+	return notes
 }
 
 // seriesName is the head of a column.

@@ -50,7 +50,8 @@ peer is, where at least --floor peers are the same. There is no other export.`,
 					return err
 				})
 				if err == nil {
-					a.say("%d rows; %d of them say less than is known, and %d peers have none: fewer than %d would have been the same", done.Peers, done.Coarsened, done.Withheld, done.Floor)
+					a.say("%d peers have a row; in %d of these something was left out, and %d peers have none, so that at least %d are the same",
+						done.Peers, done.Coarsened, done.Withheld, done.Floor)
 				}
 				return err
 			})

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/relayfleet/fleetctl/fleet"
+	"github.com/relayfleet/fleetctl/pkg/history"
+	"github.com/relayfleet/fleetctl/pkg/render"
+	"github.com/relayfleet/fleetctl/stats"
+)
+
+func written(t *testing.T, v render.View, f render.Format) string {
+	t.Helper()
+	var out strings.Builder
+	if err := render.Write(&out, v, render.Options{Format: f}); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
+// days is a series of daily figures from a date on; below 0 is unknown.
+func days(metric string, at *time.Location, values ...float64) stats.Series {
+	s := stats.Series{Metric: metric, Unit: "peers", Step: 24 * time.Hour}
+	for i, v := range values {
+		p := stats.Point{At: time.Date(2026, 11, 1+i, 0, 0, 0, 0, at), Figure: stats.Figure{Missing: []string{}}}
+		if v >= 0 {
+			p.Value, p.Since = &v, stats.Time{Time: time.Date(2026, 11, 9, 8, 7, 6, 0, time.UTC)}
+		}
+		s.Points = append(s.Points, p)
+	}
+	return s
+}
+
+func TestHistory_DaysOfUTCStandBesideThoseOfAnotherPlaceAndAreCalledSo(t *testing.T) {
+	tokyo, err := time.LoadLocation("Asia/Tokyo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := historyView{TimeZone: "Asia/Tokyo", Series: []stats.Series{days("returning_peers", time.UTC, 1, 2), days("new_peers", tokyo, 3, 4)}}
+	got := written(t, v, render.FormatTable)
+	want := `AT (ASIA/TOKYO)  RETURNING (UTC)  NEW
+2026-11-01                     1    3
+2026-11-02                     2    4
+
+as of 2026-11-09 08:07:06Z
+`
+	if got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	c, _ := chartOf(stats.Metric{}, v.Series[:1], tokyo)
+	if c.Location != time.UTC {
+		t.Errorf("the chart of days of UTC is one of %s", c.Location)
+	}
+}
+
+func TestHistory_SaysWhoWasSilentApartFromWhenNothingWasRead(t *testing.T) {
+	s := days("concurrent_peers", time.UTC, 5, -1)
+	s.Points[0].AtLeast, s.Points[0].Missing = true, []string{"sgp1-1"}
+	for i := range 20 {
+		s.Points[1].Missing = append(s.Points[1].Missing, fmt.Sprintf("fra1-%02d", i+1))
+	}
+	got := written(t, historyView{TimeZone: "UTC", Series: []stats.Series{s}}, render.FormatTable)
+	for _, want := range []string{
+		"≥ is at least: sgp1-1 did not answer all the time\n",
+		"n/a is unknown: nothing was read of fra1-01, fra1-02, ", "fra1-12 and 8 more for that time\n",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("got\n%s\nwant %q in it", got, want)
+		}
+	}
+}
+
+func TestRetention_EveryFormSaysWhoIsMissingAndWhoseWeeksTheyAre(t *testing.T) {
+	figure := func(n float64) stats.Figure { return stats.Figure{Value: &n, Missing: []string{}} }
+	less := figure(5)
+	less.AtLeast, less.Missing = true, []string{"=nyc1-1"}
+	v := cohortsView{Cohorts: []history.Cohort{
+		{Week: time.Date(2026, 11, 16, 0, 0, 0, 0, time.UTC), Peers: 10, Active: []stats.Figure{figure(10), less}},
+		{Week: time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC), Peers: 4, Active: []stats.Figure{figure(4)}},
+	}}
+	got := written(t, v, render.FormatTable)
+	want := `WEEK (UTC)  PEERS  +0W %  +1W %
+2026-11-16     10  100.0  ≥50.0
+2026-11-23      4  100.0
+
+≥ is at least: =nyc1-1 did not answer all the time
+weeks begin on Mondays, 00:00 UTC; the last figure of a row is of a week that is not over
+`
+	if got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	got = strings.ReplaceAll(written(t, v, render.FormatCSV), "\r\n", "\n")
+	want = "week,peers,weeks_later,active,at_least,missing,since,error\n" +
+		"2026-11-16,10,0,10,false,,,0\n" +
+		"2026-11-16,10,1,5,true,'=nyc1-1,,0\n" +
+		"2026-11-23,4,0,4,false,,,0\n"
+	if got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+func TestStats_WhatIsKnownOfADamagedCensusIsAtLeast(t *testing.T) {
+	nought, seven := uint64(0), uint64(7)
+	v := statsView{Snapshot: stats.Snapshot{Relays: []stats.RelayRow{
+		{Node: "fra1-1", Status: stats.StatusOK, LifetimeUniquePeers: &seven},
+		{Node: "nyc1-1", Status: stats.StatusPartial, LifetimeUniquePeers: &nought, Warnings: []string{"bootnode-peers.json was damaged"}},
+	}}}
+	got := written(t, v, render.FormatTable)
+	if !strings.Contains(got, "≥0") || strings.Contains(got, "≥7") {
+		t.Errorf("got\n%s\nwant ≥0 of nyc1-1 and 7 of fra1-1", got)
+	}
+	if err := v.problem(); err == nil || strings.Contains(fleet.Hint(err), "fleetctl up") {
+		t.Errorf("got %v, want a hint that is about a damaged file", err)
+	}
+}

@@ -2,6 +2,7 @@ package history
 
 import (
 	"context"
+	"slices"
 
 	"github.com/relayfleet/fleetctl/stats"
 )
@@ -17,28 +18,36 @@ func (c *crowd) add(d crowd) {
 // concurrent is the mean of the users connected in the known minutes of each step, or the
 // most in one of them: of the sums over the relays, minute by minute.
 func (v *view) concurrent(ctx context.Context, peak bool) (lines, error) {
-	where := ` AND c.relay = 0`
-	if v.by {
-		where = ` AND c.relay > 0`
-	}
-	crowds, err := v.crowds(ctx, where)
+	crowds, err := v.crowds(ctx, ` AND c.relay = 0`)
 	if err != nil {
 		return nil, err
 	}
-	if !v.by && crowds[""] == nil {
+	if crowds[""] == nil {
 		crowds[""] = make([]crowd, v.axis.len())
 	}
-	missing := make([][]string, v.axis.len())
-	if !v.by {
-		if missing, err = v.absent(ctx, crowds[""]); err != nil {
+	missing, err := v.absent(ctx, crowds[""])
+	if err != nil {
+		return nil, err
+	}
+	if v.by {
+		if crowds, err = v.crowds(ctx, ` AND c.relay > 0`); err != nil {
 			return nil, err
+		}
+		for _, node := range v.nodes() {
+			if crowds[node] == nil { // it told of no minute
+				crowds[node] = make([]crowd, v.axis.len())
+			}
 		}
 	}
 	out := lines{}
 	for node, list := range crowds {
 		line := make([]stats.Figure, len(list))
 		for i, c := range list {
-			line[i] = unknown(missing[i])
+			lacks := missing[i]
+			if v.by { // who else is missing is no matter of its line
+				lacks = only(lacks, node)
+			}
+			line[i] = unknown(lacks)
 			if c.minutes == 0 {
 				continue
 			}
@@ -46,11 +55,30 @@ func (v *view) concurrent(ctx context.Context, peak bool) (lines, error) {
 			if peak {
 				value = float64(c.most)
 			}
-			line[i] = known(value, missing[i], v.axis.time(i).UTC())
+			line[i] = known(value, lacks, v.axis.time(i).UTC())
 		}
 		out[node] = line
 	}
 	return out, nil
+}
+
+// nodes are the relays that were in the fleet in any step, sorted.
+func (v *view) nodes() []string {
+	var out []string
+	for _, m := range v.members {
+		if m.since < v.axis.to() && m.until > v.axis.from() {
+			out = append(out, m.node)
+		}
+	}
+	return sorted(out)
+}
+
+// only is the node alone, if it is in the list.
+func only(list []string, node string) []string {
+	if slices.Contains(list, node) {
+		return []string{node}
+	}
+	return []string{}
 }
 
 // crowds adds samples of any step up, by node; "" is the fleet.

@@ -32,6 +32,13 @@ func (v *view) counted(ctx context.Context) (lines, error) {
 	if !v.by {
 		grown[""] = merged(grown, v.axis.len())
 	}
+	if byRelay {
+		for _, node := range v.nodes() {
+			if grown[node] == nil { // nothing grew there
+				grown[node] = make([]float64, v.axis.len())
+			}
+		}
+	}
 	if v.metric.Name == countSessions && v.by { // the ranges stand there, also empty
 		for _, label := range SessionLabels() {
 			if grown[label] == nil {
@@ -67,13 +74,9 @@ func (v *view) counted(ctx context.Context) (lines, error) {
 // quiet reports whether one relay told nothing in a step: it did not answer, or was not
 // in the fleet. Who else did not answer is no matter of its line.
 func (v *view) quiet(f *stats.Figure, node string, i int) bool {
-	silent := slices.Contains(f.Missing, node)
+	f.Missing = only(f.Missing, node)
 	there := slices.ContainsFunc(v.members, func(m member) bool { return m.node == node && v.expected(m, i) })
-	f.Missing = []string{}
-	if silent {
-		f.Missing = []string{node}
-	}
-	return silent || !there
+	return len(f.Missing) > 0 || !there
 }
 
 // countedMissing are those who did not answer, and those who do not tell.

@@ -33,8 +33,9 @@ func TestSeries_UnknownIsNotZeroAndWhoIsMissingIsNamed(t *testing.T) {
 			t.Errorf("%s:\ngot  %q\nwant %q", metric, got, want)
 		}
 	}
-	if got := points(t, s, "joins", Query{Step: StepHour, By: true, Since: at}); !slices.Equal(got, []string{"nyc1-1 11-02 14:00 6"}) { // all of its own
-		t.Errorf("joins by relay: got %q", got)
+	want := []string{"nyc1-1 11-02 14:00 6", "nyc1-2 11-02 14:00 unknown without nyc1-2"} // the first has all of its own
+	if got := points(t, s, "joins", Query{Step: StepHour, By: true, Since: at}); !slices.Equal(got, want) {
+		t.Errorf("joins by relay: got %q, want %q", got, want)
 	}
 }
 
@@ -262,6 +263,29 @@ func TestSeries_ByRelayWhoIsSilentIsUnknownAndTheOthersAreExact(t *testing.T) {
 			if last.Value != nil || !slices.Equal(last.Missing, []string{"nyc1-2"}) {
 				t.Errorf("%s: got %+v, want unknown, and that it is missing", one.Label, last)
 			}
+		}
+	}
+}
+
+func TestSeries_ConcurrentByRelayNamesWhoIsMissing(t *testing.T) {
+	s := open(t, Options{})
+	at := monday()
+	ingest(t, s, at, answer(1, at, 5), answer(2, at, 3), silent(3, "no route"))
+	at = at.Add(time.Minute)
+	ingest(t, s, at, answer(1, at, 6), silent(2, "no route"), silent(3, "no route"))
+	for metric, want := range map[string][]string{
+		"concurrent": {
+			"nyc1-1 11-02 11:59 5", "nyc1-1 11-02 12:00 6", "nyc1-2 11-02 11:59 3", "nyc1-2 11-02 12:00 unknown without nyc1-2",
+			"nyc1-3 11-02 11:59 unknown", "nyc1-3 11-02 12:00 unknown without nyc1-3", // it is known of since 12:00
+		},
+		"peak": {
+			"nyc1-1 11-02 11:59 5", "nyc1-1 11-02 12:00 6", "nyc1-2 11-02 11:59 3", "nyc1-2 11-02 12:00 unknown without nyc1-2",
+			"nyc1-3 11-02 11:59 unknown", "nyc1-3 11-02 12:00 unknown without nyc1-3",
+		},
+	} {
+		got := points(t, s, metric, Query{Step: StepMinute, By: true, Since: at.Add(-2 * time.Minute), Until: at})
+		if !slices.Equal(got, want) {
+			t.Errorf("%s:\ngot  %q\nwant %q", metric, got, want)
 		}
 	}
 }

@@ -28,7 +28,10 @@ state: %q
 listen: %s
 announce: %s
 api: "127.0.0.1:%d"
-limits:
+%s`
+
+// relayLimits is its end, the same for every relay of a fleet.
+const relayLimits = `limits:
   reservations: %d
   reservations_per_ip: %d
   circuits: %d
@@ -41,18 +44,23 @@ limits:
 
 // RelayConfig is the text of the daemon's configuration file on m. Equal inputs give
 // identical bytes: a difference to the file on the box is drift.
-func RelayConfig(s Spec, m Machine) string {
-	l := s.Relay.Limits
+func RelayConfig(s Spec, m Machine) string { return configOf(s, m, limitsOf(s.Relay.Limits)) }
+
+func configOf(s Spec, m Machine, limits string) string {
 	return fmt.Sprintf(relayConfig, s.Name, m.Node,
 		s.Relay.Name, s.Relay.Tier, s.Relay.Network, path.Join("/", m.Root, cmp.Or(m.State, StateDir)),
-		flowList(listen(s, m)), flowList(Announce(s, m)), cmp.Or(m.Ports.API, apiPort),
-		l.Reservations, l.ReservationsIP, l.Circuits, l.CircuitsPerPeer,
+		flowList(listen(s, m)), flowList(Announce(s, m)), cmp.Or(m.Ports.API, apiPort), limits)
+}
+
+func limitsOf(l Limits) string {
+	return fmt.Sprintf(relayLimits, l.Reservations, l.ReservationsIP, l.Circuits, l.CircuitsPerPeer,
 		l.CircuitDuration, l.CircuitData, l.Connections, l.Memory)
 }
 
 // flowList writes a YAML list on one line.
 func flowList(items []string) string {
-	text := []byte{'['}
+	text := make([]byte, 1, 128)
+	text[0] = '['
 	for i, item := range items {
 		if i > 0 {
 			text = append(text, ", "...)

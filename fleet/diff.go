@@ -14,7 +14,7 @@ const stageParallel = 8
 // identical plans, in an order from which make-before-break follows. What a failed
 // reading leaves unknown is deferred or kept, never undone.
 func Diff(s Spec, st State, in Intent) Plan {
-	p := &planner{roles: assign(s, st, in), ordered: make(map[string]bool), plan: Plan{
+	p := &planner{roles: assign(s, st, in), limits: limitsOf(s.Relay.Limits), ordered: make(map[string]bool), plan: Plan{
 		Version: PlanVersion, Fleet: s.Name,
 		Stages: []Stage{}, Deferred: []Deferral{}, Kept: []Kept{},
 	}}
@@ -54,6 +54,7 @@ func Diff(s Spec, st State, in Intent) Plan {
 type planner struct {
 	*roles
 	plan        Plan
+	limits      string          // that every relay's configuration ends in
 	withdrawing map[spot]bool   // records that this plan withdraws
 	left        *ledger         // our records without these, nil until somebody asks
 	ordered     map[string]bool // nodes that get a machine

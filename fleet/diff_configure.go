@@ -134,7 +134,7 @@ func (p *planner) converge(m Machine, rel Relay, fresh, restarts *[]Change) {
 		*fresh = append(*fresh, Change{Action: ActionConfigure, Ref: ref, Fields: fields, Reason: "the relay does not run: " + rel.Reason})
 		return
 	}
-	fields := append(configFields(rel.Config, RelayConfig(p.spec, m)), driftFields(rel.Drift, FixRestart)...)
+	fields := append(configFields(rel.Config, configOf(p.spec, m, p.limits)), driftFields(rel.Drift, FixRestart)...)
 	if p.want.Upgrade {
 		fields = append(fields, p.releaseField(rel.SHA256)...)
 	} else if len(p.releaseField(rel.SHA256)) > 0 {

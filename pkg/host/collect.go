@@ -75,7 +75,10 @@ func (h *Hosts) collect(ctx context.Context, m fleet.Machine, after string) stat
 	c.changes(held, changes)
 	var lost *sshx.TransportError
 	if c.out.Delta == nil && !errors.As(peerErr, &lost) {
-		entries, err := b.registry(whole)
+		entries, there, err := b.registry(whole)
+		if !there && err == nil {
+			entries, err = b.noRegistry(nil)
+		}
 		c.out.Registry, c.out.Cursor = entries, after
 		c.wrong(err)
 	}

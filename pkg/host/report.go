@@ -36,11 +36,12 @@ func (h *Hosts) Report(ctx context.Context, m fleet.Machine) stats.Reading {
 	var report, census answer
 	var peerID text
 	var peerErr, registryErr error
+	var there bool
 	var wg sync.WaitGroup
 	wg.Go(func() { report = api.get(ctx, pathStats) })
 	wg.Go(func() { census = api.get(ctx, pathCensus) })
 	wg.Go(func() { peerID, peerErr = b.deadlineText(ctx, b.own(PeerIDFile)) })
-	wg.Go(func() { out.Registry, registryErr = b.registry(ctx) })
+	wg.Go(func() { out.Registry, there, registryErr = b.registry(ctx) })
 	wg.Wait()
 
 	now := time.Now()
@@ -50,6 +51,9 @@ func (h *Hosts) Report(ctx context.Context, m fleet.Machine) stats.Reading {
 		out.Answered = report.at
 	}
 	out.Census, censusErr = parsed(census, pathCensus, now, stats.ParseCensus)
+	if !there && registryErr == nil {
+		out.Registry, registryErr = b.noRegistry(out.Census)
+	}
 	if peerErr == nil && strings.TrimSpace(peerID.body) != "" {
 		out.PeerID, peerErr = checkPeerID(strings.TrimSpace(peerID.body))
 	}
@@ -95,21 +99,30 @@ func (b box) deadlineText(ctx context.Context, path string) (text, error) {
 	return b.text(ctx, path, smallLimit)
 }
 
-// registry reads the register. A box without one has met nobody: that is an empty
-// list, where nil is one that was not read.
-func (b box) registry(ctx context.Context) ([]stats.CensusEntry, error) {
+// registry reads the register, and reports whether there is one. Nil is one that was not
+// read.
+func (b box) registry(ctx context.Context) (entries []stats.CensusEntry, there bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, censusTimeout)
 	defer cancel()
 	data, there, err := b.file(ctx, b.own(CensusFile), stats.MaxRegistry)
+	if err != nil || !there {
+		return nil, there, err
+	}
+	entries, err = stats.ParseRegistry(bytes.NewReader(data), time.Now())
 	if err != nil {
-		return nil, err
+		err = fmt.Errorf("%s: %w", b.own(CensusFile), err)
 	}
-	if !there {
-		return []stats.CensusEntry{}, nil
+	return entries, true, err
+}
+
+// noRegistry is what a box without a register knows: nobody, if its daemon says so. Else
+// it is unknown: the file may be lost, or not written yet.
+func (b box) noRegistry(census *stats.Census) ([]stats.CensusEntry, error) {
+	switch {
+	case census == nil:
+		return nil, fmt.Errorf("%s: there is none, and the daemon does not say whom it met", b.own(CensusFile))
+	case census.LifetimeUniquePeers > 0:
+		return nil, fmt.Errorf("%s: there is none, and the daemon knows %d peers", b.own(CensusFile), census.LifetimeUniquePeers)
 	}
-	entries, err := stats.ParseRegistry(bytes.NewReader(data), time.Now())
-	if err != nil {
-		return entries, fmt.Errorf("%s: %w", b.own(CensusFile), err)
-	}
-	return entries, nil
+	return []stats.CensusEntry{}, nil
 }

@@ -58,9 +58,23 @@ func TestReport_WhatCannotBeReadIsMissingAndNamed(t *testing.T) {
 		err, warning             string
 	}{
 		{
-			name:   "a register that is not there has met nobody",
-			spoil:  func(*testing.T, *hosttest.Fake, *hosttest.FakeBox) {},
+			name: "a register that is not there where nobody was met",
+			spoil: func(t *testing.T, f *hosttest.Fake, b *hosttest.FakeBox) {
+				lose(t, f)
+				b.Route("/api/bootstrap/census", saysJSON(t, stats.Census{Enabled: true, GeneratedAt: time.Now().Unix()}))
+			},
 			report: true, census: true, register: true,
+		}, {
+			name:   "a register that is lost",
+			spoil:  func(t *testing.T, f *hosttest.Fake, _ *hosttest.FakeBox) { lose(t, f) },
+			report: true, census: true, err: "there is none, and the daemon knows 1 peers",
+		}, {
+			name: "a register that is not there, of a dead daemon",
+			spoil: func(t *testing.T, f *hosttest.Fake, b *hosttest.FakeBox) {
+				lose(t, f)
+				b.Kill()
+			},
+			err: "refused", warning: "does not say whom it met",
 		}, {
 			name:     "a dead daemon",
 			spoil:    func(_ *testing.T, _ *hosttest.Fake, b *hosttest.FakeBox) { b.Kill() },
@@ -106,6 +120,7 @@ func TestReport_WhatCannotBeReadIsMissingAndNamed(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			fake, box, m, h := serving(t)
 			counted(t, box)
+			put(t, fake, m, host.CensusFile, census("AAE=", 3, 1, 2))
 			c.spoil(t, fake, box)
 			got := h.Report(t.Context(), m)
 			if (got.Report != nil) != c.report || (got.Census != nil) != c.census || (got.Registry != nil) != c.register {
@@ -122,9 +137,18 @@ func TestReport_WhatCannotBeReadIsMissingAndNamed(t *testing.T) {
 	}
 }
 
+// lose removes the register.
+func lose(t *testing.T, f *hosttest.Fake) {
+	t.Helper()
+	if err := f.Remove(t.Context(), target(t, machine(22)), host.CensusFile); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // contract.md section 7, row 10.
 func TestContract10_OneHungRelayDoesNotHangTheStatistics(t *testing.T) {
 	fake, _, m, _ := serving(t)
+	put(t, fake, m, host.CensusFile, census("AAE=", 3, 1, 2))
 	synctest.Test(t, func(t *testing.T) {
 		h := host.New(host.Config{Runner: fake, Tunnel: stuck{fake}})
 		began := time.Now()

@@ -26,6 +26,7 @@ func TestCrashEvery_EveryKillPointOfEveryCommandOnRealProcesses(t *testing.T) {
 	}
 	first := rand.IntN(stride) //nolint:gosec // any point will do
 	t.Logf("every %d. kill point, from %d on", stride, first)
+	points := 0
 	for _, c := range crashCommands() {
 		var found crashTally
 		for from, more := first, true; more && !t.Failed(); from += crashesAtOnce * stride {
@@ -41,8 +42,15 @@ func TestCrashEvery_EveryKillPointOfEveryCommandOnRealProcesses(t *testing.T) {
 			more = found.points == before+crashesAtOnce
 		}
 		t.Logf("%s: %s", c.name, &found)
+		points += found.points
+		if found.points == 0 && stride == 1 && !t.Failed() {
+			t.Errorf("%s was never killed: it proves nothing", c.name)
+		}
 		if found.twins+found.orphans+found.lost > 0 {
 			t.Errorf("%s left something behind: %s", c.name, &found)
 		}
+	}
+	if points == 0 && !t.Failed() {
+		t.Error("no command was ever killed: it proves nothing")
 	}
 }

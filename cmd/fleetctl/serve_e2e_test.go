@@ -135,8 +135,9 @@ type browser struct {
 	t   *testing.T
 	ctx context.Context
 
-	mu  sync.Mutex
-	bad []string
+	mu   sync.Mutex
+	bad  []string
+	asks int // requests to serve that it told of
 }
 
 // startBrowser starts Chromium until the test ends. Whatever it asks another host for,
@@ -184,9 +185,14 @@ func (b *browser) hear(host string, event any) {
 	case *runtime.EventConsoleAPICalled:
 		b.note(fmt.Sprintf("console: %s", e.Type))
 	case *network.EventRequestWillBeSent:
-		if u, err := url.Parse(e.Request.URL); err != nil || u.Host != host {
+		u, err := url.Parse(e.Request.URL)
+		if err != nil || u.Host != host {
 			b.note("asked " + e.Request.URL)
+			return
 		}
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.asks++
 	}
 }
 
@@ -196,11 +202,14 @@ func (b *browser) note(what string) {
 	b.bad = append(b.bad, what)
 }
 
-// complaints fails the test if the browser had any.
+// complaints fails the test if the browser had any, or was not heard at all.
 func (b *browser) complaints(t *testing.T) {
 	t.Helper()
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.asks == 0 {
+		t.Error("the browser told of no request: its complaints were not heard either")
+	}
 	for _, what := range b.bad {
 		t.Errorf("the browser complains: %s", what)
 	}

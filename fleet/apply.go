@@ -271,7 +271,8 @@ func (r *run) restart(ctx context.Context, stage string, c Change, m Machine) er
 }
 
 // find looks up the machine that a change is about: by ID, or, for one that the same
-// plan ordered, the slot's active machine with the lowest operation.
+// plan ordered, the slot's active machine with the lowest operation of those that are shown
+// to be ours.
 func find(machines []Machine, ref Ref) (Machine, bool) {
 	var found Machine
 	for _, m := range machines {
@@ -281,7 +282,7 @@ func find(machines []Machine, ref Ref) (Machine, bool) {
 			}
 			continue
 		}
-		if m.Node == ref.Node && m.Phase == PhaseActive && (found.ID == "" || m.Op < found.Op) {
+		if m.Node == ref.Node && m.Phase == PhaseActive && !m.untouchable() && (found.ID == "" || m.Op < found.Op) {
 			found = m
 		}
 	}

@@ -27,7 +27,7 @@ func (r *run) create(ctx context.Context, c Change) error {
 		return err
 	}
 	for _, m := range machines {
-		if m.Node == own.Node && m.Phase == PhaseActive && !m.Unmarked && m.Op < own.Op && !slices.Contains(r.intent.Replace, m.ID) {
+		if m.Node == own.Node && m.Phase == PhaseActive && !m.Unmarked && m.Problem == "" && m.Op < own.Op && !slices.Contains(r.intent.Replace, m.ID) {
 			r.reporter.note(StageProvision, c, "machine "+m.ID+" was ordered first and keeps the slot; deleting "+own.ID)
 			return r.b.Provider.Delete(ctx, own.ID)
 		}
@@ -44,8 +44,12 @@ const lookForMarks = 5 * time.Second
 func (r *run) untilListed(ctx context.Context, c Change, own Machine) ([]Machine, error) {
 	waiting, cancel := context.WithTimeout(ctx, r.spec.Rollout.HealthyDeadline)
 	defer cancel()
+	var last []Machine // in which own is listed
 	for look := lookAgain; ; {
 		machines, err := r.machines(waiting)
+		if err != nil && last != nil && waiting.Err() != nil && ctx.Err() == nil {
+			return last, nil
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -57,12 +61,12 @@ func (r *run) untilListed(ctx context.Context, c Change, own Machine) ([]Machine
 		case rival < 0:
 			return machines, nil
 		default:
-			look = lookForMarks
+			look, last = lookForMarks, machines
 			r.reporter.waiting(StageProvision, c, "the marks of machine "+machines[rival].ID+", which has the name of one of ours")
 		}
 		if err := pause(waiting, look); err != nil {
-			if listed && ctx.Err() == nil {
-				return machines, nil
+			if last != nil && ctx.Err() == nil {
+				return last, nil
 			}
 			return nil, fmt.Errorf("machine %s was made and is not listed: %w", own.ID, err)
 		}

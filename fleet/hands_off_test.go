@@ -209,3 +209,83 @@ func TestUp_NoFirewallIsPutBeforeAFleetOfAdoptedMachinesAndOtherwiseItIsSaid(t *
 		}
 	})
 }
+
+// A name displaces no mark: whatever is known of the two boxes, the machine that is shown to
+// be ours keeps its slot, and the other one is named and let be.
+func TestDiff_AMachineThatIsNotShownToBeOursTakesNoSlotFromOneThatIs(t *testing.T) {
+	newborn := fleet.Observed[fleet.Relay]{Value: fleet.Relay{Reservations: -1}}
+	for name, tt := range map[string]struct {
+		own   func(*fleet.State, string) // what is known of ours
+		rival func(*fleet.Machine)
+	}{
+		"ours is new, the other has no marks": {
+			func(st *fleet.State, id string) { st.Relays[id] = newborn },
+			func(m *fleet.Machine) { m.Unmarked, m.Op = true, "" },
+		},
+		"ours cannot be read, the other has no marks": {
+			func(st *fleet.State, id string) {
+				st.Relays[id] = fleet.Observed[fleet.Relay]{Err: fleettest.ErrBroken}
+			},
+			func(m *fleet.Machine) { m.Unmarked, m.Op = true, "" },
+		},
+		"ours is new, the other has a problem": {
+			func(st *fleet.State, id string) { st.Relays[id] = newborn },
+			func(m *fleet.Machine) { m.Problem, m.Op = otherFleet, "" },
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newSim(t, 3)
+				st := seen(t, s, func(st *fleet.State) {
+					own := st.Machines.Value[0]
+					rival := own
+					rival.ID, rival.Created = "0", st.At.Add(-time.Hour)
+					tt.rival(&rival)
+					st.Machines.Value = slices.Insert(st.Machines.Value, 0, rival)
+					st.Relays[rival.ID] = fleet.Observed[fleet.Relay]{Err: fleettest.ErrBroken}
+					tt.own(st, own.ID)
+				})
+				p := fleet.Diff(s.spec, st, s.intent)
+				for _, c := range p.Changes() {
+					if c.Action == fleet.ActionMark || c.Action == fleet.ActionDelete || c.Action == fleet.ActionCreate {
+						t.Errorf("the plan has %s %s %s, want neither machine sent away and none bought", c.Action, c.Ref.Node, c.Ref.ID)
+					}
+				}
+				if !slices.ContainsFunc(p.Problems(), func(k fleet.Kept) bool { return k.Ref.ID == "0" }) {
+					t.Errorf("problems: got %+v, want the other machine named", p.Problems())
+				}
+			})
+		})
+	}
+}
+
+// beside is a provider that lists one more machine.
+type beside struct {
+	fleet.Provider
+	more fleet.Machine
+}
+
+func (b *beside) Machines(ctx context.Context) ([]fleet.Machine, error) {
+	all, err := b.Provider.Machines(ctx)
+	return append(all, b.more), err
+}
+
+// What a plan ordered is found by its slot, in which there may be another by now.
+func TestApply_WhatIsSetUpIsTheMachineThatWasOrderedAndNotOneOfItsName(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSim(t, 1)
+		s.spec.Rollout.HealthyDeadline = time.Minute
+		st, err := fleet.Observe(context.Background(), s.b, s.spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := fleet.Diff(s.spec, st, s.intent)
+		s.b.Provider = &beside{s.b.Provider, fleet.Machine{ID: "0", Name: "demo-ra-1", Fleet: "demo", Node: "ra-1", Region: "ra", Unmarked: true, Status: fleet.StatusRunning}}
+		if err := fleet.Apply(context.Background(), s.b, s.spec, s.intent, st, p, nil); err != nil {
+			t.Errorf("Apply: %v", err)
+		}
+		if boxes := s.world.Boxes(); len(boxes) != 1 || !boxes[0].Relay.Installed {
+			t.Errorf("boxes: got %+v, want the one that was ordered, with its relay", boxes)
+		}
+	})
+}

@@ -183,9 +183,12 @@ func (r *roles) fill() {
 }
 
 // standing ranks the machines of one slot: a published relay stays, and one that cannot
-// be read might be published.
+// be read might be published. One that is not shown to be ours comes after all that are: a
+// name displaces no mark.
 func (r *roles) standing(m Machine) int {
 	switch {
+	case m.Unmarked || m.Problem != "":
+		return -1
 	case r.published(m):
 		return 2
 	case !r.readable(m):

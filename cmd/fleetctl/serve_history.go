@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"maps"
 	"strings"
 	"sync"
 	"time"
@@ -26,16 +27,38 @@ type telemetry struct {
 	events    []web.Event
 	relays    map[string]history.Relay // by node
 	failures  map[string]uint64        // by node: collections of ours that it did not answer in
-	fresh     time.Time                // what is older says nothing of now
+}
+
+// fresh is since when something must have been collected to say anything of now.
+func fresh(now time.Time, every time.Duration) time.Time {
+	return now.Add(-max(3*every, 10*time.Minute))
+}
+
+// board puts on a board what was collected. What is of a moment, and that was too long ago,
+// is left out: how the last collection went, and who is connected.
+func (t telemetry) board(out *web.Fleet, fresh time.Time) {
+	out.Collected, out.Figures, out.Charts = t.collected, t.figures, t.charts
+	if t.collected.At.Before(fresh) {
+		out.Figures = maps.Clone(t.figures)
+		delete(out.Figures, "concurrent_peers")
+		return
+	}
+	answered := 0
+	for _, r := range t.relays {
+		if r.Error == "" && !r.LastAsked.Before(fresh) {
+			answered++
+		}
+	}
+	out.Collected.Answered = &answered
 }
 
 // of adds to a relay what it counts. What was collected too long ago is left out.
-func (t telemetry) of(r web.Relay, spec fleet.Spec) web.Relay {
+func (t telemetry) of(r web.Relay, spec fleet.Spec, fresh time.Time) web.Relay {
 	if limit := spec.Relay.Limits.Reservations; limit > 0 {
 		r.ReservationLimit = &limit
 	}
 	known, ok := t.relays[r.Node]
-	if !ok || known.LastAsked.IsZero() || known.LastAsked.Before(t.fresh) {
+	if !ok || known.LastAsked.IsZero() || known.LastAsked.Before(fresh) {
 		return r
 	}
 	answering := known.Error == ""
@@ -68,7 +91,7 @@ func (w *watcher) collect(ctx context.Context, s *session) {
 	var t telemetry
 	if err == nil {
 		err = w.store.with(func(store *history.Store) (err error) {
-			t, err = newTelemetry(ctx, store, w.now(), w.flags.every)
+			t, err = newTelemetry(ctx, store, w.now())
 			return err
 		})
 	}
@@ -120,13 +143,13 @@ func (w *watcher) ingest(ctx context.Context, s *session) (silent []string, err 
 }
 
 // newTelemetry reads what is shown from the history.
-func newTelemetry(ctx context.Context, store *history.Store, now time.Time, every time.Duration) (telemetry, error) {
-	t := telemetry{relays: make(map[string]history.Relay), fresh: now.Add(-max(3*every, 10*time.Minute))}
+func newTelemetry(ctx context.Context, store *history.Store, now time.Time) (telemetry, error) {
+	t := telemetry{relays: make(map[string]history.Relay)}
 	relays, err := store.Relays(ctx)
 	if err != nil {
 		return t, err
 	}
-	first, answered := now, 0
+	first := now
 	for _, r := range relays {
 		if first.After(r.Since) && !r.Since.IsZero() {
 			first = r.Since
@@ -136,12 +159,6 @@ func newTelemetry(ctx context.Context, store *history.Store, now time.Time, ever
 			continue
 		}
 		t.relays[r.Node] = r
-		if r.Error == "" && !r.LastAsked.Before(t.fresh) {
-			answered++
-		}
-	}
-	if !t.collected.At.Before(t.fresh) {
-		t.collected.Answered = &answered
 	}
 	figures, err := store.Figures(ctx, now)
 	if err != nil {

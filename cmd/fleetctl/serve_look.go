@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/relayfleet/fleetctl/fleet"
@@ -69,12 +70,13 @@ func (s *session) planned(ctx context.Context, st fleet.State) web.Plan {
 // compose makes the board of what was seen.
 func compose(v seen, now time.Time, f serveFlags) web.Fleet {
 	out := web.Fleet{
-		Name: v.spec.Name, LookedAt: v.look.ended, At: v.look.ended, Wanted: len(v.spec.Slots()), Floor: v.spec.DNS.MinRelays,
+		Name: v.spec.Name, LookedAt: v.look.ended, LookTook: v.look.ended.Sub(v.look.begun), At: v.look.ended, Wanted: len(v.spec.Slots()), Floor: v.spec.DNS.MinRelays,
 		Version: thisVersion().Version, Cost: v.cost, Plan: v.look.plan, Errors: v.look.status.Errors,
-		Zone:      web.Zone{Name: v.spec.DNS.RecordName(), Servers: v.servers, Differences: v.look.differences},
-		Collected: v.telemetry.collected, Figures: v.telemetry.figures, Charts: v.telemetry.charts,
+		Zone:   web.Zone{Name: v.spec.DNS.RecordName(), Servers: v.servers, Differences: v.look.differences},
 		Events: merged(v.events, v.look.commands, v.telemetry.events),
 	}
+	fresh := fresh(now, f.every)
+	v.telemetry.board(&out, fresh)
 	if !f.noCollect {
 		out.Collected.Every = f.every
 	}
@@ -89,16 +91,17 @@ func compose(v seen, now time.Time, f serveFlags) web.Fleet {
 		return out
 	}
 	composeZone(&out, v.look)
-	gone := make(map[string]bool) // nodes that the look verified and that are down since
+	from := vantageOf(v.look.state)
+	var gone []string // peer IDs of relays that are down since
 	for _, r := range v.look.status.Relays {
-		relay := relayOf(r, v.look.state)
+		relay := relayOf(r, v.look.state, from)
 		if s, ok := v.signs[r.Machine]; ok && s.at.After(v.look.begun) {
-			verified := relay.Verified != nil && *relay.Verified && r.Published
-			relay = overlay(relay, s)
-			gone[r.Node] = gone[r.Node] || verified && relay.Verified == nil
+			if relay = overlay(relay, s); s.life == lifeDown {
+				gone = append(gone, r.PeerID)
+			}
 			out.At = later(out.At, s.at)
 		}
-		out.Relays = append(out.Relays, v.telemetry.of(relay, v.spec))
+		out.Relays = append(out.Relays, v.telemetry.of(relay, v.spec, fresh))
 	}
 	totals(&out, v, gone)
 	return out
@@ -114,7 +117,7 @@ func composeZone(out *web.Fleet, l look) {
 }
 
 // totals are of the whole fleet; nothing is counted of what was not read.
-func totals(out *web.Fleet, v seen, gone map[string]bool) {
+func totals(out *web.Fleet, v seen, gone []string) {
 	st := v.look.state
 	if !st.Records.OK() {
 		return
@@ -128,19 +131,34 @@ func totals(out *web.Fleet, v seen, gone map[string]bool) {
 	n := len(published)
 	out.Published = &n
 	if st.Machines.OK() {
-		verified := fleet.VerifiedPublished(v.spec, st)
-		for _, down := range gone {
-			if down {
-				verified = max(0, verified-1)
-			}
-		}
-		out.Verified = &verified
+		verified, unsure := fleet.PublishedServing(v.spec, st)
+		out.Verified = decided(left(verified, gone), left(unsure, gone), v.spec.DNS.MinRelays)
 	}
+}
+
+// left is how many of some relays are not gone.
+func left(peers, gone []string) int {
+	n := 0
+	for _, p := range peers {
+		if !slices.Contains(gone, p) {
+			n++
+		}
+	}
+	return n
+}
+
+// decided is the number of verified relays, or nil if it depends on those of which nobody
+// knows whether the floor is kept: a number below it would be an alarm.
+func decided(verified, unsure, floor int) *int {
+	if verified < floor && verified+unsure >= floor {
+		return nil
+	}
+	return &verified
 }
 
 // relayOf is a row of `fleetctl status` for a page. What status calls no because it could
 // not be read is unknown here.
-func relayOf(r relayStatus, st fleet.State) web.Relay {
+func relayOf(r relayStatus, st fleet.State, from vantage) web.Relay {
 	out := web.Relay{
 		Node: r.Node, Region: r.Region, State: r.State, Reason: r.Reason, PeerID: r.PeerID, Addresses: r.Addresses, Version: r.Version,
 		Reservations: r.Reservations, Warnings: r.Warnings,
@@ -148,27 +166,42 @@ func relayOf(r relayStatus, st fleet.State) web.Relay {
 	if st.Records.OK() && (r.PeerID != "" || r.State == "missing" || r.State == "new") {
 		out.Published = &r.Published
 	}
-	out.Verified, out.ProbedAt = probed(r.PeerID, st)
+	out.Verified, out.ProbedAt = from.probed(r.PeerID)
+	if out.Verified == nil && r.State == string(fleet.Unreachable) {
+		out.State, out.Reason = "unknown", "nothing answers from here and no other box was asked: it may be the network here"
+	}
 	return out
 }
 
-// probed is what the probes of a relay's addresses found: yes if one verified it, no if
-// one could tell, else unknown.
-func probed(peer string, st fleet.State) (verified *bool, at time.Time) {
-	if peer == "" {
-		return nil, time.Time{}
-	}
+// vantage is what was found from here: the probes of each relay, by peer ID.
+type vantage struct {
+	probes map[string][]fleet.Observed[fleet.Probe]
+	sees   bool // something was found serving
+}
+
+func vantageOf(st fleet.State) vantage {
+	v := vantage{make(map[string][]fleet.Observed[fleet.Probe]), st.Sees()}
 	for addr, p := range st.Probes {
-		if addr.PeerID() != peer || !p.OK() || p.Value.Verdict == "" || p.Value.Verdict == fleet.Elsewhere {
+		v.probes[addr.PeerID()] = append(v.probes[addr.PeerID()], p)
+	}
+	return v
+}
+
+// probed is what the probes of a relay's addresses found: yes if one verified it, no if
+// each of them could tell, else unknown.
+func (v vantage) probed(peer string) (verified *bool, at time.Time) {
+	found, known, yes := false, true, false
+	for _, p := range v.probes[peer] {
+		if !p.OK() || p.Value.Verdict == "" || p.Value.Verdict == fleet.Elsewhere || p.Value.Blind(v.sees) {
+			known = false
 			continue
 		}
-		yes := p.Value.Verdict.Verified()
-		if verified == nil || yes {
-			verified = &yes
-		}
-		at = later(at, p.Value.At.UTC())
+		found, yes, at = true, yes || p.Value.Verdict.Verified(), later(at, p.Value.At.UTC())
 	}
-	return verified, at
+	if !found || !yes && !known {
+		return nil, time.Time{}
+	}
+	return &yes, at
 }
 
 func later(a, b time.Time) time.Time {

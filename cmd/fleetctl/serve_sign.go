@@ -74,24 +74,21 @@ func overlay(r web.Relay, s sign) web.Relay {
 	return r
 }
 
-// asks asks every running relay for a sign, again and again. One that changed is a reason
-// for a whole look.
-func (w *watcher) asks(ctx context.Context, t *tunnels) error {
-	return repeat(ctx, signEvery, func() {
-		w.mu.Lock()
-		machines, before := w.seen.look.state.Machines.Value, w.seen.signs
-		w.mu.Unlock()
-		found := signsOf(ctx, t, machines, w.now)
-		if ctx.Err() != nil || len(machines) == 0 {
-			return
+// ask asks every running relay for a sign. One that changed is a reason for a whole look.
+func (w *watcher) ask(ctx context.Context, t *tunnels) {
+	w.mu.Lock()
+	machines, before := w.seen.look.state.Machines.Value, w.seen.signs
+	w.mu.Unlock()
+	found := signsOf(ctx, t, machines, w.now)
+	if ctx.Err() != nil || len(machines) == 0 {
+		return
+	}
+	w.note(func(v *seen) { v.signs = found })
+	for id, s := range found {
+		if old, ok := before[id]; ok && old.life != s.life {
+			w.lookAgain()
 		}
-		w.note(func(v *seen) { v.signs = found })
-		for id, s := range found {
-			if old, ok := before[id]; ok && old.life != s.life {
-				w.lookAgain()
-			}
-		}
-	})
+	}
 }
 
 func signsOf(ctx context.Context, t *tunnels, machines []fleet.Machine, now func() time.Time) map[string]sign {

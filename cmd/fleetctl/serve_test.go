@@ -1,18 +1,14 @@
 package main
 
 import (
-	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/relayfleet/fleetctl/dnsaddr"
 	"github.com/relayfleet/fleetctl/fleet"
-	"github.com/relayfleet/fleetctl/pkg/history"
 	"github.com/relayfleet/fleetctl/pkg/web"
-	"github.com/relayfleet/fleetctl/stats"
 )
 
 func TestServe_AnswersBeyondLoopbackOnlyWithTLSAndAToken(t *testing.T) {
@@ -86,39 +82,6 @@ func TestOverlay_ASignCorrectsWhatTheLookFound(t *testing.T) {
 			t.Errorf("%s, then %s: %s, verified known %v, reservations known %v, want %s, %v, %v",
 				test.state, test.sign, got.State, got.Verified != nil, got.Reservations != nil, test.want, test.verified, test.held)
 		}
-	}
-}
-
-func TestCompose_WhatWasNotReadIsUnknown(t *testing.T) {
-	spec := fleet.Spec{Name: "demo", DNS: fleet.DNSSpec{Domain: "p2p.demo.test", MinRelays: 1}}
-	spec.Nodes = []fleet.NodeSpec{{Region: "nyc1", Count: 1}}
-	now := time.Date(2026, 3, 2, 3, 4, 5, 0, time.UTC)
-	f := compose(seen{spec: spec}, now, serveFlags{})
-	if len(f.Relays) != 1 || f.Relays[0].State != "unknown" || f.Published != nil || f.Verified != nil || !f.At.IsZero() {
-		t.Errorf("before the first look: %+v, want one unknown relay and no count", f)
-	}
-	st := fleet.State{Records: fleet.Observed[[]dnsaddr.Record]{Err: errors.New("the zone is away")}}
-	l := look{begun: now, ended: now, state: st, status: statusView{Relays: []relayStatus{{Node: "nyc1-1", State: "ready", PeerID: "12D3KooWx", Published: false}}}}
-	f = compose(seen{spec: spec, look: l}, now, serveFlags{})
-	if r := f.Relays[0]; r.Published != nil || r.Verified != nil || f.Published != nil || f.Zone.Records != nil || f.Zone.Error != "the zone is away" {
-		t.Errorf("the zone was not read: relay %+v, published %v, zone %+v, want unknown and the reason", r, f.Published, f.Zone)
-	}
-}
-
-func TestTelemetry_WhatIsOldSaysNothingOfNow(t *testing.T) {
-	now := time.Date(2026, 3, 2, 3, 4, 5, 0, time.UTC)
-	of := func(asked time.Time, problem string) web.Relay {
-		known := history.Relay{Node: "nyc1-1", LastAsked: asked, Error: problem, Damaged: []string{"ledger"}, Gauges: &stats.Gauges{Users: 5, ReservationLimit: 64}}
-		return telemetry{relays: map[string]history.Relay{"nyc1-1": known}, fresh: now.Add(-time.Hour)}.of(web.Relay{Node: "nyc1-1", State: "serving"}, fleet.Spec{})
-	}
-	if r := of(now, ""); r.Users == nil || *r.Users != 5 || r.Answering == nil || !*r.Answering || r.CensusDamaged == nil || !*r.CensusDamaged || *r.ReservationLimit != 64 {
-		t.Errorf("a relay that answered: %+v, want 5 users, answering, damaged, a limit of 64", r)
-	}
-	if r := of(now, "no answer"); r.Users != nil || r.Answering == nil || *r.Answering || r.CensusDamaged != nil {
-		t.Errorf("a relay that did not answer: %+v, want not answering, and nothing else known", r)
-	}
-	if r := of(now.Add(-2*time.Hour), ""); r.Users != nil || r.Answering != nil {
-		t.Errorf("a relay that was asked two hours ago: %+v, want nothing known", r)
 	}
 }
 

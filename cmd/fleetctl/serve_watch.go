@@ -19,11 +19,12 @@ import (
 
 // How often what serve watches is read, beside what flags say.
 const (
-	signEvery   = 2 * time.Second  // each relay: is it there?
-	surveyEvery = time.Minute      // the DNS servers
-	costEvery   = time.Hour        // the provider's prices
-	changeEvery = 2 * time.Second  // fleet.yaml
-	surveyLimit = 30 * time.Second // one survey
+	signEvery     = 2 * time.Second  // each relay: is it there?
+	restAfterLook = 10 * time.Second // a whole look at most so soon after another
+	surveyEvery   = time.Minute      // the DNS servers
+	costEvery     = time.Hour        // the provider's prices
+	changeEvery   = 2 * time.Second  // fleet.yaml
+	surveyLimit   = 30 * time.Second // one survey
 )
 
 // watcher keeps a board of what is known of a fleet. Each of its loops reads one kind of
@@ -132,8 +133,11 @@ func (w *watcher) reopen(ctx context.Context) error {
 			w.session = s
 			w.mu.Unlock()
 			w.note(func(v *seen) {
-				events := v.events
-				*v = seen{spec: s.spec, signs: make(map[string]sign), telemetry: v.telemetry, events: events}
+				old := *v
+				*v = seen{spec: s.spec, signs: make(map[string]sign)}
+				if old.spec.Name == s.spec.Name && old.spec.ID == s.spec.ID {
+					v.telemetry, v.events = old.telemetry, old.events
+				}
 			})
 			return nil
 		}
@@ -154,48 +158,27 @@ func (w *watcher) watch(ctx context.Context, s *session) error {
 	w.mu.Lock()
 	w.tunnels = tunnels
 	w.mu.Unlock()
-	group.Go(func() error { return w.looks(ctx, s) })
-	group.Go(func() error { return w.asks(ctx, tunnels) })
-	group.Go(func() error { return repeat(ctx, surveyEvery, func() { w.survey(ctx, s) }) })
-	group.Go(func() error { return repeat(ctx, costEvery, func() { w.price(ctx, s) }) })
-	group.Go(func() error { return repeat(ctx, w.flags.every, func() { w.collect(ctx, s) }) })
+	every := func(pause time.Duration, f func()) {
+		group.Go(func() error { return rhythm{pause: pause}.repeat(ctx, f) })
+	}
+	group.Go(func() error { return w.looks(ctx, s.look) })
+	every(signEvery, func() { w.ask(ctx, tunnels) })
+	every(surveyEvery, func() { w.survey(ctx, s) })
+	every(costEvery, func() { w.price(ctx, s) })
+	every(w.flags.every, func() { w.collect(ctx, s) })
 	group.Go(func() error { return w.changes(ctx, s) })
 	return group.Wait()
 }
 
-// repeat calls f at once and then again and again, each time so long after it returned.
-func repeat(ctx context.Context, pause time.Duration, f func()) error {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-timer.C:
-			f()
-			timer.Reset(pause)
+// looks reads the whole fleet, again after a while or, when it was quiet, as soon as
+// something is another way: a relay that comes and goes is no reason to look all the time.
+func (w *watcher) looks(ctx context.Context, look func(context.Context) look) error {
+	r := rhythm{pause: w.flags.look, rest: min(w.flags.look, restAfterLook), again: w.again}
+	return r.repeat(ctx, func() {
+		if taken := look(ctx); ctx.Err() == nil {
+			w.note(func(v *seen) { v.look = taken })
 		}
-	}
-}
-
-// looks reads the whole fleet, again after a while or as soon as something is another way.
-func (w *watcher) looks(ctx context.Context, s *session) error {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-timer.C:
-		case <-w.again:
-		}
-		taken := s.look(ctx)
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		w.note(func(v *seen) { v.look = taken })
-		timer.Reset(w.flags.look)
-	}
+	})
 }
 
 // lookAgain asks for a whole look, unless one is asked for already.

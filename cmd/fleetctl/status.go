@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -193,12 +194,18 @@ func (s *session) publication(st fleet.State, peer string) (published, verified 
 		}
 	}
 	for a, p := range st.Probes {
-		if a.PeerID() == peer && p.OK() && (verdict == "" || p.Value.Verdict.Verified()) {
+		if a.PeerID() == peer && p.OK() && better(p.Value.Verdict, verdict) {
 			verdict = p.Value.Verdict
-			verified = verified || verdict.Verified()
 		}
 	}
-	return published, verified, verdict
+	return published, verdict.Verified(), verdict
+}
+
+// better reports whether a relay of which one address is found as v is said to be that,
+// rather than what another one is found as.
+func better(v, than fleet.Verdict) bool {
+	order := []fleet.Verdict{"", fleet.Unreachable, fleet.WrongPeer, fleet.Elsewhere, fleet.NotServing, fleet.Draining, fleet.Full, fleet.Serving}
+	return slices.Index(order, v) > slices.Index(order, than)
 }
 
 // recordStatus counts our records and names those of others.

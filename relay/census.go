@@ -39,6 +39,9 @@ func parseCensus(text []byte, now time.Time) (entries []tracked, bad error, err 
 		if err == nil {
 			err = checkEntry(&e.CensusEntry, now)
 		}
+		if err == nil && e.IsProbe() {
+			continue // a daemon of old took it for a user
+		}
 		if err != nil {
 			if count++; count == 1 {
 				bad = fmt.Errorf("entry %d: %w", i, err)

@@ -61,6 +61,21 @@ func TestParseCensus_KeepsWhatIsSoundAndNamesTheRest(t *testing.T) {
 	}
 }
 
+func TestParseCensus_ProbesThatADaemonOfOldTookForUsersAreLeftOut(t *testing.T) {
+	_, key := someone(t)
+	_, probe := someone(t)
+	old, err := json.Marshal([]stats.CensusEntry{
+		{PeerPubkey: probe, Tier: tierOf(stats.ProbeAgent("1.2.3")), FirstSeenAt: 1, LastSeenAt: 2}, entry(key, 1, 2, 3),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	entries, bad, err := parseCensus(old, noon())
+	if err != nil || bad != nil || len(entries) != 1 || entries[0].PeerPubkey != key {
+		t.Errorf("entries = %+v, %v, %v; want the user alone, and nothing to complain of", entries, bad, err)
+	}
+}
+
 func TestRegistry_CountsPeersOnceAndForgetsTheLongestUnseen(t *testing.T) {
 	r := newRegistry(10)
 	var forgotten uint64

@@ -151,7 +151,7 @@ func TestContract12_CountsSurviveARestartAndTheFleetsOwnAreNoUsers(t *testing.T)
 	if again.ID() != r.ID() {
 		t.Errorf("peer ID after the restart = %s, want %s", again.ID(), r.ID())
 	}
-	connect(t, client(t, probeAgent+"1"), again.info())
+	connect(t, client(t, stats.ProbeAgent("1")), again.info())
 	silent := client(t, "bitterbot/1/edge") // as the dial-backs of AutoNAT are
 	silent.RemoveStreamHandler("/ipfs/id/1.0.0")
 	connect(t, silent, again.info())

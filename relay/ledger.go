@@ -17,9 +17,6 @@ import (
 	"github.com/relayfleet/fleetctl/stats"
 )
 
-// probeAgent begins the agent string of fleetctl's probes.
-const probeAgent = "fleetctl-probe/"
-
 // kind says what a peer is to the counts. Only users are counted.
 type kind int
 
@@ -131,7 +128,7 @@ func (l *ledger) classify(p peer.ID, agent string, protocols []protocol.ID) kind
 	if l.fleet[p] {
 		return fleetRelay
 	}
-	if strings.HasPrefix(agent, probeAgent) {
+	if stats.IsProbe(agent, tierOf(agent)) {
 		return prober
 	}
 	if strings.HasPrefix(agent, l.name+"/") && tierOf(agent) == l.tier {

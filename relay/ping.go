@@ -15,6 +15,8 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 	"github.com/libp2p/go-libp2p/p2p/transport/websocket"
 	ma "github.com/multiformats/go-multiaddr"
+
+	"github.com/relayfleet/fleetctl/stats"
 )
 
 // Pong is what came of a ping.
@@ -56,7 +58,7 @@ func pingOnce(ctx context.Context, text, version string) (peer.ID, time.Duration
 		libp2p.Transport(quic.NewTransport),
 		libp2p.Transport(websocket.New),
 		libp2p.ResourceManager(&network.NullResourceManager{}),
-		libp2p.UserAgent(probeAgent+version),
+		libp2p.UserAgent(stats.ProbeAgent(version)),
 		libp2p.UDPBlackHoleSuccessCounter(nil),
 		libp2p.IPv6BlackHoleSuccessCounter(nil),
 		libp2p.DisableIdentifyAddressDiscovery(),

@@ -46,7 +46,7 @@ func TestTelemetry_CountsWhatUsersDoAndWhyTheyAreRefused(t *testing.T) {
 	if _, err := through(t, behind, r.info(), caller.ID()); err == nil {
 		t.Fatal("a circuit to somebody without a reservation")
 	}
-	connect(t, client(t, probeAgent+"1"), r.info())
+	connect(t, client(t, stats.ProbeAgent("1")), r.info())
 	s, err := through(t, caller, r.info(), behind.ID())
 	if err != nil {
 		t.Fatal(err)
@@ -232,7 +232,7 @@ func TestEpoch_WhatAPeerDidBeforeItWasKnownForAUserCounts(t *testing.T) {
 		l.refused(p, otherRequest, "MALFORMED_MESSAGE", noon())
 	}
 	l.identified(p, "kubo/0.30.0-rc1+x/", nil, noon())
-	l.identified(probe, probeAgent+"1", nil, noon())
+	l.identified(probe, stats.ProbeAgent("1"), nil, noon())
 	c := l.counters.Epoch.Counters
 	if c.Joined != 1 || c.Granted != 1 || c.Renewed != 1 || c.RefusedCircuit["NO_RESERVATION"] != 1 || len(c.RefusedReserve) != 0 {
 		t.Errorf("counters = %+v, want what the user did, and not what the probe did", c)

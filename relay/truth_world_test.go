@@ -123,7 +123,7 @@ func (w *world) live(store *history.Store) {
 		if minute%360 == 100 {
 			l := w.relays[0].relay.ledger
 			l.connected(probe, nil, mustAddr(w.t, "/ip4/8.8.8.8/tcp/1"), w.now)
-			l.identified(probe, probeAgent+"1", nil, w.now)
+			l.identified(probe, stats.ProbeAgent("1"), nil, w.now)
 			l.disconnected(probe, w.now)
 			other := w.relays[1].relay.ID()
 			l.connected(other, nil, mustAddr(w.t, "/ip4/8.8.8.8/tcp/1"), w.now)

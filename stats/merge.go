@@ -14,7 +14,8 @@ import (
 //
 // A relay whose report carries another peer ID than the one it should have, or that of
 // a relay already counted, is unreachable: somebody else answered. The keys in the
-// readings' peer IDs are the fleet's own and count nowhere as peers.
+// readings' peer IDs are the fleet's own, and what [IsProbe] tells are its probes: they
+// count nowhere as peers.
 func Merge(at time.Time, readings []Reading) Snapshot {
 	readings = slices.Clone(readings)
 	slices.SortStableFunc(readings, compareReadings)
@@ -25,30 +26,37 @@ func Merge(at time.Time, readings []Reading) Snapshot {
 		Overlap:     []uint64{},
 	}
 	all := NewPeers(fleetKeys(readings))
-	known := false                                  // a registry was read
+	known, probes := false, uint64(0)               // a registry was read
 	owner := make(map[string]string, len(readings)) // peer ID -> node
 	for _, r := range readings {
 		row := r.row(owner)
 		if census := r.census(); census != nil {
 			known = true
-			row.LifetimeUniquePeers = ptr(all.addCensus(census))
+			peers, notPeers := all.addCensus(census)
+			row.LifetimeUniquePeers, probes = ptr(peers), probes+notPeers
 		}
 		s.add(row)
 	}
 	if known {
 		s.count(all, at)
+		s.ProbesKnown = ptr(probes)
 	}
 	return s
 }
 
-// addCensus adds a whole census, and returns how many different peers it has.
-func (p *Peers) addCensus(entries []CensusEntry) uint64 {
+// addCensus adds a whole census, and returns how many different peers it has, and how many
+// of its entries are probes.
+func (p *Peers) addCensus(entries []CensusEntry) (peers, probes uint64) {
 	p.Begin()
 	for i := range entries {
 		e := &entries[i]
+		if e.IsProbe() {
+			probes++
+			continue
+		}
 		p.Add(keyOf(e.PeerPubkey), e.FirstSeenAt, e.LastSeenAt)
 	}
-	return p.counts[p.census-1]
+	return p.counts[p.census-1], probes
 }
 
 // count is what all registries know together.

@@ -22,9 +22,11 @@ type Snapshot struct {
 	Active30d *uint64 `json:"active_peers_30d"`
 	// Overlap is how many peers exactly 1, 2, 3, … registries know; empty if none was read.
 	Overlap []uint64 `json:"relay_overlap"`
-	// Who is no user: the fleet's own relays in the registries, and the connections of
-	// relays and probes that are open now, summed over the relays that tell them apart.
+	// Who is no user: the fleet's own relays in the registries, the entries of probes there
+	// (only daemons of old make some), and the connections of relays and probes that are
+	// open now, summed over the relays that tell them apart.
 	OwnKnown    *uint64 `json:"fleet_relays_in_registries"`
+	ProbesKnown *uint64 `json:"probes_in_registries"`
 	FleetRelays *uint64 `json:"fleet_relays_connected"`
 	Probes      *uint64 `json:"probes_connected"`
 }
@@ -63,7 +65,7 @@ type RelayRow struct {
 	Error               string    `json:"error,omitempty"` // why something is missing, on one line
 	Connected           *uint64   `json:"connected"`
 	Peak                *uint64   `json:"peak"`
-	LifetimeUniquePeers *uint64   `json:"lifetime_unique_peers"` // in its registry, without the fleet's relays
+	LifetimeUniquePeers *uint64   `json:"lifetime_unique_peers"` // in its registry, without the fleet's relays and probes
 	NATStatus           *string   `json:"nat_status"`
 	HolePunches         HolePunch `json:"hole_punches"`
 	Reservations        *uint64   `json:"relay_reservations_accepted"`

@@ -17,7 +17,7 @@
 //     CSV; it is never 0. Hole punches happen between clients, where no relay can see
 //     them, so that they are null for every relay that is honest.
 //   - Nobody is counted twice. A peer is its public key, however many relays it met and
-//     whatever it calls itself; the fleet's own relays are not users.
+//     whatever it calls itself; the fleet's own relays and probes are not users.
 //
 // The package is told the time, opens no files and no connections, and imports only the
 // standard library. Its functions are safe for concurrent use on different values.

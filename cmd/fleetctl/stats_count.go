@@ -28,9 +28,9 @@ func newStatsCount(a *app) *cobra.Command {
 		Use:   "count FILE...",
 		Short: "Count the different peers in census files of any size",
 		Long: `Count the different peers in census files (bootnode-peers.json, or one entry on a line), each
-peer once, however many files it is in; - is stdin. The files may be larger than memory: what
---memory does not hold goes to TMPDIR. An entry that makes no sense is counted as damaged and
-the rest is used, exit 3. Nothing is taken into the history.
+peer once, however many files it is in; - is stdin. The probes of fleetctl are no peers. The
+files may be larger than memory: what --memory does not hold goes to TMPDIR. An entry that makes
+no sense is counted as damaged and the rest is used, exit 3. Nothing is taken into the history.
 
 With --estimate a million peers or more are estimated, in 16 KiB, and the error is printed.`,
 		Example: `  fleetctl stats count nyc1.json fra1.json sgp1.json
@@ -115,11 +115,15 @@ func (a *app) countFile(ctx context.Context, name string, c counter) (countedFil
 	}
 	defer closeIn()
 	var stop error
-	var entries, bad, ahead uint64
+	var entries, probes, bad, ahead uint64
 	err = stats.ScanRegistry(in, a.now(), stats.ScanOptions{Lines: isLines(in)}, func(row *stats.Row) error {
 		if entries++; entries%10_000 == 0 && ctx.Err() != nil {
 			stop = context.Cause(ctx)
 			return stop
+		}
+		if row.IsProbe() {
+			probes++
+			return nil
 		}
 		stop = c.add(row)
 		return stop
@@ -135,7 +139,7 @@ func (a *app) countFile(ctx context.Context, name string, c counter) (countedFil
 		out.Error = err.Error()
 	}
 	if err == nil || damaged != nil || entries > 0 {
-		out.Entries, out.Damaged, out.Ahead = &entries, &bad, &ahead
+		out.Entries, out.Probes, out.Damaged, out.Ahead = &entries, &probes, &bad, &ahead
 	}
 	return out, nil
 }
@@ -226,6 +230,7 @@ type countedFile struct {
 	Peers   *uint64 `json:"peers"`   // different ones; null where all were estimated, too
 	Damaged *uint64 `json:"damaged"` // entries, or broken pieces of text
 	Ahead   *uint64 `json:"ahead"`   // entries that were seen in the future, which count as seen now
+	Probes  *uint64 `json:"probes"`  // entries of fleetctl's probes, which are no peers
 	Error   string  `json:"error"`   // why something is missing, "" if nothing is
 }
 
@@ -254,6 +259,9 @@ func (v countView) Table() render.Table {
 	}
 	for _, f := range v.Files {
 		t.Rows = append(t.Rows, []any{f.File, f.Entries, f.Peers, f.Damaged, f.Ahead})
+		if f.Probes != nil && *f.Probes > 0 {
+			t.Notes = append(t.Notes, fmt.Sprintf("%s: %d entries are probes of fleetctl, which are no peers.", f.File, *f.Probes))
+		}
 		if f.Ahead != nil && *f.Ahead > 0 {
 			t.Notes = append(t.Notes, fmt.Sprintf("%s: %d entries were seen in the future and count as seen now: a clock was wrong.", f.File, *f.Ahead))
 		}
@@ -264,17 +272,17 @@ func (v countView) Table() render.Table {
 // CSV has a row for each file, and one for all of them whose file is empty.
 func (v countView) CSV() render.Table {
 	t := render.Table{}
-	for _, name := range []string{"file", "entries", "peers", "damaged", "ahead", "relative_error", "error"} {
+	for _, name := range []string{"file", "entries", "peers", "damaged", "ahead", "relative_error", "error", "probes"} {
 		t.Columns = append(t.Columns, render.Column{Name: name})
 	}
 	for _, f := range v.Files {
-		t.Rows = append(t.Rows, []any{f.File, f.Entries, f.Peers, f.Damaged, f.Ahead, nil, f.Error})
+		t.Rows = append(t.Rows, []any{f.File, f.Entries, f.Peers, f.Damaged, f.Ahead, nil, f.Error, f.Probes})
 	}
 	var all any
 	if v.Peers.Value != nil {
 		all = uint64(*v.Peers.Value)
 	}
-	t.Rows = append(t.Rows, []any{"", nil, all, nil, nil, v.Peers.Error, ""})
+	t.Rows = append(t.Rows, []any{"", nil, all, nil, nil, v.Peers.Error, "", nil})
 	return t
 }
 

@@ -80,13 +80,16 @@ func (m *Merger) Add(key [32]byte, first, last int64) error {
 }
 
 // AddCensus begins a census and reads it as [stats.ScanRegistry] does and with its errors:
-// what could be read counts.
+// what could be read counts, but for probes.
 func (m *Merger) AddCensus(ctx context.Context, r io.Reader, now time.Time, o stats.ScanOptions) error {
 	m.Begin()
 	rows := 0
 	return stats.ScanRegistry(r, now, o, func(row *stats.Row) error {
 		if rows++; rows%10_000 == 0 && ctx.Err() != nil {
 			return context.Cause(ctx)
+		}
+		if row.IsProbe() {
+			return nil
 		}
 		return m.Add(row.Key(), row.FirstSeenAt, row.LastSeenAt)
 	})

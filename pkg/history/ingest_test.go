@@ -175,7 +175,7 @@ func TestIngest_TheFleetsOwnKeysCountApartAlsoWhenLearntLate(t *testing.T) {
 	s := open(t, Options{})
 	at := monday()
 	probe := entry(7, at, at)
-	probe.Agent = "fleetctl-probe/1.0"
+	probe.Tier = stats.ProbeName // all that a daemon of old remembers of its agent string
 	ingest(t, s, at, answer(1, at, 2, entry(1, at, at), entry(-2, at, at), entry(-1, at, at), probe))
 	wantFigure(t, figures(t, s, at), "lifetime_unique_peers", "2") // the second relay is not known yet
 	at = at.Add(time.Minute)

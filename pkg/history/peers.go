@@ -11,9 +11,6 @@ import (
 	"github.com/relayfleet/fleetctl/stats"
 )
 
-// probeAgent begins the agent string of fleetctl's own probes.
-const probeAgent = "fleetctl-probe/"
-
 // sight is one entry of a census.
 type sight struct {
 	key   string // raw
@@ -116,7 +113,7 @@ func (in *ingestion) chunk(ctx context.Context, relay *relayRow, list []sight) (
 		}
 		was := *row
 		for _, s := range list[start:end] {
-			if strings.HasPrefix(s.entry.Agent, probeAgent) && !in.own[key] {
+			if s.entry.IsProbe() && !in.own[key] {
 				own = append(own, key)
 				in.own[key] = true
 			}

@@ -18,14 +18,6 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 )
 
-// agent is what our hosts call themselves in identify: name, version, tier.
-func agent(version string) string {
-	if version == "" {
-		version = "dev"
-	}
-	return "fleetctl-probe/" + version + "/probe"
-}
-
 // newHost makes a host with a new key that listens nowhere, remembers nothing and
 // dials over the transport of addr alone. What would keep a dial from being made
 // (limits per IP, black-hole detectors, ranking, metrics) is off.

@@ -5,8 +5,8 @@
 // and passes bytes from a second host through the relay to the first and back. Both
 // hosts are made for one probe, with keys of their own, and closed at its end, which
 // releases the reservation: two probes never share a connection, an address book, a
-// back-off or a slot. They call themselves "fleetctl-probe/…", by which our relays know
-// that they are no users.
+// back-off or a slot. By what they call themselves, [stats.ProbeAgent], it is known that
+// they are no users.
 package probe
 
 import (
@@ -17,6 +17,7 @@ import (
 
 	"github.com/relayfleet/fleetctl/dnsaddr"
 	"github.com/relayfleet/fleetctl/fleet"
+	"github.com/relayfleet/fleetctl/stats"
 )
 
 // Defaults of a [Config].
@@ -48,7 +49,7 @@ var _ fleet.Prober = (*Prober)(nil)
 
 // New makes a Prober. It opens nothing and starts nothing.
 func New(cfg Config) *Prober {
-	p := &Prober{timeout: cfg.Timeout, agent: agent(cfg.Version)}
+	p := &Prober{timeout: cfg.Timeout, agent: stats.ProbeAgent(cfg.Version)}
 	if p.timeout <= 0 {
 		p.timeout = DefaultTimeout
 	}

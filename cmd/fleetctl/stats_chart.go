@@ -73,7 +73,7 @@ missing in is marked.`,
 				err = out.write(a, cmd, o.form != chartPNG, func(w io.Writer) error { return draw(w, c) })
 				if errors.Is(err, chart.ErrNothing) {
 					err = fmt.Errorf("%s: %s: %w", path(cmd), m.Name, err)
-					err = fleet.WithHint(err, "look further back with --since, or run 'fleetctl stats collect' first")
+					err = fleet.WithHint(err, "look further back with --since, or run 'fleetctl stats collect' first; 'fleetctl stats explain "+m.Name+"' says what can be known")
 				}
 				return err
 			})

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/relayfleet/fleetctl/fleet"
 	"github.com/relayfleet/fleetctl/pkg/history"
 	"github.com/relayfleet/fleetctl/pkg/render"
 	"github.com/relayfleet/fleetctl/stats"
@@ -91,6 +92,15 @@ func (a *app) cohorts(cmd *cobra.Command, store *history.Store, p period, o *own
 		return err
 	}
 	return out.show(a, cmd, cohortsView{Cohorts: found})
+}
+
+// weekly refuses what a table by week cannot be.
+func (p *period) weekly(cmd *cobra.Command, m stats.Metric) error {
+	if p.by || p.step.Step != "" && p.step.Step != history.StepWeek {
+		err := fmt.Errorf("%s: %s is a table by week", path(cmd), m.Name)
+		return fleet.WithHint(err, "leave --step and --by out")
+	}
+	return nil
 }
 
 // cohortsView is `fleetctl stats history --metric retention`.

@@ -46,6 +46,9 @@ who did not answer.`,
 			}
 			return a.withHistory(cmd.Context(), cmd, history.Options{ReadOnly: true}, func(store *history.Store) error {
 				if wanted[0].Kind == stats.KindCohorts {
+					if err := p.weekly(cmd, wanted[0]); err != nil {
+						return err
+					}
 					return a.cohorts(cmd, store, p, o, &out)
 				}
 				v, err := p.read(cmd.Context(), store, wanted, a.now())

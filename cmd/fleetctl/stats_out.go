@@ -31,6 +31,9 @@ func (o *outFile) register(cmd *cobra.Command) {
 // ends in, "" if that is none of forms. A name that ends in another form than was given is
 // an error.
 func (o *outFile) form(cmd *cobra.Command, given string, forms []string) (string, error) {
+	if o.name == "" && cmd.Flags().Changed("out") {
+		return "", fleet.WithHint(fmt.Errorf("%s: --out: no file is named", path(cmd)), "leave --out out for stdout")
+	}
 	ending := strings.ToLower(strings.TrimPrefix(filepath.Ext(o.name), "."))
 	switch {
 	case !slices.Contains(forms, ending):
@@ -70,10 +73,14 @@ func (o *outFile) write(a *app, cmd *cobra.Command, text bool, f func(io.Writer)
 	if o.private {
 		mode = 0o600
 	}
-	if err := replaceFile(a.abs(o.name), mode, f); err != nil {
-		return fmt.Errorf("%s: --out: %w", path(cmd), err)
+	err := replaceFile(a.abs(o.name), mode, f)
+	var refused *fs.PathError
+	if !errors.As(err, &refused) {
+		return err // of f, which says what it is about
 	}
-	return nil
+	// The name of the hidden file would say nothing.
+	err = fmt.Errorf("%s: --out %s: %w", path(cmd), render.Safe(o.name), refused.Err)
+	return fleet.WithHint(err, "see that there is such a directory, that it can be written to and that its disk has space; the file is as it was")
 }
 
 // replaceFile makes a file of what f writes, whole or not at all: until that is on the disk

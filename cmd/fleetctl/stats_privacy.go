@@ -108,6 +108,9 @@ func (a *app) importFile(cmd *cobra.Command, store *history.Store, name string) 
 	}
 	defer func() { _ = f.Close() }() // it was only read
 	done, err := store.Import(cmd.Context(), f)
+	if errors.Is(err, io.EOF) {
+		err = errors.New("the file is empty")
+	}
 	if err != nil {
 		return importedFile{}, fmt.Errorf("stats import: %s: %w", name, err)
 	}

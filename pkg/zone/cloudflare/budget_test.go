@@ -92,7 +92,7 @@ func thousand(t testing.TB) []dnsaddr.Record {
 	for n, node := range nodes {
 		for _, name := range layout.At(node.Name) {
 			all = append(all, dnsaddr.Record{
-				Name: name, Value: fmt.Sprintf("dnsaddr=/ip4/203.0.%d.%d/tcp/9100%s", n/250, n%250, peer),
+				Name: name, Value: fmt.Sprintf("dnsaddr=/ip4/203.0.%d.%d/tcp/9100%s", n/250, n%250, peer(n)),
 				TTL: 5 * time.Minute, Comment: dnsaddr.Owner{Fleet: "seabird", Relay: node.Name}.Comment(),
 			})
 		}

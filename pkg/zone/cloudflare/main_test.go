@@ -16,6 +16,7 @@ import (
 
 	"github.com/relayfleet/fleetctl/dnsaddr"
 	"github.com/relayfleet/fleetctl/fleet"
+	"github.com/relayfleet/fleetctl/fleet/fleettest"
 	"github.com/relayfleet/fleetctl/pkg/zone/cloudflare"
 	"github.com/relayfleet/fleetctl/pkg/zone/cloudflare/cftest"
 )
@@ -25,7 +26,6 @@ const (
 	domain = "p2p.zone.test"
 	entry  = "_dnsaddr.p2p.zone.test"
 	listed = "_dnsaddr.nyc1.p2p.zone.test"
-	peer   = "/p2p/12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN"
 
 	batchCall = "POST /zones/{zone_id}/dns_records/batch"
 	listCall  = "GET /zones/{zone_id}/dns_records"
@@ -126,7 +126,10 @@ func (r *rig) resolve(ctx context.Context, server, name string) ([]string, error
 func byName(c *cloudflare.Config) { c.ZoneID = "" }
 
 // value is what the n-th relay publishes.
-func value(n int) string { return fmt.Sprintf("dnsaddr=/ip4/192.0.2.%d/tcp/9100%s", n, peer) }
+func value(n int) string { return fmt.Sprintf("dnsaddr=/ip4/192.0.2.%d/tcp/9100%s", n, peer(n)) }
+
+// peer ends the address of the n-th relay.
+func peer(n int) string { return "/p2p/" + fleettest.PeerID(fmt.Sprint(n)) }
 
 // ours is the n-th relay's record at the entry name.
 func ours(n int) dnsaddr.Record {

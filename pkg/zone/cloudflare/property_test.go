@@ -52,8 +52,9 @@ func stories() *rapid.Generator[story] {
 
 // Whatever fleet is turned into whatever other, beside strangers, with name servers that
 // lag and a fault anywhere: at every instant every name server has at least as many of the
-// fleet's addresses as the smaller of both fleets, no stranger's record is written, and the
-// next runs finish and then have nothing to do.
+// fleet's addresses as the smaller of both fleets, every client that can receive its answer
+// finds as many relays in it, no stranger's record is written, and the next runs finish and
+// then have nothing to do.
 func TestProperty_NoNameServerEverHasFewer(t *testing.T) {
 	cases, faulty := 0, 0
 	rapid.Check(t, func(rt *rapid.T) {
@@ -136,12 +137,38 @@ func (s story) wasServed(r *rig, since [2]int) error {
 	least := min(len(s.before), len(s.after))
 	for i := range r.Servers() {
 		for _, m := range r.History(i)[since[i]:] {
+			if m.Name != entry {
+				continue
+			}
 			if got := addresses(m.Values); got < least {
 				return fmt.Errorf("name server %d: got %d of the fleet's texts after %+v, want at least %d", i, got, m.Change, least)
+			}
+			if err := resolves(m.Values, least); err != nil {
+				return fmt.Errorf("name server %d: after %+v: %w", i, m.Change, err)
 			}
 		}
 		if got := addresses(r.Resolve(i, entry)); got != len(s.after) {
 			return fmt.Errorf("name server %d: got %d of the fleet's texts in the end, want %d", i, got, len(s.after))
+		}
+	}
+	return nil
+}
+
+// resolves names a client that can receive the answer and finds fewer relays in it.
+func resolves(values []string, least int) error {
+	var held []dnsaddr.Record
+	for _, v := range values {
+		held = append(held, dnsaddr.Record{Name: entry, Value: v})
+	}
+	clients := dnsaddr.NewClients(dnsaddr.AnswersOf(held))
+	for _, family := range dnsaddr.Families() {
+		for _, network := range dnsaddr.Networks() {
+			if !family.LargeAnswers() || network.NoTCP {
+				continue
+			}
+			if got := clients.Resolve(family, network, domain, ""); len(got.Relays) < least {
+				return fmt.Errorf("%s over %s finds %d relays (%v), want at least %d", family, network, len(got.Relays), got.Losses, least)
+			}
 		}
 	}
 	return nil

@@ -99,16 +99,15 @@ func listedHosts(b *testing.B, n int, delay time.Duration) *benchHosts {
 	return h
 }
 
-// answer is what a box says: whose it is, that a line of its audit log is written, and "ok".
-func (h *benchHosts) answer(_ context.Context, argv []string, stdin io.Reader, stdout, _ io.Writer) int {
+// answer is what a box says: whose it is, and "ok". What comes by way of a shell is noted
+// in its audit log.
+func (h *benchHosts) answer(_ context.Context, argv []string, _ io.Reader, stdout, _ io.Writer) int {
 	switch argv[0] {
 	case "cat":
 		fmt.Fprintln(stdout, `{"fleet": "bench", "node": "any"}`)
 	case "sh":
-		if line, err := io.ReadAll(stdin); err != nil || len(line) == 0 {
-			return 1
-		}
 		h.noted.Add(1)
+		fmt.Fprintln(stdout, "ok")
 	default:
 		fmt.Fprintln(stdout, "ok")
 	}

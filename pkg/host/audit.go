@@ -30,38 +30,6 @@ func (b box) audit(ctx context.Context, did string, result error) {
 	b.unnoted(ctx, did, err)
 }
 
-// noting begins to note a command that is about to run: what will write the line runs
-// beside it, so that nobody waits for that to begin. The line is written when what it
-// returns is called, which has to happen.
-func (b box) noting(ctx context.Context) func(did string, result error) {
-	if b.m.Adopted {
-		return func(string, error) {}
-	}
-	later, ended := make(chan []byte, 1), make(chan error, 1)
-	writing, stop := context.WithCancel(context.WithoutCancel(ctx))
-	go func() {
-		_, err := b.exec(writing, appendTo(b.auditLog(), later))
-		ended <- err
-	}()
-	return func(did string, result error) {
-		defer stop()
-		line, err := b.auditLine(did, result)
-		if err != nil {
-			stop()
-			<-ended
-			b.unnoted(ctx, did, err)
-			return
-		}
-		later <- line
-		late := time.AfterFunc(quick, stop)
-		defer late.Stop()
-		if err := <-ended; err != nil { // it has no such shell, or no room for a session more: the other way
-			err = b.append(ctx, line)
-			b.unnoted(ctx, did, err)
-		}
-	}
-}
-
 // auditLine is a line of the log, with its end.
 func (b box) auditLine(did string, result error) ([]byte, error) {
 	line := AuditLine{Time: time.Now().UTC().Truncate(time.Second), Actor: b.cfg.Actor, Command: b.cfg.Command, Did: did, Result: "ok"}

@@ -4,14 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"github.com/relayfleet/fleetctl/fleet"
@@ -20,33 +18,33 @@ import (
 	"github.com/relayfleet/fleetctl/pkg/sshx/sshtest"
 )
 
-// shellBox is a box whose sh is this machine's, below a directory of its own. Says answers
-// everything else.
-func shellBox(t *testing.T, shell bool, says sshtest.Exec) (fleet.Machine, *host.Hosts, string) {
+// shellBox is a box whose shell is this machine's. Its audit log is below a directory of the
+// test's own, which is made only if it is to have one.
+func shellBox(t *testing.T, withLog bool, running func()) (fleet.Machine, *host.Hosts, string) {
 	t.Helper()
 	dir := t.TempDir()
 	log := filepath.Join(dir, host.AuditLog)
-	if err := os.MkdirAll(filepath.Dir(log), 0o700); err != nil {
-		t.Fatal(err)
+	if withLog {
+		if err := os.MkdirAll(filepath.Dir(log), 0o700); err != nil {
+			t.Fatal(err)
+		}
 	}
 	box := sshtest.Start(t, sshtest.WithDir(dir), sshtest.WithExec(func(ctx context.Context, argv []string, stdin io.Reader, stdout, stderr io.Writer) int {
-		if argv[0] != "sh" {
-			return says(ctx, argv, stdin, stdout, stderr)
-		}
-		if !shell {
+		if _, _, _, ok := host.Noted(argv); !ok {
+			t.Errorf("the box was asked to run %q, want a command that it notes", argv)
 			return 127
 		}
-		argv[len(argv)-1] = filepath.Join(dir, argv[len(argv)-1])
+		argv[3] = filepath.Join(dir, argv[3])
 		c := exec.CommandContext(ctx, "sh", argv[1:]...)
 		c.Stdin, c.Stdout, c.Stderr = stdin, stdout, stderr
-		var exit *exec.ExitError
-		switch err := c.Run(); {
-		case errors.As(err, &exit):
-			return exit.ExitCode()
-		case err != nil:
+		if err := c.Start(); err != nil {
 			return 126
 		}
-		return 0
+		if running != nil {
+			running()
+		}
+		_ = c.Wait()
+		return c.ProcessState.ExitCode()
 	}))
 	at := netip.MustParseAddrPort(box.Addr)
 	m := fleet.Machine{Node: "nyc1-1", User: "root", Addrs: []netip.Addr{at.Addr()}, Ports: fleet.Ports{SSH: int(at.Port())}}
@@ -54,25 +52,30 @@ func shellBox(t *testing.T, shell bool, says sshtest.Exec) (fleet.Machine, *host
 	return m, host.New(host.Config{Runner: client, Tunnel: client, Actor: "ann@desk", Command: "fleetctl exec"}), log
 }
 
-func TestExec_IsNotedByACommandThatRunsBesideIt(t *testing.T) {
-	var code atomic.Int64
-	m, h, log := shellBox(t, true, func(_ context.Context, _ []string, _ io.Reader, stdout, _ io.Writer) int {
-		_, _ = fmt.Fprintln(stdout, "here")
-		return int(code.Load())
-	})
-	for _, want := range []string{"ok", "uname -s: exit status 3"} {
-		res, err := h.Exec(t.Context(), m, []string{"uname", "-s"})
-		if err != nil || string(res.Stdout) != "here\n" || res.ExitCode != int(code.Load()) {
-			t.Errorf("got %+v and error %v, want what the command said", res, err)
+func TestExec_IsNotedByTheBoxThatRunsIt(t *testing.T) {
+	m, h, log := shellBox(t, true, nil)
+	for _, c := range []struct {
+		argv   []string
+		code   int
+		stdout string
+		stderr string
+		result string
+	}{
+		{[]string{"echo", `a "b"`, "$c"}, 0, "a \"b\" $c\n", "", "ok"},
+		{[]string{"sh", "-c", "echo here; echo there >&2; exit 3"}, 3, "here\n", "there\n", "exit status 3"},
+		{[]string{"exit", "4"}, 4, "", "", "exit status 4"}, // of the command's shell, not of the one that notes it
+	} {
+		res, err := h.Exec(t.Context(), m, c.argv)
+		if err != nil || string(res.Stdout) != c.stdout || string(res.Stderr) != c.stderr || res.ExitCode != c.code {
+			t.Errorf("%q: got %q, %q, exit %d and error %v, want %q, %q, exit %d", c.argv, res.Stdout, res.Stderr, res.ExitCode, err, c.stdout, c.stderr, c.code)
 		}
 		lines := logged(t, log)
 		last := lines[len(lines)-1]
-		if last.Did != "exec: uname -s" || last.Result != want || last.Actor != "ann@desk" {
-			t.Errorf("got audit line %+v, want result %q", last, want)
+		if !strings.HasPrefix(last.Did, "exec: "+c.argv[0]) || last.Result != c.result || last.Actor != "ann@desk" {
+			t.Errorf("%q: got audit line %+v, want result %q", c.argv, last, c.result)
 		}
-		code.Store(3)
 	}
-	if got := len(logged(t, log)); got != 2 {
+	if got := len(logged(t, log)); got != 3 {
 		t.Errorf("got %d audit lines, want one for each command", got)
 	}
 	if info, err := os.Stat(log); err != nil || info.Mode().Perm() != 0o600 {
@@ -80,24 +83,21 @@ func TestExec_IsNotedByACommandThatRunsBesideIt(t *testing.T) {
 	}
 }
 
-func TestExec_OnABoxWithoutAShellIsNotedAllTheSame(t *testing.T) {
-	m, h, log := shellBox(t, false, func(context.Context, []string, io.Reader, io.Writer, io.Writer) int { return 0 })
-	if _, err := h.Exec(t.Context(), m, []string{"uname"}); err != nil {
-		t.Fatal(err)
+func TestExec_WhatTheBoxCouldNotNoteIsAddedFromHere(t *testing.T) {
+	m, h, log := shellBox(t, false, nil)
+	res, err := h.Exec(t.Context(), m, []string{"sh", "-c", "echo there >&2; exit 3"})
+	if err != nil || string(res.Stderr) != "there\n" || res.ExitCode != 3 {
+		t.Errorf("got %q, exit %d and error %v, want what the command said alone", res.Stderr, res.ExitCode, err)
 	}
-	if got := logged(t, log); len(got) != 1 || got[0].Result != "ok" {
-		t.Errorf("got audit lines %+v, want one", got)
+	if got := logged(t, log); len(got) != 1 || got[0].Result != "exit status 3" {
+		t.Errorf("got audit lines %+v, want one that was added from here", got)
 	}
 }
 
 func TestExec_ThatWasCancelledIsNoted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	m, h, log := shellBox(t, true, func(ctx context.Context, _ []string, _ io.Reader, _, _ io.Writer) int {
-		cancel()
-		<-ctx.Done()
-		return 1
-	})
+	m, h, log := shellBox(t, true, cancel)
 	if _, err := h.Exec(ctx, m, []string{"sleep", "1000"}); !errors.Is(err, context.Canceled) {
 		t.Fatalf("got error %v, want canceled", err)
 	}

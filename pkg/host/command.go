@@ -41,14 +41,6 @@ func listReleases() sshx.Command        { return read("ls", "-1t", Releases) }
 func listState(dir string) sshx.Command { return read("ls", "-1t", dir) }
 func makeDir(dir string) sshx.Command   { return write("mkdir", "-p", dir) }
 
-// appendTo adds what is received to a file of its owner alone, and has it on the disk
-// where the box can do that for one file.
-func appendTo(file string, later <-chan []byte) sshx.Command {
-	c := write("sh", "-c", `umask 077; cat >>"$0" || exit; sync "$0" 2>/dev/null || :`, file)
-	c.Later, c.Timeout = later, execTimeout+2*quick
-	return c
-}
-
 // linkRelease makes the link that is then renamed over Current: a reader sees the old
 // release or the new one, never none.
 func linkRelease(sha256 string) sshx.Command {

@@ -24,13 +24,7 @@ func (h *Hosts) Exec(ctx context.Context, m fleet.Machine, argv []string) (sshx.
 	if err != nil {
 		return sshx.Result{}, err
 	}
-	note := b.noting(ctx)
-	res, err := b.run.Run(ctx, b.at, sshx.Command{Argv: argv, Timeout: execTimeout, MaxOutput: execOutput})
-	result := err
-	if err == nil && res.ExitCode != 0 {
-		result = &exitError{command: named(sshx.Command{Argv: argv}), code: res.ExitCode}
-	}
-	note("exec: "+clean(joined(argv), 300), result)
+	res, err := b.noted(ctx, "exec: "+clean(joined(argv), 300), sshx.Command{Argv: argv, Timeout: execTimeout, MaxOutput: execOutput})
 	if err != nil {
 		return sshx.Result{}, fmt.Errorf("run %s: %w", named(sshx.Command{Argv: argv}), err)
 	}

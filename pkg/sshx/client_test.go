@@ -111,33 +111,6 @@ func TestRun_StdinReachesTheCommand(t *testing.T) {
 	}
 }
 
-func TestRun_StdinMayBecomeKnownWhileTheCommandRuns(t *testing.T) {
-	begun := make(chan struct{})
-	box := sshtest.Start(t, sshtest.WithExec(func(ctx context.Context, argv []string, stdin io.Reader, stdout, stderr io.Writer) int {
-		close(begun)
-		return shell(ctx, argv, stdin, stdout, stderr)
-	}))
-	c := sshtest.Client(t, sshx.Config{}, box)
-	later := make(chan []byte, 1)
-	go func() {
-		<-begun
-		later <- []byte("known now")
-	}()
-	r, err := c.Run(within(t), box.Target("nyc1-1"), sshx.Command{Argv: []string{"cat"}, Later: later})
-	if err != nil || string(r.Stdout) != "known now" {
-		t.Errorf("cat returned %q, %v; want what became known after it had begun", r.Stdout, err)
-	}
-}
-
-func TestRun_ACommandThatEndsDoesNotWaitForItsStdin(t *testing.T) {
-	box := sshtest.Start(t, sshtest.WithExec(shell))
-	c := sshtest.Client(t, sshx.Config{}, box)
-	r, err := c.Run(within(t), box.Target("nyc1-1"), sshx.Command{Argv: []string{"fail"}, Later: make(chan []byte)})
-	if err != nil || r.ExitCode != 3 {
-		t.Errorf("fail = %+v, %v; want exit code 3", r, err)
-	}
-}
-
 func TestRun_OutputIsBounded(t *testing.T) {
 	box := sshtest.Start(t, sshtest.WithExec(shell))
 	c := sshtest.Client(t, sshx.Config{}, box)

@@ -67,10 +67,13 @@ func (c *Client) Stream(ctx context.Context, at Target, cmd Command, stdout, std
 	defer out.shut()
 	defer errs.shut()
 	sess.Stdout, sess.Stderr = out, errs
+	if len(cmd.Stdin) > 0 {
+		sess.Stdin = bytes.NewReader(cmd.Stdin)
+	}
 	err = k.do(ctx, func() error {
 		defer k.release()
 		defer func() { _ = sess.Close() }()
-		return runWith(sess, line, cmd)
+		return sess.Run(line)
 	}, func() {
 		_ = sess.Signal(ssh.SIGTERM)
 		_ = sess.Close()
@@ -94,37 +97,6 @@ func (c *Client) Stream(ctx context.Context, at Target, cmd Command, stdout, std
 		return 0, fail(context.Cause(ctx))
 	}
 	return 0, fail(k.why(err))
-}
-
-// runWith runs a session's command with its standard input.
-func runWith(sess *ssh.Session, line string, cmd Command) error {
-	if cmd.Later == nil {
-		if len(cmd.Stdin) > 0 {
-			sess.Stdin = bytes.NewReader(cmd.Stdin)
-		}
-		return sess.Run(line)
-	}
-	in, err := sess.StdinPipe()
-	if err == nil {
-		err = sess.Start(line)
-	}
-	if err != nil {
-		return err
-	}
-	var feeding sync.WaitGroup
-	ended := make(chan struct{})
-	feeding.Go(func() {
-		select {
-		case data := <-cmd.Later:
-			_, _ = in.Write(data) // what the command did with it is its exit code
-			_ = in.Close()
-		case <-ended:
-		}
-	})
-	err = sess.Wait()
-	close(ended)
-	feeding.Wait()
-	return err
 }
 
 // session opens a session. A connection that turns out to be dead here is replaced

@@ -33,10 +33,6 @@ type Target struct {
 type Command struct {
 	Argv  []string
 	Stdin []byte
-	// Later is standard input that is not known yet: the command gets the first that is
-	// received, and then the end of it. A command that ends before does not wait for it.
-	// Nil means Stdin.
-	Later <-chan []byte
 	// MaxOutput bounds stdout and stderr, each, in bytes; zero means 1 MiB.
 	// What is beyond is read and dropped, and Result.Truncated is set.
 	MaxOutput int

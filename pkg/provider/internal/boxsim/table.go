@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/multiformats/go-multiaddr"
+
+	"github.com/relayfleet/fleetctl/pkg/host"
 )
 
 // Call is one command that a box was asked to run.
@@ -37,9 +39,16 @@ type Table struct {
 	Commands []Command
 }
 
-// Run runs what the table has for argv, and nothing else: that is exit code 127.
-// c.Args is set here.
+// Run runs what the table has for argv, and nothing else: that is exit code 127. What
+// fleetctl wants noted in the box's audit log is. c.Args is set here.
 func (t Table) Run(ctx context.Context, argv []string, c Call) int {
+	if log, line, command, ok := host.Noted(argv); ok {
+		code := t.Run(ctx, command, c)
+		if err := c.note(log, line+host.Ended(code)); err != nil {
+			return c.Said("sh", log, err)
+		}
+		return code
+	}
 	for _, row := range t.Commands {
 		if args, ok := match(strings.Fields(row.Argv), argv); ok {
 			c.Args = args
@@ -48,6 +57,16 @@ func (t Table) Run(ctx context.Context, argv []string, c Call) int {
 	}
 	_, _ = fmt.Fprintf(c.Stderr, "%s: not found: this %s answers a fixed table of commands\n", Printable(argv[0]), t.Box)
 	return 127
+}
+
+// note adds a line to a log of the box.
+func (c Call) note(log, line string) error {
+	f, err := c.Jail.OpenFile(Name(log), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(line)
+	return errors.Join(err, f.Close())
 }
 
 // match compares argv with a row of the table.

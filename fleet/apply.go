@@ -87,7 +87,7 @@ func (r *run) stage(ctx context.Context, st Stage) error {
 
 // afford lets Guard judge today's prices and limits before anything is bought.
 func (r *run) afford(ctx context.Context, p Plan) error {
-	now := State{At: time.Now(), Machines: read(ctx, r.b.Provider.Machines)}
+	now := State{At: time.Now(), Machines: readProvider(ctx, r.b.Provider.Machines)}
 	now, err := WithQuote(ctx, r.b, r.spec, now, p)
 	if err != nil {
 		return err
@@ -138,6 +138,9 @@ func (r *run) askNow(ctx context.Context, st Stage) (State, error) {
 	if err != nil {
 		return State{}, err
 	}
+	if err := now.Machines.Err; errors.Is(err, ErrQuota) || errors.Is(err, ErrAuth) {
+		return State{}, err // Guard would only say that they are not listed
+	}
 	return now, r.permit(now, st)
 }
 
@@ -148,7 +151,7 @@ func (r *run) permit(st State, stage Stage) error {
 
 // machines lists the fleet's machines for the changes that are about one.
 func (r *run) machines(ctx context.Context) ([]Machine, error) {
-	o := read(ctx, r.b.Provider.Machines)
+	o := readProvider(ctx, r.b.Provider.Machines)
 	return o.Value, o.Err
 }
 

@@ -76,7 +76,7 @@ func (g *guard) check(c Change) {
 
 func (g *guard) checkMachine(c Change) {
 	if !g.state.Machines.OK() {
-		g.object(c.Ref, "the provider did not list its machines", "")
+		g.object(c.Ref, fmt.Sprintf("the provider did not list its machines: %v", g.state.Machines.Err), Hint(g.state.Machines.Err))
 		return
 	}
 	if c.Ref.ID == "" {

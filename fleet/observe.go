@@ -19,6 +19,7 @@ const (
 	inspectParallel = 30               // boxes read at once
 	probeParallel   = 8                // addresses dialed at once: each is a whole libp2p client
 	readDeadline    = 30 * time.Second // for each single reading
+	listDeadline    = 2 * time.Minute  // for each of the provider, whose API may ask for a minute of silence
 	vantages        = 2                // boxes that are asked to dial what does not answer from here
 )
 
@@ -29,7 +30,7 @@ func Observe(ctx context.Context, b Backends, s Spec) (State, error) {
 	st := State{}
 	var group errgroup.Group
 	group.Go(func() error {
-		st.Machines = read(ctx, func(ctx context.Context) ([]Machine, error) {
+		st.Machines = readProvider(ctx, func(ctx context.Context) ([]Machine, error) {
 			machines, err := b.Provider.Machines(ctx)
 			return once(machines), err
 		})
@@ -37,11 +38,11 @@ func Observe(ctx context.Context, b Backends, s Spec) (State, error) {
 		return nil
 	})
 	group.Go(func() error {
-		st.Leftovers = read(ctx, b.Provider.Leftovers)
+		st.Leftovers = readProvider(ctx, b.Provider.Leftovers)
 		return nil
 	})
 	group.Go(func() error {
-		st.Shared = read(ctx, b.Provider.Drift)
+		st.Shared = readProvider(ctx, b.Provider.Drift)
 		return nil
 	})
 	group.Go(func() error {
@@ -65,7 +66,7 @@ func WithQuote(ctx context.Context, b Backends, s Spec, st State, p Plan) (State
 	if len(orders) == 0 {
 		return st, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, readDeadline)
+	ctx, cancel := context.WithTimeout(ctx, listDeadline)
 	defer cancel()
 	q, err := b.Provider.Quote(ctx, orders)
 	if err != nil {
@@ -83,7 +84,16 @@ func once(machines []Machine) []Machine {
 
 // read makes one reading under its own deadline.
 func read[T any](ctx context.Context, f func(context.Context) (T, error)) Observed[T] {
-	ctx, cancel := context.WithTimeout(ctx, readDeadline)
+	return readBy(ctx, readDeadline, f)
+}
+
+// readProvider makes one reading of the provider.
+func readProvider[T any](ctx context.Context, f func(context.Context) (T, error)) Observed[T] {
+	return readBy(ctx, listDeadline, f)
+}
+
+func readBy[T any](ctx context.Context, within time.Duration, f func(context.Context) (T, error)) Observed[T] {
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	v, err := f(ctx)
 	if err != nil {

@@ -43,7 +43,7 @@ type Config struct {
 
 // Waits are intervals and deadlines. Tests shorten them.
 type Waits struct {
-	Every   time.Duration // between two requests, after the first 40; 250 ms
+	Every   time.Duration // between two requests, after the first 40; 240 take 240 times as long; 250 ms
 	Call    time.Duration // for the answer to one request; 30 s
 	Backoff time.Duration // the first pause after an answer that failed; 500 ms
 	Hold    time.Duration // the longest that a used-up rate is waited for; 1 min

@@ -27,7 +27,7 @@
 //
 // # Requests
 //
-// All requests of a [Provider] share one pace, 4 a second after a burst of 40, and stop
+// All requests of a [Provider] share one pace, 4 a second after a burst of 40 that counts against the minute, and stop
 // before the token's hourly budget ends, which is [fleet.ErrQuota]. Reads that are under
 // way at the same time are made once.
 package digitalocean

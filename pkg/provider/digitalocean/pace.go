@@ -16,8 +16,9 @@ import (
 
 // The API allows 250 requests a minute and 5,000 an hour.
 const (
-	burst   = 40 // requests that need not wait, after a while of silence: an up of three droplets
-	reserve = 50 // one part in so many of the hourly budget is left alone
+	burst   = 40  // requests that need not wait, after a while of silence: an up of three droplets
+	most    = 240 // in as long as so many take at the steady pace, which is a minute
+	reserve = 50  // one part in so many of the hourly budget is left alone
 )
 
 // pace holds requests back: for the rate, for what the API asks for, and for the end of
@@ -29,10 +30,12 @@ type pace struct {
 	log     *slog.Logger
 
 	mu     sync.Mutex
-	until  time.Time // the API asked for silence until then
-	left   int       // of the hourly budget
-	budget int       // 0: not known
-	reset  time.Time // when the budget grows again
+	turns  [most]time.Time // when the last requests were, or will be, sent
+	next   int             // the oldest of them
+	until  time.Time       // the API asked for silence until then
+	left   int             // of the hourly budget
+	budget int             // 0: not known
+	reset  time.Time       // when the budget grows again
 }
 
 func newPace(w Waits, log *slog.Logger) *pace {
@@ -56,20 +59,33 @@ func (g *pace) wait(ctx context.Context) error {
 			return err
 		}
 	}
-	turn := g.limiter.Reserve()
-	d := turn.Delay()
-	if deadline, bounded := ctx.Deadline(); bounded && time.Until(deadline) < d {
-		turn.Cancel()
-		return fmt.Errorf("wait for its turn, one request every %s: %w", g.every, context.DeadlineExceeded)
+	d, err := g.turn(ctx, time.Now())
+	if err != nil {
+		return err
 	}
 	if d > 2*time.Second {
 		g.log.InfoContext(ctx, "waiting for the API", slog.String("why", "one request every "+g.every.String()), slog.Duration("for", d.Round(time.Millisecond)))
 	}
-	if err := pause(ctx, d); err != nil {
-		turn.Cancel()
-		return err
+	return pause(ctx, d)
+}
+
+// turn takes the next request's turn, and says how long it is until then. A burst is paid
+// back within the minute: with it, the steady pace would be more than the API allows. A turn
+// that comes too late for ctx is not taken; one that is taken and not used is lost.
+func (g *pace) turn(ctx context.Context, now time.Time) (time.Duration, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	turn := g.limiter.ReserveN(now, 1)
+	at := now.Add(turn.DelayFrom(now))
+	if free := g.turns[g.next].Add(most * g.every); free.After(at) {
+		at = free
 	}
-	return nil
+	if deadline, bounded := ctx.Deadline(); bounded && deadline.Before(at) {
+		turn.CancelAt(now)
+		return 0, fmt.Errorf("wait for its turn, one request every %s: %w", g.every, context.DeadlineExceeded)
+	}
+	g.turns[g.next], g.next = at, (g.next+1)%most
+	return at.Sub(now), nil
 }
 
 // held says until when nothing is sent, and why.

@@ -40,6 +40,22 @@ func TestRate_FourASecondAfterABurstForAllGoroutines(t *testing.T) {
 	})
 }
 
+// A burst and the steady pace after it are less than the API's 250 a minute, whenever the
+// minute begins.
+func TestRate_IsBelowTheDocumentedOneInAnyMinute(t *testing.T) {
+	bubble(t, dotest.Config{}, func(t *testing.T, r *rig) {
+		p := r.provider(nil)
+		must(t, "600 reads", reads(t, p, 600))
+		time.Sleep(20 * time.Second) // of the bubble: the burst is there again
+		must(t, "300 reads", reads(t, p, 300))
+		for i, q := range r.Requests() {
+			if q.Status != http.StatusOK {
+				t.Fatalf("request %d: got status %d, want 200", i, q.Status)
+			}
+		}
+	})
+}
+
 func TestRate_ThatIsUsedUpIsWaitedForAsTheAPISays(t *testing.T) {
 	bubble(t, dotest.Config{Limits: dotest.Limits{PerMinute: 10}}, func(t *testing.T, r *rig) {
 		begin := time.Now()

@@ -266,7 +266,7 @@ func TestScale_TakingDownIsBoundedByDroplet(t *testing.T) {
 	}
 }
 
-// 1,000 droplets are five pages, and the rate is kept: four requests a second after twenty.
+// 1,000 droplets are five pages, and the rate is kept: four requests a second after forty.
 func TestScale_1000DropletsAreReadPageByPageWithinTheRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const n, looks, burstOfCalls = 1000, 12, 40

@@ -52,7 +52,10 @@ type world struct {
 	met []string // peers that some relay has counted
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t *testing.T) *world { return newLimitedWorld(t, dotest.NoLimits()) }
+
+// newLimitedWorld is one with limits on the rate of requests.
+func newLimitedWorld(t *testing.T, limits dotest.Limits) *world {
 	t.Helper()
 	var nodes []fleet.NodeSpec
 	for _, r := range []string{"nyc1", "fra1", "sgp1"} {
@@ -64,7 +67,7 @@ func newWorld(t *testing.T) *world {
 	w := &world{spec: s, boxes: &droplets{fake: hosttest.NewFake(), addrs: make(map[int]netip.Addr)}, zone: zonetest.NewMemory(), token: token}
 	w.kill = &killer{w: w, left: -1}
 	w.cloud = dotest.New(dotest.Config{
-		Accounts: []dotest.Account{{Token: token}, {Token: otherToken}}, Limits: dotest.NoLimits(), Boxes: w.boxes,
+		Accounts: []dotest.Account{{Token: token}, {Token: otherToken}}, Limits: limits, Boxes: w.boxes,
 		Boot: dotest.Lag{Reads: 1}, Tag: dotest.Lag{Reads: 1}, Delete: dotest.Lag{Reads: 1},
 	})
 	path := filepath.Join(t.TempDir(), "relay")

@@ -145,7 +145,7 @@ func deleteDropletsByTag(c *Cloud, q *call) answer {
 // doom begins the end of a droplet, which is gone for the next request at the earliest.
 // Deleting it again meanwhile changes nothing.
 func (c *Cloud) doom(q *call, d *droplet) {
-	if d.doomed || q.how == NeverGone {
+	if d.doomed || q.fault.How == NeverGone {
 		return
 	}
 	d.doomed = true

@@ -127,7 +127,7 @@ func (c *Cloud) order(q *call, form createForm, names []string) (*droplet, *answ
 func (c *Cloud) add(q *call, order *droplet, name string) *droplet {
 	c.ids.droplet++
 	d := &droplet{
-		Machine: order.Machine, hidden: slices.Clone(order.hidden), status: "new", created: q.now, ipv6: order.ipv6, how: q.how,
+		Machine: order.Machine, hidden: slices.Clone(order.hidden), status: "new", created: q.now, ipv6: order.ipv6, how: q.fault.How,
 		boot: c.cfg.Boot.from(q.now), tag: c.cfg.Tag.from(q.now),
 	}
 	d.ID, d.Name = c.ids.droplet, name

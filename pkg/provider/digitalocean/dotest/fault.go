@@ -1,6 +1,7 @@
 package dotest
 
 import (
+	"cmp"
 	"net/http"
 	"path"
 	"time"
@@ -12,7 +13,7 @@ type How int
 // What can happen. Before and After are of the request's effect.
 const (
 	Serve            How = iota
-	Busy                 // 429 with a retry-after of one second; nothing is done
+	Busy                 // 429 with a retry-after of Fault.Retry; nothing is done
 	Exhausted            // 429 without, as beyond the hourly limit; nothing is done
 	ErrorBefore          // 500, nothing is done
 	ErrorAfter           // 500, and it is done all the same
@@ -39,6 +40,7 @@ type Fault struct {
 	Nth   int // the first of the matching requests that is hit, from 1; 0 is 1
 	Times int // how many are hit from there; 0 is 1, negative is all
 	How   How
+	Retry time.Duration // what Busy asks for; 0 is a second
 }
 
 // script is a fault and how far it has come.
@@ -62,15 +64,15 @@ func (c *Cloud) Heal() {
 	c.faults = nil
 }
 
-// pick counts the request in every step, and says what happens to it.
-func (c *Cloud) pick(q *call) How {
-	how := Serve
+// pick counts the request in every step, and returns the one that decides about it.
+func (c *Cloud) pick(q *call) Fault {
+	var first Fault
 	for _, s := range c.faults {
-		if s.hits(q) && how == Serve {
-			how = s.How
+		if s.hits(q) && first.How == Serve {
+			first = s.Fault
 		}
 	}
-	return how
+	return first
 }
 
 // hits counts a matching request and reports whether it is one to fail.
@@ -92,10 +94,10 @@ func (s *script) hits(q *call) bool {
 }
 
 // instead is the answer of a fault that keeps the request from having an effect.
-func (h How) instead() (answer, bool) {
-	switch h {
+func (f Fault) instead() (answer, bool) {
+	switch f.How {
 	case Busy:
-		return tooMany(time.Second), true
+		return tooMany(cmp.Or(f.Retry, time.Second)), true
 	case Exhausted:
 		return tooMany(0), true
 	case ErrorBefore:

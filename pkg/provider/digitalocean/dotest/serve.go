@@ -23,7 +23,7 @@ type call struct {
 	body   []byte
 	now    time.Time
 	team   *team // nil until the token was found good
-	how    How
+	fault  Fault
 	ans    answer
 }
 
@@ -72,7 +72,7 @@ func (c *Cloud) begin(q *call) (int, Around) {
 	defer c.mu.Unlock()
 	c.seen++
 	c.calls[q.route.method+" "+q.route.path]++
-	q.how = c.pick(q)
+	q.fault = c.pick(q)
 	return c.seen, c.around
 }
 
@@ -93,7 +93,7 @@ func (c *Cloud) commit(q *call) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	q.now = c.cfg.Now()
-	if a, instead := q.how.instead(); instead {
+	if a, instead := q.fault.instead(); instead {
 		q.team = c.authenticate(q.r)
 		q.ans = a
 		return
@@ -140,7 +140,7 @@ func forbidden() answer {
 
 // deliver sends the answer, or what the fault makes of it.
 func (c *Cloud) deliver(w http.ResponseWriter, q *call) {
-	switch q.how {
+	switch q.fault.How {
 	case ResetBefore, ResetAfter:
 		c.end(q, 0)
 		cut(w)

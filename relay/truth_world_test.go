@@ -116,7 +116,8 @@ func (w *world) live(store *history.Store) {
 			}
 		}
 		w.now = w.now.Add(30 * time.Second)
-		if minute%240 == 30 || ofDay == 24*60-5 {
+		if minute == 5 || minute%240 == 30 || // from before anybody came: what was counted before a first collection is in no step
+			ofDay == 24*60-5 {
 			w.collect(w.t.Context(), store)
 		}
 		w.accident(minute)

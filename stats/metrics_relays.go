@@ -2,7 +2,8 @@ package stats
 
 // counted is the source of what relays add up.
 const counted = "Counters of every relay (`/api/telemetry`), which grow within an epoch and survive a restart. What an epoch grew by between two collections is " +
-	"added to the step of the later one; a new epoch (a new machine, a damaged file) is added whole, and a value that fell adds nothing."
+	"added to the step of the later one; a new epoch (a new machine, a damaged file) is added whole, and a value that fell adds nothing. What a relay had " +
+	"counted before its first collection is in its totals and in no step: the step of that collection says at least."
 
 // late is the limit of what is only known at the next collection.
 const late = "A relay that was away is added when it answers again, in the step of that collection."

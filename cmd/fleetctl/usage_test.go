@@ -69,6 +69,18 @@ func TestUsage_SumsSayThatTheyAreAtLeast(t *testing.T) {
 	}
 }
 
+func TestUsage_BytesSinceNobodyKnowsWhenAreOfNoMonth(t *testing.T) {
+	u := threeRelays()
+	u.month["nyc1-1"] = stats.Figure{Value: new(1e12), Missing: []string{}}
+	v := newUsageView("harbour", u)
+	if got := v.Relays[1]; got.Node != "nyc1-1" || got.BytesMonth != nil {
+		t.Errorf("got %+v, want that the month of nyc1-1 is unknown", got)
+	}
+	if !v.Total.BytesPartial || *v.Total.BytesMonth != 1e9 {
+		t.Errorf("got %d bytes in all, partial %t, want those of sgp1-1 and that a part is missing", *v.Total.BytesMonth, v.Total.BytesPartial)
+	}
+}
+
 func TestUsage_WhoDidNotAnswerIsNamedAndExits3(t *testing.T) {
 	v := newUsageView("harbour", threeRelays())
 	err := v.problem()

@@ -78,7 +78,7 @@ func newUsageView(fleetName string, u usage) usageView {
 	}
 	for _, r := range u.readings {
 		row := rowOf(r)
-		if f, known := u.month[r.Node]; known && f.Value != nil {
+		if f, known := u.month[r.Node]; known && f.Value != nil && !f.Since.IsZero() { // since nobody knows when is of no month
 			row.BytesMonth, row.BytesAtLeast = new(uint64(*f.Value)), f.AtLeast || f.Since.After(u.since)
 		}
 		switch row.Status {

@@ -163,7 +163,7 @@ func TestOpen_AStoreOfTheFirstVersionGoesOnAndDoublesNoMinute(t *testing.T) {
 	ingest(t, s, at, minutesUntil(answer(1, at, 0), at, func(int64) int64 { return 7 }))
 	for _, text := range []string{ // as the first version left it after a clock that was ahead
 		`INSERT INTO concurrent SELECT 3600, relay, at - at % 3600, SUM(minutes), SUM(relays), SUM(users), MAX(most) FROM concurrent WHERE step = 60 GROUP BY relay`,
-		`DELETE FROM concurrent WHERE step = 60`, `ALTER TABLE meta DROP COLUMN rolled`, `PRAGMA user_version = 1`,
+		`DELETE FROM concurrent WHERE step = 60`, `ALTER TABLE meta DROP COLUMN rolled`, `ALTER TABLE relays DROP COLUMN counted`, `PRAGMA user_version = 1`,
 	} {
 		if _, err := s.writer.ExecContext(t.Context(), text); err != nil {
 			t.Fatal(err)

@@ -22,6 +22,7 @@ type member struct {
 	node             string
 	since, until     int64 // until: the largest number while it is in it
 	answered, census int64
+	counted          int64 // when its counters were first read; 0: never
 	old              bool
 }
 
@@ -40,10 +41,10 @@ func loadCoverage(ctx context.Context, q querier) (coverage, error) {
 	if err != nil {
 		return c, err
 	}
-	err = each(ctx, q, `SELECT r.id, r.node, m.since, COALESCE(m.until, ?), r.answered, r.census, r.old
+	err = each(ctx, q, `SELECT r.id, r.node, m.since, COALESCE(m.until, ?), r.answered, r.census, r.counted, r.old
 	FROM members m JOIN relays r ON r.id = m.relay ORDER BY r.node, m.since`, []any{forever}, func(scan func(...any) error) error {
 		var m member
-		err := scan(&m.relay, &m.node, &m.since, &m.until, &m.answered, &m.census, &m.old)
+		err := scan(&m.relay, &m.node, &m.since, &m.until, &m.answered, &m.census, &m.counted, &m.old)
 		c.members = append(c.members, m)
 		return err
 	})

@@ -21,7 +21,7 @@ func TestIngest_APeerOfTwoRelaysCountsOnce(t *testing.T) {
 	f := figures(t, s, at)
 	for metric, want := range map[string]string{
 		"lifetime_unique_peers": "3", "active_peers_24h": "2", "active_peers_7d": "3", "new_peers": "2", "returning_peers": "0",
-		"concurrent_peers": "5", "peak_concurrent_peers": "5", "relays_answering": "2", "joins": "0", "hole_punches": "unknown",
+		"concurrent_peers": "5", "peak_concurrent_peers": "5", "relays_answering": "2", "joins": "unknown", "hole_punches": "unknown",
 		"retention_weekly": "unknown",
 	} {
 		wantFigure(t, f, metric, want)
@@ -43,6 +43,8 @@ func TestIngest_APeerOfTwoRelaysCountsOnce(t *testing.T) {
 func TestIngest_TheSameAgainChangesNothing(t *testing.T) {
 	s := open(t, Options{})
 	at := monday()
+	ingest(t, s, at, answer(1, at, 2))
+	at = at.Add(time.Minute)
 	r := answer(1, at, 2, entry(1, at, at))
 	r.Telemetry.Counters = stats.Counters{Joined: 7, BytesRelayed: 100}
 	ingest(t, s, at, r)
@@ -56,7 +58,7 @@ func TestIngest_TheSameAgainChangesNothing(t *testing.T) {
 			t.Errorf("%s: got %s, want %s", name, got, want)
 		}
 	}
-	wantFigure(t, after, "joins", "7")
+	wantFigure(t, after, "joins", "at least 7")
 }
 
 func TestIngest_WhoDoesNotAnswerIsNamedAndNothingIsLost(t *testing.T) {
@@ -164,7 +166,7 @@ func TestIngest_AnOldDaemonIsAddedUpOverItsStarts(t *testing.T) {
 	at = at.Add(time.Hour)
 	tell(60, 1) // it started again
 	f := figures(t, s, at)
-	wantFigure(t, f, "joins", "13")
+	wantFigure(t, f, "joins", "at least 3") // the first 10 were before
 	wantFigure(t, f, "bytes_relayed", "unknown without nyc1-1")
 	wantFigure(t, f, "hole_punches", "unknown without nyc1-1")
 	wantFigure(t, f, "concurrent_peers", "3")
@@ -233,11 +235,13 @@ func TestIngest_HostileTextsAreCleanAndBounded(t *testing.T) {
 	none.PeerPubkey = "no key"
 	r := answer(1, at, 1, evil, none)
 	r.Telemetry.Epoch = strings.Repeat("e", 1<<16)
-	r.Telemetry.Counters.RefusedCircuit = map[string]uint64{"\x00\n\u202eREASON": 3}
 	sum := ingest(t, s, at, r)
 	if sum.New != 1 || len(sum.Warnings) != 1 {
 		t.Errorf("got %d new and warnings %q, want 1 and one of a missing key", sum.New, sum.Warnings)
 	}
+	at = at.Add(time.Minute)
+	r.Telemetry.Counters.RefusedCircuit = map[string]uint64{"\x00\n\u202eREASON": 3}
+	ingest(t, s, at, r)
 	f := figures(t, s, at)
 	for metric, groups := range f.Parts {
 		for label := range groups {
@@ -246,7 +250,7 @@ func TestIngest_HostileTextsAreCleanAndBounded(t *testing.T) {
 			}
 		}
 	}
-	if got := text(f.Parts["circuits_refused"][" REASON"]); got != "3" {
+	if got := text(f.Parts["circuits_refused"][" REASON"]); got != "at least 3" {
 		t.Errorf("refused: got %s of %v, want 3", got, f.Parts["circuits_refused"])
 	}
 	wantFigure(t, f, "lifetime_unique_peers", "1")

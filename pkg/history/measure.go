@@ -195,16 +195,24 @@ func growths(c stats.Counters) []growth {
 	return out
 }
 
-// count adds to totals and to the samples of this time.
+// count adds to totals and to the samples of this time. What a relay had counted before
+// its counters were first read was no growth of this time: it is in the totals alone.
 func (in *ingestion) count(ctx context.Context, relay *relayRow, grown []growth) error {
 	const sample = `INSERT INTO counted (step, name, at, relay, label, value, since) VALUES (?, ?, ?, ?, ?, ?, ?)
 	ON CONFLICT (step, name, at, relay, label) DO UPDATE SET value = value + excluded.value, since = MIN(since, excluded.since)`
+	first := relay.counted == 0
+	if first || in.at < relay.counted { // a clock that was ahead once is not believed for ever
+		relay.counted = in.at
+	}
 	for _, g := range grown {
 		value := int64(min(g.value, stats.MaxCount))
 		err := in.t.exec(ctx, `INSERT INTO totals (relay, name, label, value) VALUES (?, ?, ?, ?)
 	ON CONFLICT (relay, name, label) DO UPDATE SET value = value + excluded.value`, relay.id, g.name, g.label, value)
 		if err != nil {
 			return err
+		}
+		if first {
+			continue
 		}
 		if err := in.t.exec(ctx, sample, 60, g.name, floor(in.at, 60), 0, g.label, value, relay.lastAnswered); err != nil {
 			return err

@@ -25,17 +25,18 @@ type relayRow struct {
 	damaged              []string
 	gauges               *string
 	peers                int64
+	counted              int64 // when its counters were first read; 0: never
 	first                bool  // there was no row before this collection
 	lastAnswered         int64 // before this collection
 }
 
-const relayColumns = `id, node, region, peer_id, registry, cursor, epoch, tried, answered, census, retired, error, skew, old, damaged, gauges, peers`
+const relayColumns = `id, node, region, peer_id, registry, cursor, epoch, tried, answered, census, retired, error, skew, old, damaged, gauges, peers, counted`
 
 func scanRelay(scan func(...any) error) (*relayRow, error) {
 	var r relayRow
 	var damaged string
 	err := scan(&r.id, &r.node, &r.region, &r.peerID, &r.registry, &r.cursor, &r.epoch, &r.tried, &r.answered, &r.census, &r.retired, &r.err,
-		&r.skew, &r.old, &damaged, &r.gauges, &r.peers)
+		&r.skew, &r.old, &damaged, &r.gauges, &r.peers, &r.counted)
 	if err == nil {
 		err = json.Unmarshal([]byte(damaged), &r.damaged)
 	}
@@ -88,9 +89,9 @@ func (in *ingestion) saveRelay(ctx context.Context, r *relayRow) error {
 		return err
 	}
 	return in.t.exec(ctx, `UPDATE relays SET region = ?, peer_id = ?, registry = ?, cursor = ?, epoch = ?, tried = ?, answered = ?, census = ?,
-	retired = ?, error = ?, skew = ?, old = ?, damaged = ?, gauges = ?, peers = ? WHERE id = ?`,
+	retired = ?, error = ?, skew = ?, old = ?, damaged = ?, gauges = ?, peers = ?, counted = ? WHERE id = ?`,
 		r.region, r.peerID, r.registry, r.cursor, r.epoch, r.tried, r.answered, r.census, r.retired, r.err, r.skew, r.old, string(damaged),
-		r.gauges, r.peers, r.id)
+		r.gauges, r.peers, r.counted, r.id)
 }
 
 // look compares what a reading says of the relay itself with what was known, and makes

@@ -8,13 +8,13 @@ import (
 
 // version of the schema, in PRAGMA user_version. Version n is made of n-1 by
 // migrations()[n-1].
-const version = 2
+const version = 3
 
 // appID marks a file as ours, in PRAGMA application_id: "rfth".
 const appID = 0x72667468
 
 // migrations are the statements that make each version of the one before.
-func migrations() [][]string { return [][]string{schemaV1(), schemaV2()} }
+func migrations() [][]string { return [][]string{schemaV1(), schemaV2(), schemaV3()} }
 
 // schemaV1 is the first schema. Times are UNIX seconds UTC. Ids of relays are 1 and up;
 // relay 0 is the fleet as a whole.
@@ -88,7 +88,7 @@ func schemaV1() []string {
 		`CREATE TABLE counted (
 	step INTEGER NOT NULL, name TEXT NOT NULL, at INTEGER NOT NULL, relay INTEGER NOT NULL, label TEXT NOT NULL,
 	value INTEGER NOT NULL,
-	since INTEGER NOT NULL,             -- of the collection before; 0: there was none
+	since INTEGER NOT NULL,             -- of the collection before
 	PRIMARY KEY (step, name, at, relay, label)
 ) STRICT, WITHOUT ROWID`,
 		// Users connected at the ends of minutes: step 60, 3600 or 86400; relay 0 is the sum.
@@ -129,6 +129,16 @@ func schemaV2() []string {
 	return []string{
 		`ALTER TABLE meta ADD COLUMN rolled INTEGER NOT NULL DEFAULT 0`,
 		`UPDATE meta SET rolled = (SELECT COALESCE(MAX(at + step - 60), 0) FROM concurrent WHERE step > 60)`,
+	}
+}
+
+// schemaV3 tells what a relay had counted before it was first read from what it counted
+// since: samples of the first kind, which had no collection before them, are dropped.
+func schemaV3() []string {
+	return []string{
+		`ALTER TABLE relays ADD COLUMN counted INTEGER NOT NULL DEFAULT 0`, // when its counters were first read; 0: never
+		`UPDATE relays SET counted = COALESCE((SELECT MIN(since) FROM counted WHERE relay = relays.id AND since > 0), answered)`,
+		`DELETE FROM counted WHERE since = 0`,
 	}
 }
 

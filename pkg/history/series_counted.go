@@ -3,9 +3,7 @@ package history
 import (
 	"context"
 	"fmt"
-	"math"
 	"slices"
-	"time"
 
 	"github.com/relayfleet/fleetctl/stats"
 )
@@ -29,8 +27,9 @@ func (v *view) counted(ctx context.Context) (lines, error) {
 	if err != nil {
 		return nil, err
 	}
+	observed := earliest(since, v.axis.len())
 	if !v.by {
-		grown[""] = merged(grown, v.axis.len())
+		grown[""], since[""] = merged(grown, v.axis.len()), observed
 	}
 	if byRelay {
 		for _, node := range v.nodes() {
@@ -46,7 +45,7 @@ func (v *view) counted(ctx context.Context) (lines, error) {
 			}
 		}
 	}
-	observed := v.metric.Name != countPunches // hole punches are unknown until a client reports one
+	rare := v.metric.Name == countPunches // unknown until a client reports one
 	out := lines{}
 	for label, values := range grown {
 		if !v.by && label != "" {
@@ -57,9 +56,19 @@ func (v *view) counted(ctx context.Context) (lines, error) {
 			if byRelay && v.quiet(&line[i], label, i) && values[i] == 0 {
 				continue // unknown, not 0
 			}
-			if v.last[i].answered > 0 && (observed || !math.IsNaN(since[i])) {
-				line[i] = known(values[i], line[i].Missing, fromFloat(since[i]))
+			node := ""
+			if byRelay {
+				node = label
 			}
+			from, all := v.countedFrom(i, node)
+			if from == 0 || v.last[i].answered == 0 || rare && observed[i] == 0 {
+				continue
+			}
+			if list := since[label]; list != nil && list[i] > 0 {
+				from = list[i]
+			}
+			line[i] = known(values[i], line[i].Missing, stamp(from))
+			line[i].AtLeast = line[i].AtLeast || !all
 		}
 		out[label] = line
 	}
@@ -69,6 +78,26 @@ func (v *view) counted(ctx context.Context) (lines, error) {
 		}
 	}
 	return out, nil
+}
+
+// countedFrom is from when in a step the counters of a relay, or of those of the fleet (""),
+// are known; 0 if they are not. all says that they are from its beginning on: what a relay
+// had counted before its counters were first read is in no step.
+func (v *view) countedFrom(i int, node string) (from int64, all bool) {
+	all = true
+	for _, m := range v.members {
+		if !v.expected(m, i) || node != "" && m.node != node {
+			continue
+		}
+		all = all && m.counted > 0 && m.counted <= v.axis.bounds[i]
+		if m.counted > 0 && m.counted < v.last[i].at {
+			begin := max(m.counted, v.axis.bounds[i])
+			if from == 0 || begin < from {
+				from = begin
+			}
+		}
+	}
+	return from, all
 }
 
 // quiet reports whether one relay told nothing in a step: it did not answer, or was not
@@ -102,8 +131,8 @@ func (v *view) allOld() bool {
 }
 
 // growth sums the samples of a counter by label and step. since is the time of the
-// collection before the first sample of each step; NaN where there is no sample.
-func (v *view) growth(ctx context.Context, name string, byRelay bool) (map[string][]float64, []float64, error) {
+// collection before the first sample of each; 0 where there is no sample.
+func (v *view) growth(ctx context.Context, name string, byRelay bool) (grown map[string][]float64, since map[string][]int64, err error) {
 	label := `c.label`
 	if byRelay {
 		label = `r.node`
@@ -112,12 +141,8 @@ func (v *view) growth(ctx context.Context, name string, byRelay bool) (map[strin
 	if v.axis.step == StepMinute {
 		steps = `c.step = 60`
 	}
-	grown := make(map[string][]float64)
-	since := make([]float64, v.axis.len())
-	for i := range since {
-		since[i] = math.NaN()
-	}
-	err := each(ctx, v.q, `SELECT c.at, `+label+`, SUM(c.value), MIN(c.since) FROM counted c LEFT JOIN relays r ON r.id = c.relay
+	grown, since = make(map[string][]float64), make(map[string][]int64)
+	err = each(ctx, v.q, `SELECT c.at, `+label+`, SUM(c.value), MIN(c.since) FROM counted c LEFT JOIN relays r ON r.id = c.relay
 	WHERE `+steps+` AND c.name = ? AND c.at >= ? AND c.at < ? GROUP BY 1, 2`, []any{name, v.axis.from(), v.axis.to()},
 		func(scan func(...any) error) error {
 			var at, value, before int64
@@ -130,11 +155,11 @@ func (v *view) growth(ctx context.Context, name string, byRelay bool) (map[strin
 				return nil
 			}
 			if grown[label] == nil {
-				grown[label] = make([]float64, v.axis.len())
+				grown[label], since[label] = make([]float64, v.axis.len()), make([]int64, v.axis.len())
 			}
 			grown[label][i] += float64(value)
-			if math.IsNaN(since[i]) || float64(before) < since[i] {
-				since[i] = float64(before)
+			if from := &since[label][i]; *from == 0 || before < *from {
+				*from = before
 			}
 			return nil
 		})
@@ -152,11 +177,17 @@ func merged(grown map[string][]float64, n int) []float64 {
 	return sum
 }
 
-func fromFloat(secs float64) time.Time {
-	if math.IsNaN(secs) {
-		return time.Time{}
+// earliest is the first of all labels.
+func earliest(since map[string][]int64, n int) []int64 {
+	first := make([]int64, n)
+	for _, times := range since {
+		for i, t := range times {
+			if t > 0 && (first[i] == 0 || t < first[i]) {
+				first[i] = t
+			}
+		}
 	}
-	return stamp(int64(secs))
+	return first
 }
 
 // sessionLength is seconds divided by sessions, unknown where none ended.
@@ -172,13 +203,14 @@ func (v *view) sessionLength(ctx context.Context) (lines, error) {
 	}
 	if !v.by {
 		secs, ended = map[string][]float64{"": merged(secs, v.axis.len())}, map[string][]float64{"": merged(ended, v.axis.len())}
+		since[""] = earliest(since, v.axis.len())
 	}
 	out := lines{}
 	for label, n := range ended {
 		line := v.blank(v.countedMissing)
 		for i := range line {
 			if n[i] > 0 && secs[label] != nil {
-				line[i] = known(secs[label][i]/n[i], line[i].Missing, fromFloat(since[i]))
+				line[i] = known(secs[label][i]/n[i], line[i].Missing, stamp(since[label][i]))
 				line[i].AtLeast = false // a mean may be off to either side
 			}
 		}

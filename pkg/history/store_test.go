@@ -238,7 +238,7 @@ func checkCrash(t *testing.T, path string, kill int, next time.Time, first, seco
 	ingest(t, s, next, second, silent(2, "no route"))
 	f := figures(t, s, next)
 	wantFigure(t, f, "lifetime_unique_peers", "at least 3 without nyc1-2")
-	wantFigure(t, f, "joins", "at least 9 without nyc1-2")
+	wantFigure(t, f, "joins", "at least 4 without nyc1-2")
 	wantFigure(t, f, "concurrent_peers", "at least 3 without nyc1-2")
 	if t.Failed() {
 		t.Fatalf("after a kill before write %d", kill)

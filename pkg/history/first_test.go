@@ -1,0 +1,87 @@
+package history
+
+import (
+	"errors"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/relayfleet/fleetctl/stats"
+)
+
+// month is the last point of bytes_relayed by relay, of the month.
+func month(t *testing.T, s *Store, node string) stats.Figure {
+	t.Helper()
+	all, err := s.Series(t.Context(), "bytes_relayed", Query{Step: StepMonth, By: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range all {
+		if line.Label == node {
+			return line.Points[len(line.Points)-1].Figure
+		}
+	}
+	t.Fatalf("%s: got %d series and none of it", node, len(all))
+	return stats.Figure{}
+}
+
+func TestIngest_WhatARelayCountedBeforeItWasFirstReadIsInItsTotalsAlone(t *testing.T) {
+	s := open(t, Options{})
+	at := monday()
+	tell := func(n int, bytes uint64) stats.Reading {
+		r := answer(n, at, 1)
+		r.Telemetry.Counters.BytesRelayed = bytes
+		return r
+	}
+	ingest(t, s, at, tell(1, 1e12))
+	if got := text(month(t, s, "nyc1-1")); got != "unknown" {
+		t.Errorf("after one collection: got %s, want unknown: nothing is known to have grown", got)
+	}
+	begin := at
+	at = at.Add(time.Hour)
+	ingest(t, s, at, tell(1, 1e12+5), tell(2, 7e12))
+	at = at.Add(time.Hour)
+	ingest(t, s, at, tell(1, 1e12+5), tell(2, 7e12+3))
+	for node, want := range map[string]struct {
+		text  string
+		since time.Time
+	}{"nyc1-1": {"at least 5", begin}, "nyc1-2": {"at least 3", begin.Add(time.Hour)}} {
+		got := month(t, s, node)
+		if text(got) != want.text || !got.Since.Equal(want.since) {
+			t.Errorf("%s: got %s since %s, want %s since %s", node, text(got), got.Since, want.text, want.since)
+		}
+	}
+	relays, err := s.Relays(t.Context())
+	if err != nil || relays[0].Totals["bytes_relayed"] != 1e12+5 || relays[1].Totals["bytes_relayed"] != 7e12+3 {
+		t.Errorf("totals: got %v %v, want all that was ever counted", relays, err)
+	}
+	at = at.AddDate(0, 1, 0)
+	ingest(t, s, at, tell(1, 1e12+5), tell(2, 7e12+4))
+	if one, two := month(t, s, "nyc1-1"), month(t, s, "nyc1-2"); text(one) != "0" || text(two) != "1" || one.Since.IsZero() {
+		t.Errorf("a month later: got %s since %s and %s, want 0 and 1, and since when", text(one), one.Since, text(two))
+	}
+}
+
+func TestOpen_AnOlderStoreLosesWhatNoCollectionCameBefore(t *testing.T) {
+	path := filepath.Join(t.TempDir(), FileName)
+	s := openAt(t, path, Options{})
+	at := monday()
+	ingest(t, s, at, answer(1, at, 1))
+	later := at.Add(2 * time.Hour)
+	r := answer(1, later, 1)
+	r.Telemetry.Counters.Joined = 4
+	ingest(t, s, later, r)
+	for _, text := range []string{
+		`INSERT INTO counted (step, name, at, relay, label, value, since) SELECT 3600, name, at - 7200, relay, label, 1000000, 0 FROM counted WHERE step = 3600`,
+		`ALTER TABLE relays DROP COLUMN counted`, `PRAGMA user_version = 2`,
+	} {
+		if _, err := s.writer.ExecContext(t.Context(), text); err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+	}
+	if _, err := Open(t.Context(), path, Options{ReadOnly: true}); !errors.Is(err, ErrNone) {
+		t.Errorf("to be read alone: got %v, want %v until a collection made it new", err, ErrNone)
+	}
+	again := openAt(t, path, Options{})
+	wantFigure(t, figures(t, again, later), "joins", "at least 4")
+}

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -34,16 +32,19 @@ const (
 //
 // A relay that has neither is read as by Report, and marked as old. Of one whose daemon
 // does not answer, or not with a delta, the register is read from its file; the cursor
-// is then the one that was given. What could not be read is missing in the reading, and
-// Err is the first reason. Collect changes nothing.
+// is then the one that was given. A page of a delta that is damaged is named and read
+// again the next time; if it is damaged then too, all is read from the beginning, and what
+// makes no sense there is left out and named until a day later that is read again. What
+// could not be read is missing in the reading, and Err is the first reason. Collect changes
+// nothing.
 func (h *Hosts) Collect(ctx context.Context, m fleet.Machine, after string) stats.Reading {
 	began := time.Now()
-	out := h.collect(ctx, m, after)
+	out := h.collect(ctx, m, after, began)
 	out.At, out.Took = began, time.Since(began)
 	return out
 }
 
-func (h *Hosts) collect(ctx context.Context, m fleet.Machine, after string) stats.Reading {
+func (h *Hosts) collect(ctx context.Context, m fleet.Machine, after string, began time.Time) stats.Reading {
 	out := stats.Reading{Node: m.Node, Region: m.Region}
 	b, err := h.box(m)
 	if err != nil {
@@ -56,12 +57,12 @@ func (h *Hosts) collect(ctx context.Context, m fleet.Machine, after string) stat
 	defer api.close()
 	held := parsePlace(after)
 	var telemetry answer
-	var changes delta
+	var census changes
 	var peerID text
 	var peerErr error
 	var wg sync.WaitGroup
 	wg.Go(func() { telemetry = api.compressed(whole, held.telemetryPath()) })
-	wg.Go(func() { changes = api.delta(whole, held.census) })
+	wg.Go(func() { census = api.changes(whole, held, began) })
 	wg.Go(func() { peerID, peerErr = b.deadlineText(whole, b.own(PeerIDFile)) })
 	wg.Wait()
 	if telemetry.unknownPath() {
@@ -72,14 +73,14 @@ func (h *Hosts) collect(ctx context.Context, m fleet.Machine, after string) stat
 	c := collection{out: out}
 	c.peerID(b.own(PeerIDFile), peerID, peerErr)
 	c.telemetry(telemetry)
-	c.changes(held, changes)
+	c.changes(held, census)
 	var lost *sshx.TransportError
 	if c.out.Delta == nil && !errors.As(peerErr, &lost) {
 		entries, there, err := b.registry(whole)
 		if !there && err == nil {
 			entries, err = b.noRegistry(nil)
 		}
-		c.out.Registry, c.out.Cursor = entries, after
+		c.out.Registry, c.out.Cursor = entries, c.place(held, census).String()
 		c.wrong(err)
 	}
 	return c.out
@@ -137,126 +138,30 @@ func (c *collection) telemetry(a answer) {
 }
 
 // changes takes what was read of the census, and where to go on.
-func (c *collection) changes(held place, d delta) {
-	c.wrong(d.err)
-	for _, err := range d.damaged {
+func (c *collection) changes(held place, d changes) {
+	for _, err := range append(d.damaged, d.err) {
 		c.wrong(err)
 	}
 	if !d.read || c.stranger {
 		return
 	}
+	if d.carried > 0 {
+		c.out.LeftOut += d.carried
+		c.out.Warnings = append(c.out.Warnings, fmt.Sprintf("%d entries of its census made no sense when all of it was read last, %s",
+			d.carried, time.Unix(d.place.at, 0).UTC().Format(time.RFC3339)))
+	}
 	c.out.Delta, c.out.DeltaFull = d.entries, d.full
-	c.out.Cursor = place{census: d.cursor, since: held.after(c.out.Telemetry)}.String()
+	c.out.Cursor = c.place(held, d).String()
 }
 
-// place is how far a relay was read: a cursor of its census, and the first minute, in
-// UNIX seconds, that was not read yet.
-type place struct {
-	census string
-	since  int64
-}
-
-func (p place) String() string {
-	if p.since == 0 {
-		return p.census
+// place is where to go on.
+func (c *collection) place(held place, d changes) place {
+	if c.stranger {
+		return held
 	}
-	return p.census + "@" + strconv.FormatInt(p.since, 10)
-}
-
-// parsePlace reads what String wrote. What is no minute is none: all are read again.
-func parsePlace(text string) place {
-	census, minute, _ := strings.Cut(text, "@")
-	since, err := strconv.ParseInt(minute, 10, 64)
-	if err != nil || since < 0 {
-		since = 0
+	p := d.place
+	if d.read {
+		p.since = held.after(c.out.Telemetry)
 	}
-	return place{census, since}
-}
-
-func (p place) telemetryPath() string {
-	if p.since == 0 {
-		return pathTelemetry
-	}
-	return pathTelemetry + "?since=" + strconv.FormatInt(p.since, 10)
-}
-
-// after is the first minute to read next time. A relay whose clock was set back writes
-// minutes before the ones that were read, so that is never later than its now.
-func (p place) after(t *stats.Telemetry) int64 {
-	if t == nil {
-		return p.since
-	}
-	since := p.since
-	if n := len(t.Minutes); n > 0 {
-		since = t.Minutes[n-1][0] + 60
-	}
-	return min(since, t.Now-t.Now%60)
-}
-
-// delta is what was read of what changed.
-type delta struct {
-	read    bool // as far as cursor says, and perhaps a part of the page after that
-	full    bool
-	entries []stats.CensusEntry
-	cursor  string
-	damaged []error
-	err     error // why no more was read
-}
-
-// delta reads what changed in the census after a cursor, page by page.
-func (a api) delta(ctx context.Context, after string) delta {
-	d := delta{cursor: after}
-	left := int64(stats.MaxRegistry)
-	for range maxPages {
-		page, size, err := a.page(ctx, d.cursor)
-		if page.Entries != nil {
-			if page.Full || !d.read {
-				d.read, d.full, d.entries = true, page.Full, []stats.CensusEntry{}
-			}
-			d.entries = append(d.entries, page.Entries...)
-		}
-		var damaged *stats.DamagedError
-		switch {
-		case errors.As(err, &damaged):
-			d.damaged = append(d.damaged, err)
-		case err != nil:
-			d.err = err
-			return d
-		}
-		asked := d.cursor
-		if d.cursor = page.End.Cursor; !page.End.More {
-			return d
-		}
-		if left -= size; left < 0 || d.cursor == asked {
-			d.err = fmt.Errorf("GET %s: pages without end", pathDelta)
-			return d
-		}
-	}
-	d.damaged = append(d.damaged, fmt.Errorf("GET %s: more than %d pages: the rest is read next time", pathDelta, maxPages))
-	return d
-}
-
-// page reads one page, and how large it was.
-func (a api) page(ctx context.Context, after string) (stats.CensusPage, int64, error) {
-	ctx, cancel := context.WithTimeout(ctx, pageTimeout)
-	defer cancel()
-	path := pathDelta
-	if after != "" {
-		path += "?after=" + url.QueryEscape(after)
-	}
-	body, err := a.open(ctx, path)
-	if err != nil {
-		return stats.CensusPage{}, 0, err
-	}
-	defer body.close()
-	if body.status != http.StatusOK {
-		said, _ := body.all(4096)
-		return stats.CensusPage{}, 0, fmt.Errorf("GET %s: status %d: %s", pathDelta, body.status, clean(string(said), 200))
-	}
-	counted := &counter{r: body.r}
-	page, err := stats.ParseDelta(counted, time.Now())
-	if err != nil {
-		err = fmt.Errorf("GET %s: %w", pathDelta, err)
-	}
-	return page, counted.n, err
+	return p
 }

@@ -93,12 +93,9 @@ func (p *Provider) order(n fleet.NewMachine) (*godo.DropletCreateRequest, error)
 	for _, k := range keys {
 		lines, ids = append(lines, k.line), append(ids, godo.DropletCreateSSHKey{ID: k.id})
 	}
-	userData, hostKey, err := p.cfg.Bootstrap(lines)
+	userData, hostKey, err := p.bootWith(lines)
 	if err != nil {
-		return nil, fmt.Errorf("what it boots with: %w", err)
-	}
-	if len(userData) > mostUserData {
-		return nil, fmt.Errorf("its user_data is %d bytes long, the API takes %d", len(userData), mostUserData)
+		return nil, err
 	}
 	hex, err := sshx.EncodeHostKeyMark(hostKey)
 	if err != nil {

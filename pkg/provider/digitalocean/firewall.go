@@ -56,14 +56,37 @@ func (p *Provider) ensureFirewall(ctx context.Context) error {
 		return err
 	}
 	want := p.wanted(have)
-	if len(want.Tags) > mostFirewallTags {
-		return fleet.WithHint(fmt.Errorf("it has %d tags beside ours, and may have %d in all", len(want.Tags)-1, mostFirewallTags),
-			"take the tags of others off it at DigitalOcean")
+	if err := fits(want); err != nil {
+		return err
 	}
 	_, _, err = do(ctx, p, func(ctx context.Context) (*godo.Firewall, *godo.Response, error) {
 		return p.api.Firewalls.Update(ctx, have.ID, want)
 	})
 	return err
+}
+
+// mayFence is an error if EnsureFirewall could not make the firewall what it shall be. It
+// changes nothing.
+func (p *Provider) mayFence(ctx context.Context) error {
+	have, err := p.firewall(ctx)
+	if err != nil || have != nil && len(p.differences(have)) == 0 {
+		return err
+	}
+	if have != nil {
+		if err := fits(p.wanted(have)); err != nil {
+			return err
+		}
+	}
+	return p.onlyOurs(ctx)
+}
+
+// fits is an error for a firewall with more tags than one may have.
+func fits(want *godo.FirewallRequest) error {
+	if len(want.Tags) <= mostFirewallTags {
+		return nil
+	}
+	return fleet.WithHint(fmt.Errorf("it has %d tags beside ours, and may have %d in all", len(want.Tags)-1, mostFirewallTags),
+		"take the tags of others off it at DigitalOcean")
 }
 
 // onlyOurs is an error if the firewall is, or would be, before a droplet that may be another

@@ -37,9 +37,9 @@ func (p *Provider) EnsureKey(ctx context.Context, authorizedKey string) error {
 
 // ensureKey registers one key. Its fingerprint is what says whether it is there.
 func (p *Provider) ensureKey(ctx context.Context, line string) error {
-	public, _, options, _, err := ssh.ParseAuthorizedKey([]byte(line))
-	if err != nil || len(options) > 0 {
-		return fleet.WithHint(errors.New("not a public key in the form of authorized_keys"), "give the file that ends in .pub")
+	public, err := plainKey(line)
+	if err != nil {
+		return err
 	}
 	fingerprint := ssh.FingerprintLegacyMD5(public)
 	if p.knows(fingerprint) {
@@ -69,6 +69,15 @@ func (p *Provider) ensureKey(ctx context.Context, line string) error {
 		return fmt.Errorf("register key %s: %w", fingerprint, err)
 	}
 	return nil
+}
+
+// plainKey reads a public key that has no options.
+func plainKey(line string) (ssh.PublicKey, error) {
+	public, _, options, _, err := ssh.ParseAuthorizedKey([]byte(line))
+	if err != nil || len(options) > 0 {
+		return nil, fleet.WithHint(errors.New("not a public key in the form of authorized_keys"), "give the file that ends in .pub")
+	}
+	return public, nil
 }
 
 // findKey looks a key up by its fingerprint. The list of all keys is not used for that:
@@ -201,11 +210,17 @@ func (p *Provider) forgetKeys() {
 
 // orderKeys are the keys for a new droplet, each once, by ID.
 func (p *Provider) orderKeys() ([]accountKey, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	keys := slices.SortedFunc(maps.Values(p.keys), func(a, b accountKey) int { return a.id - b.id })
+	keys := p.knownKeys()
 	if len(keys) == 0 {
 		return nil, errors.New("no SSH key is registered: a droplet without one could not be reached")
 	}
-	return slices.CompactFunc(keys, func(a, b accountKey) bool { return a.id == b.id }), nil
+	return keys, nil
+}
+
+// knownKeys are the keys that were found on the account, each once, by ID.
+func (p *Provider) knownKeys() []accountKey {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	keys := slices.SortedFunc(maps.Values(p.keys), func(a, b accountKey) int { return a.id - b.id })
+	return slices.CompactFunc(keys, func(a, b accountKey) bool { return a.id == b.id })
 }

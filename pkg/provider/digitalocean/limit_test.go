@@ -13,6 +13,23 @@ import (
 	"github.com/relayfleet/fleetctl/pkg/provider/digitalocean/dotest"
 )
 
+// Before a machine is given up, everything is looked at that its successor needs.
+func TestReplace_WhatCannotBeOrderedMarksNoMachineOutgoing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		must(t, "up", w, fleet.Intent{})
+		w.spec.Ocean.SSHKeys = []string{"SHA256:" + strings.Repeat("a", 43)}
+		if _, err := w.converge(t.Context(), fleet.Intent{Replace: []string{w.machineOf("nyc1-1")}}); err == nil || !strings.Contains(err.Error(), "no SSH key") {
+			t.Errorf("got error %v, want it to name the key that the account does not have", err)
+		}
+		for _, d := range w.cloud.Droplets(token) {
+			if phase := tagged(d.Tags, "phase:"); phase != "" {
+				t.Errorf("droplet %s is %s, and nothing can follow it", d.Name, phase)
+			}
+		}
+	})
+}
+
 // A refusal for the rate may ask for a minute. Wherever it comes, a command goes on after it.
 func TestReplace_ARateThatIsUsedUpForAWhileIsWaitedFor(t *testing.T) {
 	for _, nth := range []int{2, 5, 8, 11} { // of the lists of droplets

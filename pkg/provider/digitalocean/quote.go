@@ -28,7 +28,7 @@ const currency = "USD"
 
 // Quote prices the fleet's droplets and what would be bought, at the prices that the API
 // names now, and checks that it can be had: the account may buy, region, size and image
-// exist and are to be had together. How many droplets the account has and may have is
+// exist and are to be had together, and what goes with an order can be sent. How many droplets the account has and may have is
 // said, not judged: see [fleet.Intent.Fit].
 func (p *Provider) Quote(ctx context.Context, buy []fleet.NewMachine) (fleet.Quote, error) {
 	q, err := p.quote(ctx, buy)
@@ -57,6 +57,7 @@ func (p *Provider) quote(ctx context.Context, buy []fleet.NewMachine) (fleet.Quo
 	})
 	if len(buy) > 0 {
 		group.Go(func() error { return p.checkImage(within) })
+		group.Go(func() error { return p.mayOrder(within) })
 	}
 	if err := group.Wait(); err != nil {
 		return fleet.Quote{}, err

@@ -31,7 +31,7 @@ func TestQuote_NamesThePricesOfTheAPI(t *testing.T) {
 
 func TestQuote_APriceThatIsNotKnownIsNotTakenForNothing(t *testing.T) {
 	bubble(t, dotest.Config{}, func(t *testing.T, r *rig) {
-		tags := []string{"fleet:" + r.spec.Name, "slot:nyc1-1"}
+		tags := []string{"fleet:" + r.spec.Name, "fleetid:" + r.spec.ID, "slot:nyc1-1"}
 		_, err := r.AddDroplet(t.Context(), dotest.DefaultToken, dotest.Machine{Name: "old", Size: "g-not-sold-any-more", Tags: tags})
 		must(t, "AddDroplet", err)
 		q, err := r.provider(nil).Quote(t.Context(), nil)
@@ -69,6 +69,45 @@ func TestQuote_RefusesWhatIsNotToBeHad(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What goes with an order, and before it, is looked at before a machine is given up for it.
+func TestQuote_RefusesWhatCouldNotBeOrdered(t *testing.T) {
+	for what, tc := range map[string]struct {
+		spoil func(*rig, *Config)
+		words []string
+	}{
+		"a SHA256 fingerprint": {func(_ *rig, c *Config) { c.Spec.Ocean.SSHKeys = []string{"SHA256:" + strings.Repeat("a", 43)} }, []string{"no SSH key SHA256:aaa"}},
+		"an MD5 fingerprint": {
+			func(_ *rig, c *Config) { c.Spec.Ocean.SSHKeys = []string{strings.Repeat("ab:", 15) + "ab"} }, []string{"no SSH key ab:ab"},
+		},
+		"no key":    {func(_ *rig, c *Config) { c.Keys = []string{"-----BEGIN"} }, []string{"not a public key", ".pub"}},
+		"user_data": {func(_ *rig, c *Config) { c.Bootstrap = tooMuch }, []string{"65537", "65536"}},
+		"a firewall with five tags": {func(r *rig, _ *Config) {
+			for i := range 5 {
+				r.do("POST", "/v2/tags", fmt.Sprintf(`{"name":"web%d"}`, i))
+			}
+			r.do("POST", "/v2/firewalls", `{"name":"fleetctl-seabird","tags":["web0","web1","web2","web3","web4"],"inbound_rules":[{"protocol":"icmp","sources":{"addresses":["::/0"]}}]}`)
+		}, []string{"5 tags beside ours"}},
+		"a firewall before what may be others'": {func(r *rig, _ *Config) { r.add("x", "fleet:seabird", "slot:nyc1-9") }, []string{"it would close ports of droplet"}},
+	} {
+		bubble(t, dotest.Config{}, func(t *testing.T, r *rig) {
+			p := r.provider(func(c *Config) { tc.spoil(r, c) })
+			before := writes(r)
+			_, err := p.Quote(t.Context(), []fleet.NewMachine{order("nyc1-1")})
+			wantErr(t, what, err, nil, tc.words...)
+			if got := writes(r) - before; got != 0 {
+				t.Errorf("%s: got %d writes, want none", what, got)
+			}
+			if _, err := p.Quote(t.Context(), nil); err != nil {
+				t.Errorf("%s: nothing is bought, got error %v", what, err)
+			}
+		})
+	}
+}
+
+func tooMuch([]string) (userData, hostKey string, err error) {
+	return strings.Repeat("#", mostUserData+1), keyOf(1), nil
 }
 
 func TestQuote_LeavesTheLimitToTheCaller(t *testing.T) {

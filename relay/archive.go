@@ -19,21 +19,30 @@ type archive struct {
 	dir    string
 	ledger *ledger
 	log    *slog.Logger
+	put    func(path string, text []byte) error // replaces a file as a whole
+	most   int                                  // bytes of a census that is written
 
-	writing sync.Mutex        // one flush at a time; guards the four below
-	onDisk  map[string]string // by file: digest of what was written last
-	census  string            // digest of the census file that is there; "" is none of ours
-	counted *counters         // what relay-counters.json has; nil before the first write
-	written atomic.Int64      // UNIX seconds of the last flush; 0 = never
+	writing sync.Mutex   // one flush at a time; guards census
+	census  string       // digest of the census file that is there; "" is none of ours
+	written atomic.Int64 // UNIX seconds of the last flush; 0 = never
+
+	// counting is for one write of the counters at a time, and guards counted. Collectors
+	// wait for it, so that nobody holds it while a census is written.
+	counting sync.Mutex
+	counted  *counters // what relay-counters.json has; nil before the first write
 
 	mu       sync.Mutex
+	onDisk   map[string]string // by file: digest of what was written last
 	warnings map[string]string // by file; for /readyz
 	sealed   map[string]bool   // files that could not be set aside
 	flushErr error
 }
 
 func newArchive(dir string, l *ledger, log *slog.Logger) *archive {
-	return &archive{dir: dir, ledger: l, log: log, onDisk: make(map[string]string), warnings: make(map[string]string), sealed: make(map[string]bool)}
+	return &archive{
+		dir: dir, ledger: l, log: log, put: replaceFile, most: maxCensusBytes,
+		onDisk: make(map[string]string), warnings: make(map[string]string), sealed: make(map[string]bool),
+	}
 }
 
 // load reads what an earlier process left. A damaged file is set aside and named in the warnings; what
@@ -76,12 +85,15 @@ func freeName(path string) string {
 	return free
 }
 
-// flush writes the census and the counters. Calls queue up.
+// flush writes the counters and the census, both of one moment. Calls queue up.
 func (a *archive) flush(now time.Time) error {
 	a.writing.Lock()
 	defer a.writing.Unlock()
+	a.counting.Lock()
 	entries, c := a.ledger.survey(now)
-	err := errors.Join(a.writeCensus(entries), a.writeCounters(c))
+	err := a.writeCounters(c)
+	a.counting.Unlock()
+	err = errors.Join(a.writeCensus(listed(entries)), err)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.flushErr = err
@@ -91,7 +103,7 @@ func (a *archive) flush(now time.Time) error {
 	return err
 }
 
-// writeCensus writes the census, and before that whose cursors go on with it.
+// writeCensus writes the census, sorted, and before that whose cursors go on with it.
 func (a *archive) writeCensus(entries []tracked) error {
 	if a.isSealed(censusFile) {
 		return nil
@@ -100,7 +112,7 @@ func (a *archive) writeCensus(entries []tracked) error {
 	if err != nil {
 		return err
 	}
-	if len(text) > maxCensusBytes {
+	if len(text) > a.most {
 		return fmt.Errorf("write %s: %d bytes, more than can be read again: the last one stays", censusFile, len(text))
 	}
 	digest := digestOf(text)
@@ -112,6 +124,7 @@ func (a *archive) writeCensus(entries []tracked) error {
 	return err
 }
 
+// writeCounters writes the counters. Callers hold counting since they were taken.
 func (a *archive) writeCounters(c counters) error {
 	if err := a.write(countersFile, c); err != nil {
 		return err
@@ -124,8 +137,8 @@ func (a *archive) writeCounters(c counters) error {
 // up to date, so that no counter falls when the process dies. Where writing fails it is
 // what was written last, and before the first time what is counted now.
 func (a *archive) told(now time.Time) counters {
-	a.writing.Lock()
-	defer a.writing.Unlock()
+	a.counting.Lock()
+	defer a.counting.Unlock()
 	c := a.ledger.countersNow(now)
 	err := a.writeCounters(c)
 	if err != nil {
@@ -161,12 +174,17 @@ func encode(name string, content any) ([]byte, error) {
 // replace writes a file unless that is what it holds.
 func (a *archive) replace(name string, text []byte) error {
 	path, digest := filepath.Join(a.dir, name), digestOf(text)
-	if a.onDisk[name] == digest && exists(path) {
+	a.mu.Lock()
+	same := a.onDisk[name] == digest
+	a.mu.Unlock()
+	if same && exists(path) {
 		return nil
 	}
-	if err := replaceFile(path, text); err != nil {
+	if err := a.put(path, text); err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	a.onDisk[name] = digest
 	return nil
 }

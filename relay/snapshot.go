@@ -71,14 +71,14 @@ func (l *ledger) countersNow(now time.Time) counters {
 	return l.saved(now)
 }
 
-// survey is what is written to disk: the census and the counters of one moment.
-// Users that are connected are seen now.
+// survey is what is written to disk: the census, in no order, and the counters of one
+// moment. Users that are connected are seen now. Sorting a large census takes longer than
+// others may wait.
 func (l *ledger) survey(now time.Time) ([]tracked, counters) {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.touchUsers(now)
-	entries, c := l.registry.all(), l.saved(now)
-	l.mu.Unlock()
-	return listed(entries), c // sorting a large census takes longer than others may wait
+	return l.registry.all(), l.saved(now)
 }
 
 // minute is the end of a whole minute.

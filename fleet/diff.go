@@ -14,7 +14,7 @@ const stageParallel = 8
 // identical plans, in an order from which make-before-break follows. What a failed
 // reading leaves unknown is deferred or kept, never undone.
 func Diff(s Spec, st State, in Intent) Plan {
-	p := &planner{roles: assign(s, st, in), limits: limitsOf(s.Relay.Limits), ordered: make(map[string]bool), plan: Plan{
+	p := &planner{roles: assign(s, st, in), limits: limitsOf(s.Relay.Limits), ordered: make(map[string]bool), adopting: make(map[spot]bool), plan: Plan{
 		Version: PlanVersion, Fleet: s.Name,
 		Stages: []Stage{}, Deferred: []Deferral{}, Kept: []Kept{},
 	}}
@@ -54,6 +54,7 @@ func Diff(s Spec, st State, in Intent) Plan {
 type planner struct {
 	*roles
 	plan        Plan
+	adopting    map[spot]bool   // records of others that this plan makes ours
 	limits      string          // that every relay's configuration ends in
 	withdrawing map[spot]bool   // records that this plan withdraws
 	left        *ledger         // our records without these, nil until somebody asks
@@ -153,10 +154,12 @@ func (p *planner) isLeaving(m Machine) bool {
 // abandoned reports whether the operator gave up a machine's box.
 func (p *planner) abandoned(m Machine) bool { return slices.Contains(p.want.Abandon, m.Node) }
 
-// keepForeign lists the records of others.
+// keepForeign lists the records of others, those that become ours left out.
 func (p *planner) keepForeign() {
 	for _, rec := range p.foreign {
-		p.keep(p.recordRef("", rec), "not ours", false)
+		if !p.adopting[p.spot(rec)] {
+			p.keep(p.recordRef("", rec), "not ours", false)
+		}
 	}
 }
 

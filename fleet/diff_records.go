@@ -58,6 +58,7 @@ func (p *planner) publishOne(m Machine, t target, adds, updates *[]Change) {
 	if rec, there := p.theirs[at]; there {
 		// One of somebody else with our relay's address serves clients as well.
 		if p.adoptable(rec, m) {
+			p.adopting[at] = true
 			*updates = append(*updates, Change{Action: ActionUpdate, Ref: ref, Fields: p.recordDrift(rec), Reason: "it is our relay's, and its comment does not say so: it is adopted"})
 		}
 		return

@@ -49,10 +49,13 @@ func Published(s Spec, m Machine, peerID string) ([]dnsaddr.Record, error) {
 			Comment: dnsaddr.Owner{Fleet: s.Name, Relay: m.Node}.Comment(),
 		}
 	}
+	if err != nil {
+		err = fmt.Errorf("%s: %w", m.Node, err)
+	}
 	return out, err
 }
 
-// targets is what [Published] lists.
+// targets is what [Published] lists. Its errors do not name the node.
 func (p *publisher) targets(m Machine, peerID string) ([]target, error) {
 	names := p.layout.At(m.Node)
 	if peerID == "" || len(m.Addrs) == 0 || len(names) == 0 {
@@ -125,7 +128,7 @@ func (p *publisher) addresses(m Machine, peerID string, most int) ([]dnsaddr.Add
 		a, err := p.parse("dnsaddr=" + text + "/p2p/" + peerID)
 		switch {
 		case err != nil:
-			return nil, fmt.Errorf("%s: its relay's address: %w", m.Node, err)
+			return nil, fmt.Errorf("its relay's address: %w", err)
 		case p.spec.DNS.Hides(a):
 			private = a.Dial()
 		default:
@@ -136,9 +139,9 @@ func (p *publisher) addresses(m Machine, peerID string, most int) ([]dnsaddr.Add
 	case len(out) > 0:
 		return out, nil
 	case private != "":
-		return nil, fmt.Errorf("%s: it has no public address, so nothing of it is published: %s is private, and zone %q is public (dns.publish.scope)", m.Node, private, p.spec.DNS.Zone)
+		return nil, fmt.Errorf("it has no public address, so nothing of it is published: %s is private, and zone %q is public (dns.publish.scope)", private, p.spec.DNS.Zone)
 	}
-	return nil, fmt.Errorf("%s: none of its addresses is one that dns.publish lets into DNS: %s", m.Node, strings.Join(Announce(p.spec, m), ", "))
+	return nil, fmt.Errorf("none of its addresses is one that dns.publish lets into DNS: %s", strings.Join(Announce(p.spec, m), ", "))
 }
 
 // ordered lists the addresses that dns.publish lets into DNS, what matters most first.

@@ -1,6 +1,10 @@
 package fleet
 
-import "github.com/relayfleet/fleetctl/dnsaddr"
+import (
+	"fmt"
+
+	"github.com/relayfleet/fleetctl/dnsaddr"
+)
 
 // PublishedAll lists what [Published] lists for each of the machines, in their order, and
 // makes the layout once. Peer IDs are by node. It ends with the first machine whose
@@ -11,7 +15,7 @@ func PublishedAll(s Spec, machines []Machine, peerIDs map[string]string) ([]dnsa
 	for _, m := range machines {
 		targets, err := p.targets(m, peerIDs[m.Node])
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%s: %w", m.Node, err)
 		}
 		for _, t := range targets {
 			out = append(out, dnsaddr.Record{

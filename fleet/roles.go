@@ -121,7 +121,7 @@ func (r *roles) refuseTwins() {
 		}
 		other, _ := r.held(node)
 		for _, twin := range []Machine{other, m} {
-			r.broken[twin.ID] = fmt.Errorf("%s: %s and %s have one peer ID, %s: nothing of them is published", twin.Node, other.Node, m.Node, peer)
+			r.broken[twin.ID] = fmt.Errorf("%s and %s have one peer ID, %s: nothing of them is published", other.Node, m.Node, peer)
 			delete(r.wanted, twin.ID)
 		}
 	}

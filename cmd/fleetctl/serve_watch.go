@@ -251,10 +251,14 @@ func (w *watcher) survey(ctx context.Context, s *session) {
 	w.note(func(v *seen) { v.servers = asked })
 }
 
-// lost notes that what is known of the DNS servers is of before.
+// lost notes that what is known of the DNS servers is of before. Where none is known yet,
+// one stands for those of the zone.
 func (w *watcher) lost(err error) {
 	w.note(func(v *seen) {
 		v.servers = slices.Clone(v.servers)
+		if len(v.servers) == 0 {
+			v.servers = []web.NameServer{{Name: "of " + v.spec.DNS.RecordName()}}
+		}
 		for i := range v.servers {
 			v.servers[i].State, v.servers[i].Detail = string(resolve.Unknown), err.Error()
 		}

@@ -94,8 +94,8 @@ func momentMetrics() []Metric {
 			Definition: "How many sessions of users ended within the step, by how long they had lasted: at most 10 s, 1 min, 5 min, 15 min, 1 h, 6 h, 24 h, or longer. A session " +
 				"is the time from a peer's first connection to a relay until the end of its last one to that relay.",
 			Source: counted,
-			Limits: "A session that goes on is not in it yet. A peer on two relays has two sessions. Those that were cut by a crash of the daemon never ended and are missing; " +
-				"a restart in order ends them.",
+			Limits: "A session that goes on is not in it yet. A peer on two relays has two sessions. Those that a crash of the daemon cut are counted when it runs again, as if " +
+				"they had ended when it last wrote its counters; one that began after that is missing. A restart in order ends them.",
 		},
 		{
 			Name: "session_length_seconds", Alias: "session_length", Unit: "seconds", Kind: KindPeriod, Title: "Mean session length",

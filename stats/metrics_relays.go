@@ -57,10 +57,10 @@ func trafficMetrics() []Metric {
 			"Without what TCP, QUIC, TLS and the multiplexer add: the provider's bill shows more, and each byte comes in and goes out. "),
 		metric("joins", "", "connections", "", "Peers that joined",
 			"How often a user connected to a relay within the step: each begin of a session, so that a peer that comes and goes counts each time.",
-			"A peer on two relays counts twice. "),
+			"A peer on two relays counts twice. Who joined between the last write of the counters and a crash of the daemon is missing. "),
 		metric("leaves", "", "connections", "", "Peers that left",
 			"How often a session of a user with a relay ended within the step. Joins and leaves together are the churn.",
-			"What a crash of the daemon cut is not counted as left. "),
+			"Whom a crash of the daemon cut off is counted as left when it runs again. "),
 		metric("hole_punches", "", "hole punches", "outcome", "Hole punches",
 			"How many hole punches clients reported within the step, `succeeded` and `failed`.",
 			"Hole punches happen between two peers, where no relay can see how they end: unless clients report them, this is unknown (not observable), never 0. "+

@@ -160,37 +160,33 @@ func TestPage_TellsThatItIsOld(t *testing.T) {
 	}
 }
 
-func TestMap_HasEachRegionOrNamesIt(t *testing.T) {
-	on, nowhere := places(regionRows(append(well(40).Relays, Relay{Node: "moon-1", Region: "moon", State: "serving"})))
-	if len(on) != 9 || len(nowhere) != 1 || nowhere[0] != "moon" {
-		t.Errorf("%d places and %v nowhere, want 9 (nyc1 and nyc3 are one) and moon", len(on), nowhere)
-	}
-	for i, p := range on {
-		if p.X < 0 || p.X > mapWidth || p.Y < 0 || p.Y > mapHeight {
-			t.Errorf("%s is beside the map, at %g, %g", p.Label, p.X, p.Y)
-		}
-		for _, o := range on[:i] {
-			if !p.Bare && !o.Bare && p.TX == o.TX && p.TY == o.TY {
-				t.Errorf("%s and %s stand on one another", p.Label, o.Label)
-			}
+func TestPage_SaysOfWhenOldNumbersAre(t *testing.T) {
+	f := well(1)
+	f.Collected.At, f.Collected.Answered = today().Add(-time.Hour), nil
+	delete(f.Figures, "concurrent_peers")
+	got := page(t, f)
+	for _, want := range []string{"184,302</dd><dd class=\"note\">as of 2026-03-02 02:04:05 UTC</dd>", "Connected at once</dt><dd class=\"value\"><span class=\"mark\" aria-hidden=\"true\">?</span>unknown"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("an hour after the last collection the page does not say %q", want)
 		}
 	}
 }
 
-func TestMap_CitiesStandOnLand(t *testing.T) {
-	wet := 0
-	for code, at := range cities() {
-		dry := false
-		for _, d := range [][2]float64{{0, 0}, {2, 0}, {-2, 0}, {0, 2}, {0, -2}} { // a harbour may be a dot beside
-			dry = dry || isLand(outlines(), at[0]+d[0], at[1]+d[1])
-		}
-		if !dry {
-			wet++
-			t.Logf("%s is in the sea", code)
+func TestPage_OfAFleetThatNobodyCanTellOfSaysUnknown(t *testing.T) {
+	f := well(3)
+	f.Verified = nil
+	for i := range f.Relays {
+		f.Relays[i].State, f.Relays[i].Verified = "unknown", nil
+	}
+	f.Relays[2].State = "elsewhere"
+	got := page(t, f)
+	for _, want := range []string{"0 of 3 relays serve; 3 unknown", "How many published relays serve is unknown; at least 2 are needed", `<div class="tile unknown"><dt>Verified in DNS</dt>`} {
+		if !strings.Contains(got, want) {
+			t.Errorf("the page does not say %q", want)
 		}
 	}
-	if wet > 0 {
-		t.Errorf("%d cities are in the sea", wet)
+	if strings.Contains(got, `class="sign bad"`) {
+		t.Error("something is called bad of which nobody knows")
 	}
 }
 

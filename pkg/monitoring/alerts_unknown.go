@@ -128,8 +128,8 @@ or
 		}, {
 			Name: "serve only reads what another program collects every hour, and says how often it would collect itself",
 			Input: append(hourly(),
-				Input{`fleet_collection_interval_seconds{fleet="f",instance="s"}`, "_x70 60x800"}),
-			Fires: "660m", Quiet: []string{"118m", "178m", "418m", "478m", "640m", "725m", "779m"}, Summary: summary, Description: description,
+				Input{`fleet_collection_interval_seconds{fleet="f",instance="s"}`, "60x840"}),
+			Fires: "660m", Quiet: []string{"58m", "118m", "178m", "418m", "478m", "640m", "725m", "779m"}, Summary: summary, Description: description,
 		}, {
 			Name: "serve collects every six hours, as it was told",
 			Input: []Input{

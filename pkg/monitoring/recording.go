@@ -118,11 +118,13 @@ max by (fleet) (fleet_dns_read_time_seconds) * 0 + 1800`,
 			`max by (fleet) (
   fleet_collection_interval_seconds
   or
-  ` + usual("fleet_collected_time_seconds") + `
-)
-or
-max by (fleet) (fleet_collected_time_seconds) * 0 + 3600`,
-			"And after one collection: what serve says or was usual for three days, whichever is longer, for others may collect; an hour as long as neither is known.",
+  (
+    ` + usual("fleet_collected_time_seconds") + `
+    or
+    max by (fleet) (fleet_collected_time_seconds) * 0 + 3600
+  )
+)`,
+			"And after one collection: as was usual for three days, an hour as long as there was none, or what serve says if that is longer: another one may collect.",
 		},
 	}
 }

@@ -7,6 +7,7 @@ import "time"
 type Reading struct {
 	Node     string // "nyc1-1"
 	Region   string // "nyc1"
+	Machine  string // the provider's ID of the machine, "" where there is none
 	PeerID   string // who the relay should be, where known otherwise (from DNS, from the box); "" if not
 	Report   *Report
 	Census   *Census

@@ -71,7 +71,9 @@ func (s *session) readings(ctx context.Context, p patience, read func(context.Co
 
 // one asks one box and says which deadline it missed.
 func (p patience) one(ctx context.Context, m fleet.Machine, read func(context.Context, fleet.Machine) stats.Reading) stats.Reading {
-	nothing := func(err error) stats.Reading { return stats.Reading{Node: m.Node, Region: m.Region, Err: err} }
+	nothing := func(err error) stats.Reading {
+		return stats.Reading{Node: m.Node, Region: m.Region, Machine: m.ID, Err: err}
+	}
 	switch {
 	case m.Status != fleet.StatusRunning:
 		return nothing(fmt.Errorf("the machine is %s", m.Status))
@@ -81,6 +83,7 @@ func (p patience) one(ctx context.Context, m fleet.Machine, read func(context.Co
 	limit, cancel := context.WithTimeout(ctx, p.box)
 	defer cancel()
 	r := read(limit, m)
+	r.Machine = m.ID
 	if r.Err != nil && errors.Is(limit.Err(), context.DeadlineExceeded) {
 		r.Err = fmt.Errorf("no answer within %s: %w", min(p.box, p.total), r.Err)
 	}

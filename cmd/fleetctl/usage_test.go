@@ -125,12 +125,17 @@ func TestUsage_OneMachineWithoutAPriceLeavesTheSumUnknown(t *testing.T) {
 	}
 }
 
-func TestUsage_TwoMachinesOfANodeAreBothPaid(t *testing.T) {
+func TestUsage_TwoMachinesOfANodeAreBothPaidAndItsBytesCountOnce(t *testing.T) {
 	u := threeRelays()
-	u.quote.Value.Now = append(u.quote.Value.Now, fleet.PriceLine{Node: "nyc1-1", Monthly: 12, Transfer: 2e12})
+	u.quote.Value.Now = append(u.quote.Value.Now, fleet.PriceLine{Node: "nyc1-1", ID: "4712", Monthly: 12, Transfer: 2e12})
+	before := newUsageView("harbour", threeRelays())
+	u.readings = append(u.readings, stats.Reading{Node: "nyc1-1", Region: "nyc1", Machine: "4712", Telemetry: &stats.Telemetry{}})
 	v := newUsageView("harbour", u)
-	if *v.Cost.Monthly != 30 || *v.Relays[1].Monthly != 18 || *v.Relays[1].Transfer != 3e12 {
-		t.Errorf("got %v in all, %v and %v bytes of nyc1-1, want 30, 18 and 3e12", *v.Cost.Monthly, *v.Relays[1].Monthly, *v.Relays[1].Transfer)
+	if *v.Cost.Monthly != 30 || *v.Relays[1].Monthly != 6 || *v.Relays[2].Monthly != 12 || *v.Relays[2].Transfer != 2e12 || *v.Total.Transfer != 5e12 {
+		t.Errorf("got %v in all, %+v and %+v, want 30: 6 and 12, with 2e12 bytes of the second", *v.Cost.Monthly, v.Relays[1], v.Relays[2])
+	}
+	if *v.Total.BytesMonth != *before.Total.BytesMonth || v.Relays[2].BytesMonth != nil {
+		t.Errorf("got %d bytes, want %d: those of the node once", *v.Total.BytesMonth, *before.Total.BytesMonth)
 	}
 }
 

@@ -41,6 +41,9 @@ type usageRow struct {
 	BytesAtLeast     bool     `json:"bytes_month_partial"` // the history knows a part of the month
 	Transfer         *uint64  `json:"transfer_bytes"`      // that the machine's plan includes in a month
 	Monthly          *float64 `json:"monthly"`
+
+	machine string // "" where it has none
+	repeats bool   // another machine of the node, beside which the bytes of the month stand
 }
 
 // usageTotal are sums over what is known; Partial says that somebody's part is missing.
@@ -76,9 +79,12 @@ func newUsageView(fleetName string, u usage) usageView {
 		Fleet: fleetName, GeneratedAt: u.at, Month: u.since.Format("2006-01"),
 		Relays: []usageRow{}, Missing: []string{}, Notes: []string{},
 	}
+	counted := make(map[string]bool) // nodes of which the month stands in a row
 	for _, r := range u.readings {
 		row := rowOf(r)
-		if f, known := u.month[r.Node]; known && f.Value != nil && !f.Since.IsZero() { // since nobody knows when is of no month
+		row.repeats = counted[r.Node]
+		counted[r.Node] = true
+		if f, known := u.month[r.Node]; known && !row.repeats && f.Value != nil && !f.Since.IsZero() { // since nobody knows when is of no month
 			row.BytesMonth, row.BytesAtLeast = new(uint64(*f.Value)), f.AtLeast || f.Since.After(u.since)
 		}
 		switch row.Status {
@@ -86,6 +92,9 @@ func newUsageView(fleetName string, u usage) usageView {
 			v.Missing = append(v.Missing, row.Node)
 		case usageOld:
 			v.Notes = append(v.Notes, row.Node+": an old relay, which does not say what it holds and what it relayed")
+		}
+		if row.repeats {
+			v.Notes = append(v.Notes, row.Node+": it has several machines; what they relayed this month stands beside the first")
 		}
 		v.Relays = append(v.Relays, row)
 	}
@@ -110,7 +119,7 @@ const (
 )
 
 func rowOf(r stats.Reading) usageRow {
-	row := usageRow{Node: r.Node, Region: r.Region, Status: usageOK}
+	row := usageRow{Node: r.Node, Region: r.Region, Status: usageOK, machine: r.Machine}
 	if r.Err != nil {
 		row.Status, row.Error = usagePartial, oneLine(r.Err.Error())
 	}
@@ -151,14 +160,14 @@ func (v *usageView) price(quote fleet.Observed[fleet.Quote]) {
 		known = known && line.Monthly > 0
 		for i := range v.Relays {
 			row := &v.Relays[i]
-			if row.Node != line.Node {
+			if row.Node != line.Node || row.machine != line.ID { // of a node there are two machines while one replaces the other
 				continue
 			}
 			if line.Monthly > 0 {
-				row.Monthly = new(line.Monthly + valueOr(row.Monthly, 0)) // two machines while one replaces the other
+				row.Monthly = new(line.Monthly)
 			}
 			if line.Transfer > 0 {
-				row.Transfer = new(uint64(line.Transfer) + valueOr(row.Transfer, 0))
+				row.Transfer = new(uint64(line.Transfer))
 			}
 		}
 	}
@@ -180,9 +189,11 @@ func (v *usageView) sum() {
 			t.Reservations = new(*r.Reservations + valueOr(t.Reservations, 0))
 			t.ReservationLimit = new(*r.ReservationLimit + valueOr(t.ReservationLimit, 0))
 		}
-		if r.BytesMonth == nil {
+		switch {
+		case r.repeats:
+		case r.BytesMonth == nil:
 			t.BytesPartial = true
-		} else {
+		default:
 			t.BytesMonth = new(*r.BytesMonth + valueOr(t.BytesMonth, 0))
 			t.BytesPartial = t.BytesPartial || r.BytesAtLeast
 		}

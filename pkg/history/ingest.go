@@ -122,69 +122,6 @@ func keySet(ctx context.Context, q querier, query string) (map[string]bool, erro
 	return out, err
 }
 
-// readings takes them in one by one, in the order of nodes.
-func (in *ingestion) readings(ctx context.Context, readings []stats.Reading) error {
-	seen := make(map[string]bool, len(readings))
-	answered := make(map[string]string, len(readings)) // peer ID -> node
-	for _, r := range readings {
-		if r.Node == "" || seen[r.Node] {
-			in.warn("a second reading of %q is left out", r.Node)
-			continue
-		}
-		seen[r.Node] = true
-		if err := in.reading(ctx, r, answered); err != nil {
-			return fmt.Errorf("%s: %w", clean(r.Node, 80), err)
-		}
-	}
-	in.sum.Relays = len(seen)
-	return nil
-}
-
-func (in *ingestion) reading(ctx context.Context, r stats.Reading, answered map[string]string) error {
-	relay, err := in.relay(ctx, r)
-	if err != nil {
-		return err
-	}
-	id := answerer(r)
-	if other, twice := answered[id]; id != "" && (twice || (r.PeerID != "" && id != r.PeerID)) {
-		text := "another relay answered: " + clean(id, 80)
-		if twice {
-			text += ", which is " + other
-		}
-		r = stats.Reading{Node: r.Node, Region: r.Region, PeerID: r.PeerID, Err: fmt.Errorf("%s", text)}
-		id = ""
-	}
-	if id != "" {
-		answered[id] = r.Node
-	}
-	ok := r.Telemetry != nil || r.Report != nil
-	if err := in.look(ctx, relay, r, ok); err != nil {
-		return err
-	}
-	whole, err := in.census(ctx, relay, r)
-	if err != nil {
-		return err
-	}
-	if ok {
-		in.sum.Answered++
-		if err := in.measure(ctx, relay, r); err != nil {
-			return err
-		}
-		relay.answered = in.at
-	} else {
-		in.sum.Missing = append(in.sum.Missing, relay.node)
-	}
-	if whole {
-		relay.census = in.at
-	} else {
-		in.sum.Unread = append(in.sum.Unread, relay.node)
-	}
-	for _, w := range r.Warnings {
-		in.warn("%s: %s", relay.node, w)
-	}
-	return in.saveRelay(ctx, relay)
-}
-
 // answerer is the peer ID of who answered, "" if nobody said.
 func answerer(r stats.Reading) string {
 	switch {

@@ -222,7 +222,7 @@ func TestIngest_AnOldDaemonIsOfWhenItsReportArrived(t *testing.T) {
 	}
 	tell(10, 10, time.Second)
 	at = at.Add(time.Minute)
-	tell(70, 12, 5*time.Minute) // its register came slowly
+	tell(70, 12, 5*time.Minute)                                                // its register came slowly
 	wantFigure(t, figures(t, s, at.Add(5*time.Minute)), "joins", "at least 2") // the first 10 were before
 }
 

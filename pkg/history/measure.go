@@ -26,28 +26,45 @@ const (
 	countPunches     = "hole_punches"
 )
 
-// measure takes in what a relay counted: minutes and counters.
-func (in *ingestion) measure(ctx context.Context, relay *relayRow, r stats.Reading) error {
-	if err := in.relayMinutes(ctx, relay, r); err != nil {
+// measure takes in what the machines of a relay counted that answer: gauges, minutes and
+// counters.
+func (in *ingestion) measure(ctx context.Context, relay *relayRow, answers []stats.Reading) error {
+	if len(answers) == 0 {
+		return nil
+	}
+	if err := relay.keepGauges(together(answers)); err != nil {
 		return err
 	}
-	var grown stats.Counters
-	var fell bool
-	var err error
-	if r.Telemetry != nil {
-		grown, fell, err = in.addLife(ctx, clean(r.Telemetry.Epoch, 64), r.Telemetry.Counters)
-	} else {
-		grown, err = in.addProcess(ctx, relay, r)
-	}
-	if err != nil {
+	if err := in.relayMinutes(ctx, relay, answers); err != nil {
 		return err
 	}
-	if fell {
-		if err := in.event(ctx, relay.node, EventCounterFell, "a counter fell within its life: nothing is added, and nothing taken away"); err != nil {
+	var sum stats.Counters
+	old := false
+	for _, r := range answers {
+		if r.Telemetry == nil && old { // without epochs they would be taken for starts of one process
+			in.warn("%s: a second old daemon of it is not counted", relay.node)
+			continue
+		}
+		old = old || r.Telemetry == nil
+		grown, err := in.grown(ctx, relay, r)
+		if err != nil {
 			return err
 		}
+		sum = sum.Plus(grown)
 	}
-	return in.count(ctx, relay, growths(grown))
+	return in.count(ctx, relay, growths(sum))
+}
+
+// grown is what one machine counted since it was last read.
+func (in *ingestion) grown(ctx context.Context, relay *relayRow, r stats.Reading) (stats.Counters, error) {
+	if r.Telemetry == nil {
+		return in.addProcess(ctx, relay, r)
+	}
+	grown, fell, err := in.addLife(ctx, clean(r.Telemetry.Epoch, 64), r.Telemetry.Counters)
+	if err == nil && fell {
+		err = in.event(ctx, relay.node, EventCounterFell, "a counter fell within its life: nothing is added, and nothing taken away")
+	}
+	return grown, err
 }
 
 // addLife adds up one life of counters.

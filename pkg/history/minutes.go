@@ -14,21 +14,16 @@ type minuteSum struct{ users, relays int64 }
 
 // relayMinutes takes in how many users were connected at the ends of minutes. Of a relay
 // that has no minutes yet, what it has now stands for the last one that is over, so that
-// it adds up with the others.
-func (in *ingestion) relayMinutes(ctx context.Context, relay *relayRow, r stats.Reading) error {
+// it adds up with the others. Machines of one node are added up.
+func (in *ingestion) relayMinutes(ctx context.Context, relay *relayRow, answers []stats.Reading) error {
 	told := make(map[int64]int64)
-	standIn := false
-	if r.Telemetry != nil && len(r.Telemetry.Minutes) > 0 {
-		in.shiftMinutes(relay, r.Telemetry.Minutes, told)
-	} else {
-		now := int64(-1)
-		if r.Telemetry != nil {
-			now = int64(r.Telemetry.Gauges.Users)
-		} else if r.Report != nil {
-			now = int64(r.Report.ConnectedPeers)
-		}
-		if n, ok := users(now); ok {
-			told[floor(in.at, 60)-60], standIn = n, true
+	standIn := true
+	for _, r := range answers {
+		if r.Telemetry != nil && len(r.Telemetry.Minutes) > 0 {
+			standIn = false
+			in.shiftMinutes(relay, r, told)
+		} else if n, ok := users(int64(gaugesOf(r).Users)); ok {
+			told[floor(in.at, 60)-60] += n
 		}
 	}
 	if err := in.leaveRolled(ctx, told); err != nil || len(told) == 0 {
@@ -71,8 +66,10 @@ func (in *ingestion) relayMinutes(ctx context.Context, relay *relayRow, r stats.
 
 // shiftMinutes moves a relay's minutes by what its clock is wrong, and leaves out what is
 // older than minutes are kept, and what is not over yet.
-func (in *ingestion) shiftMinutes(relay *relayRow, minutes [][2]int64, into map[int64]int64) {
-	shift := int64(math.Round(float64(relay.skew)/60)) * 60
+func (in *ingestion) shiftMinutes(relay *relayRow, r stats.Reading, into map[int64]int64) {
+	shift := int64(math.Round(float64(in.skewOf(r))/60)) * 60
+	own := make(map[int64]int64)
+	minutes := r.Telemetry.Minutes
 	oldest := floor(in.at-int64(in.keep.Minutes.Seconds()), 3600) + 3600
 	odd := 0
 	for _, m := range minutes[:min(len(minutes), 2*1440)] {
@@ -82,8 +79,11 @@ func (in *ingestion) shiftMinutes(relay *relayRow, minutes [][2]int64, into map[
 		case !ok, at > in.at:
 			odd++
 		case at >= oldest:
-			into[at] = n
+			own[at] = n
 		}
+	}
+	for at, n := range own {
+		into[at] += n
 	}
 	if odd > 0 {
 		in.warn("%s: %d of its minutes make no sense and are left out", relay.node, odd)

@@ -98,26 +98,15 @@ func (in *ingestion) saveRelay(ctx context.Context, r *relayRow) error {
 // events of the differences.
 func (in *ingestion) look(ctx context.Context, relay *relayRow, r stats.Reading, ok bool) error {
 	was := *relay
-	relay.tried = in.at
-	relay.err = ""
 	if !ok {
-		relay.err = "it sent no report"
-		if r.Err != nil {
-			relay.err = clean(r.Err.Error(), 500)
-		}
+		relay.err = silence(r)
 		if was.err == "" {
 			return in.event(ctx, relay.node, EventUnreachable, relay.err)
 		}
 		return nil
 	}
-	if was.err != "" {
-		text := "it answers again"
-		if was.answered > 0 {
-			text += " after " + span(in.at-was.answered)
-		}
-		if err := in.event(ctx, relay.node, EventReturned, text); err != nil {
-			return err
-		}
+	if err := in.lookReturned(ctx, relay); err != nil {
+		return err
 	}
 	if id := answerer(r); id != "" {
 		relay.peerID = clean(id, 128)
@@ -132,18 +121,28 @@ func (in *ingestion) look(ctx context.Context, relay *relayRow, r stats.Reading,
 		return err
 	}
 	if r.Telemetry == nil {
-		return in.gauges(relay, stats.Gauges{Users: r.Report.ConnectedPeers, Peak: r.Report.PeakConcurrentPeers, NATStatus: r.Report.NATStatus})
+		return nil
 	}
 	if err := in.lookLives(ctx, relay, &was, r.Telemetry); err != nil {
 		return err
 	}
-	if err := in.lookClock(ctx, relay, &was, r); err != nil {
-		return err
-	}
-	return in.gauges(relay, r.Telemetry.Gauges)
+	return in.lookClock(ctx, relay, &was, r)
 }
 
-func (in *ingestion) gauges(relay *relayRow, g stats.Gauges) error {
+// lookReturned notices that a relay answers that did not.
+func (in *ingestion) lookReturned(ctx context.Context, relay *relayRow) error {
+	if relay.err == "" {
+		return nil
+	}
+	relay.err = ""
+	text := "it answers again"
+	if relay.answered > 0 {
+		text += " after " + span(in.at-relay.answered)
+	}
+	return in.event(ctx, relay.node, EventReturned, text)
+}
+
+func (relay *relayRow) keepGauges(g stats.Gauges) error {
 	g.NATStatus = clean(g.NATStatus, 20)
 	text, err := json.Marshal(g)
 	if err != nil {
@@ -158,18 +157,7 @@ func (in *ingestion) gauges(relay *relayRow, g stats.Gauges) error {
 // an error.
 func (in *ingestion) lookDamage(ctx context.Context, relay *relayRow, r stats.Reading) error {
 	was := relay.damaged
-	relay.damaged = []string{}
-	if r.Telemetry != nil {
-		for _, text := range r.Telemetry.Damaged[:min(len(r.Telemetry.Damaged), 10)] {
-			relay.damaged = append(relay.damaged, clean(text, 300))
-		}
-	}
-	if r.Err != nil {
-		relay.damaged = append(relay.damaged, clean(r.Err.Error(), 300))
-	}
-	if r.LeftOut > 0 {
-		relay.damaged = append(relay.damaged, fmt.Sprintf("%d entries of its census make no sense and are left out", r.LeftOut))
-	}
+	relay.damaged = damageOf(r)
 	switch {
 	case len(relay.damaged) > 0 && !slices.Equal(was, relay.damaged):
 		return in.event(ctx, relay.node, EventDamaged, strings.Join(relay.damaged, "; "))
@@ -177,6 +165,23 @@ func (in *ingestion) lookDamage(ctx context.Context, relay *relayRow, r stats.Re
 		return in.event(ctx, relay.node, EventRepaired, "what was wrong is not any more: "+was[0])
 	}
 	return nil
+}
+
+// damageOf is what is wrong with the files of a relay, or was with the reading of them.
+func damageOf(r stats.Reading) []string {
+	out := []string{}
+	if r.Telemetry != nil {
+		for _, text := range r.Telemetry.Damaged[:min(len(r.Telemetry.Damaged), 10)] {
+			out = append(out, clean(text, 300))
+		}
+	}
+	if r.Err != nil {
+		out = append(out, clean(r.Err.Error(), 300))
+	}
+	if r.LeftOut > 0 {
+		out = append(out, fmt.Sprintf("%d entries of its census make no sense and are left out", r.LeftOut))
+	}
+	return out
 }
 
 // lookLives notices that counters or a census began anew.
@@ -211,15 +216,24 @@ func (in *ingestion) answered(r stats.Reading) (at, took int64) {
 	return r.Answered.Unix(), max(0, r.Answered.Unix()-r.At.Unix())
 }
 
-// lookClock compares clocks: the relay told its time between the begin of the reading and
-// the arrival of the answer.
-func (in *ingestion) lookClock(ctx context.Context, relay, was *relayRow, r stats.Reading) error {
+// skewOf is by how much a relay's clock is ahead of ours, in seconds: it told its time
+// between the begin of the reading and the arrival of the answer. Old daemons do not tell.
+func (in *ingestion) skewOf(r stats.Reading) int64 {
 	const slack = 3 // seconds, also for what is cut off
-	at, took := in.answered(r)
-	relay.skew = r.Telemetry.Now - at
-	if relay.skew > -slack-took && relay.skew < slack {
-		relay.skew = 0
+	if r.Telemetry == nil {
+		return 0
 	}
+	at, took := in.answered(r)
+	skew := r.Telemetry.Now - at
+	if skew > -slack-took && skew < slack {
+		return 0
+	}
+	return skew
+}
+
+// lookClock notes by how much a clock is wrong, and makes an event of one that is from now on.
+func (in *ingestion) lookClock(ctx context.Context, relay, was *relayRow, r stats.Reading) error {
+	relay.skew = in.skewOf(r)
 	if wrong, before := abs(relay.skew) > maxSkew, abs(was.skew) > maxSkew; wrong && !before {
 		side := "ahead of"
 		if relay.skew < 0 {

@@ -61,7 +61,7 @@ func (v *view) counted(ctx context.Context) (lines, error) {
 				node = label
 			}
 			from, all := v.countedFrom(i, node)
-			if from == 0 || v.last[i].answered == 0 || rare && observed[i] == 0 {
+			if from == 0 || v.last[i].answered == 0 && values[i] == 0 || rare && observed[i] == 0 {
 				continue
 			}
 			if list := since[label]; list != nil && list[i] > 0 {

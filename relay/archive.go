@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -57,32 +56,6 @@ func (a *archive) load(now time.Time) {
 	}
 	a.setAside(countersFile, err, now)
 	a.loadCensus(now)
-}
-
-// setAside renames a damaged file. One that cannot be renamed is never written.
-func (a *archive) setAside(name string, cause error, now time.Time) {
-	if cause == nil || errors.Is(cause, fs.ErrNotExist) {
-		return
-	}
-	aside := freeName(filepath.Join(a.dir, name+".damaged-"+now.UTC().Format("20060102T150405Z")))
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if err := os.Rename(filepath.Join(a.dir, name), aside); err != nil {
-		a.sealed[name] = true
-		a.warnings[name] = fmt.Sprintf("%s is damaged (%v), could not be set aside (%v) and is not written", name, cause, err)
-	} else {
-		a.warnings[name] = fmt.Sprintf("%s was damaged (%v) and is kept as %s", name, cause, filepath.Base(aside))
-	}
-	a.log.Warn("damaged file", slog.String("file", name), slog.Any("cause", cause), slog.String("kept_as", filepath.Base(aside)))
-}
-
-// freeName appends a number while there is something of that name.
-func freeName(path string) string {
-	free := path
-	for i := 2; exists(free); i++ {
-		free = fmt.Sprintf("%s-%d", path, i)
-	}
-	return free
 }
 
 // flush writes the counters and the census, both of one moment. Calls queue up.
@@ -230,34 +203,4 @@ func (a *archive) takeImport(now time.Time) error {
 	defer a.mu.Unlock()
 	delete(a.warnings, importFile) // an earlier try
 	return nil
-}
-
-// complaints lists what went wrong with the files, for /readyz.
-func (a *archive) complaints() []string {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	var list []string
-	for _, name := range []string{censusFile, countersFile, cursorsFile, importFile} {
-		if text := a.warnings[name]; text != "" {
-			list = append(list, text)
-		}
-	}
-	if a.flushErr != nil {
-		list = append(list, a.flushErr.Error())
-	}
-	return list
-}
-
-// damaged reports whether there is something to say about a file.
-func (a *archive) damaged(name string) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.warnings[name] != ""
-}
-
-// complain notes a problem with one file, for /readyz.
-func (a *archive) complain(name string, err error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.warnings[name] = err.Error()
 }

@@ -1,6 +1,8 @@
 package relay
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -22,15 +24,12 @@ const (
 )
 
 // parseCensus reads the text of bootnode-peers.json. A text that is no array is an
-// error. Entries that make no sense are left out, and the first reason is returned
-// beside the rest, so that the caller sets the original aside.
+// error. Entries that make no sense are left out, and so is what is broken or cut off;
+// the first reason is returned beside the rest, so that the caller sets the original aside.
 func parseCensus(text []byte, now time.Time) (entries []tracked, bad error, err error) {
 	var raw []json.RawMessage
-	if err := json.Unmarshal(text, &raw); err != nil {
-		return nil, nil, err
-	}
-	if raw == nil {
-		return nil, nil, errors.New("null: accepted is an array")
+	if err := json.Unmarshal(text, &raw); err != nil || raw == nil {
+		return salvage(text, err, now)
 	}
 	count := 0
 	for i, one := range raw {
@@ -54,6 +53,21 @@ func parseCensus(text []byte, now time.Time) (entries []tracked, bad error, err 
 		bad = fmt.Errorf("%d of %d entries, first %w", count, len(raw), bad)
 	}
 	return entries, bad, nil
+}
+
+// salvage is parseCensus of a text that is no JSON, for the reason given: entries are
+// looked for one by one.
+func salvage(text []byte, reason error, now time.Time) (entries []tracked, bad error, err error) {
+	found, err := stats.ParseRegistry(bytes.NewReader(text), now)
+	if found == nil {
+		return nil, nil, cmp.Or(err, reason)
+	}
+	for _, e := range found {
+		if checkEntry(&e, now) == nil && !e.IsProbe() {
+			entries = append(entries, tracked{CensusEntry: e})
+		}
+	}
+	return entries, fmt.Errorf("%w; %d entries could be read", cmp.Or(err, reason), len(entries)), nil
 }
 
 // checkEntry refuses what no relay would have written, and brings the rest into

@@ -9,5 +9,6 @@
 //
 // Everything that a stranger can write (the configuration, node.key, the census,
 // the list of fleet peers, agent strings) is bounded and checked where it is read;
-// a damaged file is set aside under a name that says so and never overwritten.
+// a damaged file is set aside under a name that says so and never overwritten. What can
+// still be read of it is used.
 package relay

@@ -45,7 +45,7 @@ func (r *Relay) registerSeries() {
 		"relay_circuits_refused_total":       "Circuits refused to users, by the status sent, since the process started.",
 		"relay_bytes_relayed_total":          "Bytes passed on over circuits, both directions, since the process started.",
 		"relay_sessions_ended_total":         "Sessions of users that ended, since the process started.",
-		"relay_census_damaged":               "1 if the census was found damaged at the start, or could not be set aside.",
+		"relay_census_damaged":               "1 while a damaged census is kept beside the one in use, or could not be set aside.",
 		"relay_disk_free_bytes":              "Free on the file system of the state directory; missing where that is unknown.",
 		"relay_disk_total_bytes":             "Size of the file system of the state directory.",
 		"relay_memory_bytes":                 "Memory of the process; missing where that is unknown.",

@@ -34,7 +34,7 @@ func fieldNames(fields []Field) string {
 // adjust puts right what the provider keeps, for all machines and for each, before
 // anything is bought, and says what only another machine would put right. A fleet that
 // has no machine and gets none needs no firewall: the account may be somebody else's.
-// Nor do machines that must not be touched: it would close what else listens on them.
+// Nor do machines that must not be touched, none of which is put behind it.
 func (p *planner) adjust() {
 	var changes []Change
 	switch shared := p.state.Shared; {
@@ -44,11 +44,6 @@ func (p *planner) adjust() {
 	case len(shared.Value) > 0:
 		fields := driftFields(shared.Value, FixInPlace)
 		changes = append(changes, Change{Action: ActionAdjust, Ref: Ref{Kind: KindFleet}, Fields: fields, Reason: "changed: " + fieldNames(fields)})
-		for _, m := range p.state.Machines.Value {
-			if m.Adopted {
-				p.keep(machineRef(m), "adopted, and behind the fleet's firewall like the others: ports that this does not open are closed to it", false)
-			}
-		}
 	}
 	for _, s := range p.slots {
 		m, ok := p.held(s.Node)

@@ -20,7 +20,7 @@ var (
 )
 
 // oursPrefixes begin the tags that say which machines are ours.
-var oursPrefixes = []string{"fleet:", "fleetid:", "slot:", "op:", "phase:", "hostkey:", "adopted:", "state:"}
+var oursPrefixes = []string{"fleet:", "fleetid:", "fence:", "slot:", "op:", "phase:", "hostkey:", "adopted:", "state:"}
 
 func oceanKeys(o *OceanSpec) group {
 	return group{

@@ -47,6 +47,9 @@ func examineDrift(st fleet.State, v *doctorView) {
 		v.add("firewall", errors.Join(st.Shared.Err, drifted(st.Shared.Value)), "as the spec says", "run 'fleetctl up'")
 	}
 	for _, m := range st.Machines.Value {
+		if m.Adopted {
+			continue // it is not ours to change, and what it differs in is no fault
+		}
 		all := m.Drift
 		if rel := st.Relays[m.ID]; rel.OK() {
 			all = append(all[:len(all):len(all)], rel.Value.Drift...)

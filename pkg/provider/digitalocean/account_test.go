@@ -76,8 +76,8 @@ func TestFirewall_LetsInWhatRelaysServeAndNothingElse(t *testing.T) {
 		if len(all) != 1 || all[0].Name != "fleetctl-seabird" || !slices.Equal(all[0].rules(), want) {
 			t.Fatalf("got %+v, want fleetctl-seabird with %q", all, want)
 		}
-		if !slices.Equal(all[0].Tags, []string{"fleet:seabird"}) || len(all[0].Droplets) != 0 {
-			t.Errorf("got tags %q and droplets %v, want the fleet's tag alone", all[0].Tags, all[0].Droplets)
+		if !slices.Equal(all[0].Tags, []string{"fence:seabird"}) || len(all[0].Droplets) != 0 {
+			t.Errorf("got tags %q and droplets %v, want its own tag alone", all[0].Tags, all[0].Droplets)
 		}
 	})
 }
@@ -95,7 +95,7 @@ func TestFirewall_ComesAfterItsTagAndBeforeAnyDroplet(t *testing.T) {
 				made = append(made, q.Template)
 			}
 		}
-		if want := []string{"/v2/tags", "/v2/firewalls", "/v2/droplets"}; !slices.Equal(made, want) {
+		if want := []string{"/v2/tags", "/v2/tags", "/v2/firewalls", "/v2/droplets"}; !slices.Equal(made, want) {
 			t.Errorf("got POSTs %q, want %q", made, want)
 		}
 	})
@@ -152,7 +152,7 @@ func TestFirewall_IsPutRightAndKeepsWhatOthersAttached(t *testing.T) {
 		drift, err := r.provider(nil).Drift(t.Context())
 		must(t, "Drift", err)
 		if len(drift) != 2 || drift[0].Name != "firewall rules" || drift[0].Fix != fleet.FixInPlace ||
-			drift[0].From != "in tcp 9847 for 0.0.0.0/0" || !strings.Contains(drift[0].To, "in tcp 9100") || drift[1].From != "without fleet:seabird" {
+			drift[0].From != "in tcp 9847 for 0.0.0.0/0" || !strings.Contains(drift[0].To, "in tcp 9100") || drift[1].From != "without fence:seabird" {
 			t.Errorf("got drift %+v", drift)
 		}
 		must(t, "EnsureFirewall", r.provider(nil).EnsureFirewall(t.Context()))
@@ -160,7 +160,7 @@ func TestFirewall_IsPutRightAndKeepsWhatOthersAttached(t *testing.T) {
 		if !slices.Equal(now.rules(), right.rules()) {
 			t.Errorf("got rules %q, want %q", now.rules(), right.rules())
 		}
-		if !slices.Equal(sorted(now.Tags), []string{"blue", "fleet:seabird"}) || !slices.Equal(now.Droplets, []int{id}) {
+		if !slices.Equal(sorted(now.Tags), []string{"blue", "fence:seabird"}) || !slices.Equal(now.Droplets, []int{id}) {
 			t.Errorf("got tags %q and droplets %v, want those of others kept", now.Tags, now.Droplets)
 		}
 		wantErr(t, "Cleanup with a machine", r.provider(nil).Cleanup(t.Context()), nil, "1 machines are listed")

@@ -115,14 +115,18 @@ func (p *Provider) adopt(ctx context.Context, id, node, hostKey, state string) e
 	case whose == ours && len(valuesOf(d.Tags, tagAdopted)) == 0:
 		return nil // it keeps its marks
 	case whose == unproven && len(valuesOf(d.Tags, tagAdopted)) == 0:
-		return p.attach(ctx, d.ID, tagFleetID+p.spec.ID) // and so does this one, of a fleet that had no ID
+		return p.attach(ctx, tagFleetID+p.spec.ID, d.ID) // and so does this one, of a fleet that had no ID
 	}
 	for _, other := range valuesOf(d.Tags, tagSlot) {
 		if other != node {
 			return fleet.WithHint(fmt.Errorf("it is tagged %s%s", tagSlot, clean(other)), "give it back with `fleetctl release` first")
 		}
 	}
-	// The fleet's tag comes last: until then the droplet is nobody's.
+	if err := p.leavesOpen(ctx); err != nil {
+		return err
+	}
+	// The fleet's tag comes last: until then the droplet is nobody's. The one of the firewall
+	// is not among them: it would close ports of a machine that must not be changed.
 	tags = append(tags, tagSlot+node)
 	if p.spec.ID != "" {
 		tags = append(tags, tagFleetID+p.spec.ID)
@@ -131,7 +135,7 @@ func (p *Provider) adopt(ctx context.Context, id, node, hostKey, state string) e
 		if hasTag(d.Tags, t) {
 			continue
 		}
-		if err := p.attach(ctx, d.ID, t); err != nil {
+		if err := p.attach(ctx, t, d.ID); err != nil {
 			return err
 		}
 	}
@@ -165,12 +169,12 @@ func (p *Provider) release(ctx context.Context, id string) error {
 	}
 	// Adopted goes after the slot: without one nothing is done to it. The fleet's name goes
 	// before its ID, without which it would prove nothing.
-	for _, kind := range []string{tagSlot, tagPhase, tagState, tagAdopted, tagFleet} {
+	for _, kind := range []string{tagSlot, tagPhase, tagState, tagAdopted, tagFence, tagFleet} {
 		for _, v := range valuesOf(d.Tags, kind) {
 			if err := p.detach(ctx, d.ID, kind+v); err != nil {
 				return err
 			}
-			if kind == tagFleet {
+			if kind == tagFleet || kind == tagFence {
 				continue // the account's, until Cleanup
 			}
 			if err := p.removeUnused(ctx, kind+v); err != nil {

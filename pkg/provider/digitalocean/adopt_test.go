@@ -21,8 +21,11 @@ func TestAdopt_TagsADropletOfOthersAndReleaseTakesAllOfItBack(t *testing.T) {
 		}
 		ms := r.list()
 		if len(ms) != 1 || ms[0].ID != id || ms[0].Node != "nyc1-1" || !ms[0].Adopted || ms[0].HostKey != keyOf(7) || ms[0].State != a.State ||
-			ms[0].User != "root" || ms[0].Sudo || ms[0].Op != "" || ms[0].Drift != nil || !slices.Equal(ms[0].Labels, []string{"bitterbot", "relay"}) {
+			ms[0].User != "root" || ms[0].Sudo || ms[0].Op != "" || !slices.Equal(ms[0].Labels, []string{"bitterbot", "relay"}) {
 			t.Errorf("got %+v, want an adopted nyc1-1", ms)
+		}
+		if !slices.ContainsFunc(ms[0].Drift, func(d fleet.Drift) bool { return d.Name == "cloud firewall" }) {
+			t.Errorf("got drift %+v, want what a take-over would change", ms[0].Drift)
 		}
 		wantErr(t, "Delete", p.Delete(t.Context(), id), nil, "adopted")
 		must(t, "Adjust", p.Adjust(t.Context(), id))

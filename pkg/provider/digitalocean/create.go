@@ -105,7 +105,7 @@ func (p *Provider) order(n fleet.NewMachine) (*godo.DropletCreateRequest, error)
 	if p.spec.ID != "" { // first, as they are put on one by one if they are late: without it the fleet's name proves nothing
 		tags = append(tags, tagFleetID+p.spec.ID)
 	}
-	tags = append(tags, tagFleet+p.spec.Name, tagSlot+n.Node, tagOp+strings.ToLower(n.Op), tagHostKey+hex)
+	tags = append(tags, p.fence(), tagFleet+p.spec.Name, tagSlot+n.Node, tagOp+strings.ToLower(n.Op), tagHostKey+hex)
 	for _, t := range p.spec.Ocean.Tags {
 		if !hasTag(tags, t) {
 			tags = append(tags, t)
@@ -212,7 +212,7 @@ func (p *Provider) search(ctx context.Context, n fleet.NewMachine, order *godo.D
 	}
 	// It has our name, was made since, and shows no tags that say otherwise.
 	for _, tag := range order.Tags {
-		if err := p.attach(ctx, untagged, tag); err != nil {
+		if err := p.attach(ctx, tag, untagged); err != nil {
 			return 0, err
 		}
 	}

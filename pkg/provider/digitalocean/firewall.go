@@ -18,10 +18,11 @@ import (
 const mostFirewallTags = 5
 
 // EnsureFirewall makes the firewall fleetctl-<fleet> what the spec says: SSH, the ports
-// that relays serve and ICMP in, everything out, for all droplets with the fleet's tag.
-// Droplets are never named by ID: a firewall takes ten of those. Rules that somebody else
-// added go; tags and droplets that somebody else attached stay. A firewall that is right
-// is not written.
+// that relays serve and ICMP in, everything out, for all droplets with the tag fence:<fleet>.
+// Those that fleetctl orders have it; those that were adopted get it when they are taken
+// over. Droplets are never named by ID: a firewall takes ten of those. Rules that somebody
+// else added go; tags and droplets that somebody else attached stay. A firewall that is right
+// is not written. One that is still attached by the fleet's own tag is moved: see fence.go.
 func (p *Provider) EnsureFirewall(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("ensure firewall: %w", err)
@@ -44,23 +45,39 @@ func (p *Provider) ensureFirewall(ctx context.Context) error {
 		return err
 	}
 	if have == nil {
-		if err := p.ensureTag(ctx, tagFleet+p.spec.Name); err != nil { // a firewall names tags that exist
-			return err
+		// A firewall names tags that exist. By the fleet's own one Leftovers finds the other.
+		for _, tag := range []string{tagFleet + p.spec.Name, p.fence()} {
+			if err := p.ensureTag(ctx, tag); err != nil {
+				return err
+			}
 		}
 		have, err = p.makeFirewall(ctx)
 		if err != nil || have == nil || len(p.differences(have)) == 0 {
 			return err
 		}
 	}
-	if err := p.ensureTag(ctx, tagFleet+p.spec.Name); err != nil {
+	if err := p.ensureTag(ctx, p.fence()); err != nil {
 		return err
 	}
-	want := p.wanted(have)
+	moves := hasTag(have.Tags, tagFleet+p.spec.Name)
+	if moves {
+		if err := p.fenceAll(ctx); err != nil {
+			return err
+		}
+	}
+	if err := p.putFirewall(ctx, have.ID, p.wanted(have)); err != nil || !moves {
+		return err
+	}
+	return p.letGo(ctx)
+}
+
+// putFirewall writes a firewall.
+func (p *Provider) putFirewall(ctx context.Context, id string, want *godo.FirewallRequest) error {
 	if err := fits(want); err != nil {
 		return err
 	}
-	_, _, err = do(ctx, p, func(ctx context.Context) (*godo.Firewall, *godo.Response, error) {
-		return p.api.Firewalls.Update(ctx, have.ID, want)
+	_, _, err := do(ctx, p, func(ctx context.Context) (*godo.Firewall, *godo.Response, error) {
+		return p.api.Firewalls.Update(ctx, id, want)
 	})
 	return err
 }
@@ -148,8 +165,8 @@ func (p *Provider) firewall(ctx context.Context) (*godo.Firewall, error) {
 func (p *Provider) wanted(have *godo.Firewall) *godo.FirewallRequest {
 	everywhere := []string{"0.0.0.0/0", "::/0"}
 	f := &godo.FirewallRequest{Name: p.firewallName(), DropletIDs: append([]int{}, have.DropletIDs...), Tags: slices.Clone(have.Tags)}
-	if tag := tagFleet + p.spec.Name; !hasTag(f.Tags, tag) {
-		f.Tags = append(f.Tags, p.known(tag))
+	if !hasTag(f.Tags, p.fence()) {
+		f.Tags = append(f.Tags, p.known(p.fence()))
 	}
 	for _, o := range fleet.Openings(p.spec, p.spec.Ocean.SSHPort) {
 		f.InboundRules = append(f.InboundRules, godo.InboundRule{
@@ -182,7 +199,7 @@ func (p *Provider) drift(ctx context.Context) ([]fleet.Drift, error) {
 		return nil, err
 	}
 	if have == nil {
-		have = &godo.Firewall{Tags: []string{tagFleet + p.spec.Name}} // so that its rules are what it lacks
+		have = &godo.Firewall{Tags: []string{p.fence()}} // so that its rules are what it lacks
 	}
 	found := p.differences(have)
 	if len(found) > 0 {
@@ -201,8 +218,11 @@ func (p *Provider) differences(have *godo.Firewall) []fleet.Drift {
 	if !slices.Equal(before, after) {
 		out = append(out, fleet.Drift{Name: "firewall rules", From: clean(ruleText(before)), To: ruleText(after), Fix: fleet.FixInPlace})
 	}
-	if tag := tagFleet + p.spec.Name; !hasTag(have.Tags, tag) {
-		out = append(out, fleet.Drift{Name: "firewall tags", From: "without " + tag, To: "with it", Fix: fleet.FixInPlace})
+	switch old := tagFleet + p.spec.Name; {
+	case hasTag(have.Tags, old):
+		out = append(out, fleet.Drift{Name: "firewall tags", From: old, To: p.fence() + ", which the same droplets get before", Fix: fleet.FixInPlace})
+	case !hasTag(have.Tags, p.fence()):
+		out = append(out, fleet.Drift{Name: "firewall tags", From: "without " + p.fence(), To: "with it", Fix: fleet.FixInPlace})
 	}
 	return out
 }

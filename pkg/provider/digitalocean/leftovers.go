@@ -35,7 +35,7 @@ func (p *Provider) leftovers(ctx context.Context) ([]string, error) {
 	if wall != nil {
 		out = append(out, "firewall "+p.firewallName())
 		for _, t := range wall.Tags {
-			if hasTag([]string{tagFleet + p.spec.Name}, t) {
+			if p.isWallTag(t) {
 				out = append(out, "tag "+clean(t))
 			}
 		}
@@ -57,7 +57,7 @@ func (p *Provider) leftovers(ctx context.Context) ([]string, error) {
 
 // Cleanup removes what the account keeps for an empty fleet: tags of ours that are on
 // nothing, the account keys that EnsureKey registered, the firewall, and at last the
-// fleet's own tag. The operator's tags stay. It is an error while a machine is listed, and
+// fleet's own tags. The operator's tags stay. It is an error while a machine is listed, and
 // while the firewall protects what is not the fleet's.
 //
 // Of the tags that several fleets share (slots, phases, adopted) it removes those that are
@@ -108,13 +108,16 @@ func (p *Provider) cleanup(ctx context.Context) error {
 			return fmt.Errorf("remove firewall %s: %w", p.firewallName(), err)
 		}
 	}
+	if err := p.removeTag(ctx, p.fence()); err != nil {
+		return err
+	}
 	return p.removeTag(ctx, tagFleet+p.spec.Name)
 }
 
 // attachedElsewhere is an error if the firewall protects what is not the fleet's: without
 // it, that would be open.
 func (p *Provider) attachedElsewhere(wall godo.Firewall) error {
-	others := slices.DeleteFunc(slices.Clone(wall.Tags), func(t string) bool { return hasTag([]string{tagFleet + p.spec.Name}, t) })
+	others := slices.DeleteFunc(slices.Clone(wall.Tags), p.isWallTag)
 	if len(others) == 0 && len(wall.DropletIDs) == 0 {
 		return nil
 	}

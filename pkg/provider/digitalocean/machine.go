@@ -87,7 +87,7 @@ func (p *Provider) machine(d godo.Droplet) fleet.Machine {
 	if dirs := valuesOf(d.Tags, tagState); len(dirs) > 0 && stateName.MatchString(dirs[0]) {
 		m.State = stateRoot + dirs[0]
 	}
-	if !m.Adopted && !m.Unmarked && m.Status != fleet.StatusPending {
+	if !m.Unmarked && m.Status != fleet.StatusPending {
 		m.Drift = p.driftOf(d, m)
 	}
 	return m
@@ -185,6 +185,9 @@ func (p *Provider) driftOf(d godo.Droplet, m fleet.Machine) []fleet.Drift {
 	}
 	if !slices.Contains(d.Features, "ipv6") {
 		differs("ipv6", "off", "on")
+	}
+	if !hasTag(d.Tags, p.fence()) {
+		out = append(out, fleet.Drift{Name: "cloud firewall", From: "not before it", To: p.firewallName() + ", which closes all ports but the fleet's", Fix: fleet.FixInPlace})
 	}
 	if missing := p.missingTags(d); len(missing) > 0 {
 		out = append(out, fleet.Drift{Name: "tags", From: "without " + strings.Join(missing, ", "), To: "with them", Fix: fleet.FixInPlace})

@@ -113,7 +113,12 @@ func (p *Provider) tagged(ctx context.Context) ([]godo.Droplet, error) {
 }
 
 func (p *Provider) listTagged(ctx context.Context) ([]godo.Droplet, error) {
-	tag := p.known(tagFleet + p.spec.Name)
+	return p.listBy(ctx, tagFleet+p.spec.Name)
+}
+
+// listBy lists the droplets with a tag.
+func (p *Provider) listBy(ctx context.Context, tag string) ([]godo.Droplet, error) {
+	tag = p.known(tag)
 	all, err := pages(ctx, p, func(ctx context.Context, o *godo.ListOptions) ([]godo.Droplet, *godo.Response, error) {
 		return p.api.Droplets.ListByTag(ctx, tag, o)
 	}, dropletID)

@@ -29,7 +29,7 @@ func (r *rig) add(name string, tags ...string) string {
 // ourTags are the marks of a machine as an earlier run left them.
 func ourTags(node string, n int) []string {
 	return []string{
-		"fleet:seabird", "fleetid:7f3a9c", "slot:" + node, fmt.Sprintf("op:%026d", n), fmt.Sprintf("hostkey:%064x", n), "relay",
+		"fleet:seabird", "fleetid:7f3a9c", "fence:seabird", "slot:" + node, fmt.Sprintf("op:%026d", n), fmt.Sprintf("hostkey:%064x", n), "relay",
 	}
 }
 

@@ -73,7 +73,7 @@ func (p *Provider) remark(ctx context.Context, d godo.Droplet, want map[string][
 func (p *Provider) retag(ctx context.Context, id int, kind string, have, want []string) error {
 	for _, v := range want {
 		if !slices.Contains(have, v) {
-			if err := p.attach(ctx, id, kind+v); err != nil {
+			if err := p.attach(ctx, kind+v, id); err != nil {
 				return err
 			}
 		}
@@ -93,15 +93,20 @@ func (p *Provider) retag(ctx context.Context, id int, kind string, have, want []
 	return nil
 }
 
-// Adjust puts the spec's tags on a droplet. Tags that the spec does not name stay.
+// Adjust puts a droplet behind the firewall, and the spec's tags on it. Tags that the spec
+// does not name stay.
 func (p *Provider) Adjust(ctx context.Context, id string) error {
 	d, err := p.own(ctx, id)
 	if err == nil && len(valuesOf(d.Tags, tagAdopted)) > 0 {
 		return nil // nothing is changed on it
 	}
-	for _, tag := range p.missingTags(d) {
+	missing := p.missingTags(d)
+	if !hasTag(d.Tags, p.fence()) {
+		missing = append([]string{p.fence()}, missing...)
+	}
+	for _, tag := range missing {
 		if err == nil {
-			err = p.attach(ctx, d.ID, tag)
+			err = p.attach(ctx, tag, d.ID)
 		}
 	}
 	if err != nil {

@@ -202,7 +202,7 @@ func TestCreate_OrdersOneDropletWithItsMarks(t *testing.T) {
 				hex = value
 			}
 		}
-		want := []string{"fleet:seabird", "fleetid:7f3a9c", "hostkey:" + hex, "op:" + strings.ToLower(n.Op), "relay", "slot:nyc1-1"}
+		want := []string{"fence:seabird", "fleet:seabird", "fleetid:7f3a9c", "hostkey:" + hex, "op:" + strings.ToLower(n.Op), "relay", "slot:nyc1-1"}
 		var got []string
 		for _, tag := range sent["tags"].([]any) {
 			got = append(got, tag.(string))

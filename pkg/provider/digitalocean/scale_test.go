@@ -52,7 +52,7 @@ func (w *world) bought(t *testing.T, addr func(i int) netip.Addr) {
 		}
 		_, err = w.cloud.AddDroplet(t.Context(), token, dotest.Machine{
 			Name: w.spec.Name + "-" + slot.Node + "-" + op[:8], Region: slot.Region,
-			Tags: []string{"fleet:" + w.spec.Name, "fleetid:" + w.spec.ID, "slot:" + slot.Node, "op:" + op, "hostkey:" + hex, "relay"},
+			Tags: []string{"fleet:" + w.spec.Name, "fleetid:" + w.spec.ID, "fence:" + w.spec.Name, "slot:" + slot.Node, "op:" + op, "hostkey:" + hex, "relay"},
 		}, addrs...)
 		if err != nil {
 			t.Fatal(err)

@@ -21,6 +21,7 @@ import (
 const (
 	tagFleet   = "fleet:"
 	tagFleetID = "fleetid:"
+	tagFence   = "fence:" // and the fleet's name: the firewall is before what carries it
 	tagSlot    = "slot:"
 	tagOp      = "op:"
 	tagPhase   = "phase:"
@@ -36,7 +37,7 @@ const stateRoot = "/var/lib/"
 
 // kinds lists them all.
 func kinds() []string {
-	return []string{tagFleet, tagFleetID, tagSlot, tagOp, tagPhase, tagHostKey, tagAdopted, tagState}
+	return []string{tagFleet, tagFleetID, tagFence, tagSlot, tagOp, tagPhase, tagHostKey, tagAdopted, tagState}
 }
 
 // isOurs reports whether a tag is of our kinds, whichever fleet's.
@@ -202,9 +203,12 @@ func (p *Provider) tag(ctx context.Context, tag string) (count int, there bool, 
 	return t.Resources.Count, true, nil
 }
 
-// attach puts a tag on a droplet.
-func (p *Provider) attach(ctx context.Context, id int, tag string) error {
-	on := []godo.Resource{{ID: strconv.Itoa(id), Type: godo.DropletResourceType}}
+// attach puts a tag on droplets.
+func (p *Provider) attach(ctx context.Context, tag string, ids ...int) error {
+	on := make([]godo.Resource, len(ids))
+	for i, id := range ids {
+		on[i] = godo.Resource{ID: strconv.Itoa(id), Type: godo.DropletResourceType}
+	}
 	var err error
 	for range 2 { // somebody who cleans up may remove the tag while it is on nothing yet
 		if err = p.ensureTag(ctx, tag); err != nil {
@@ -223,7 +227,7 @@ func (p *Provider) attach(ctx context.Context, id int, tag string) error {
 		err = fmt.Errorf("%w: %w", fleet.ErrNoMachine, err)
 	}
 	if err != nil {
-		return fmt.Errorf("put tag %s on droplet %d: %w", tag, id, err)
+		return fmt.Errorf("put tag %s on droplet %s: %w", tag, strings.Trim(fmt.Sprint(ids), "[]"), err)
 	}
 	return nil
 }

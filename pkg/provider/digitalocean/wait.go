@@ -102,7 +102,7 @@ func (p *Provider) untilReady(ctx context.Context, n fleet.NewMachine, id int, t
 			continue
 		}
 		for _, tag := range missing {
-			if err := p.attach(deadline, id, tag); err != nil {
+			if err := p.attach(deadline, tag, id); err != nil {
 				return last, err
 			}
 		}

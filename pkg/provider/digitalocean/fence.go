@@ -1,0 +1,103 @@
+package digitalocean
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/digitalocean/godo"
+
+	"github.com/relayfleet/fleetctl/fleet"
+)
+
+// The firewall is attached by a tag of its own, fence:<fleet>, so that a droplet can be of
+// the fleet and not behind it: an adopted one, of which nobody knows what else it serves.
+//
+// Earlier versions attached it by fleet:<fleet>. Such a one is moved with every droplet
+// behind it at every moment: first all droplets of the fleet get the new tag, also adopted
+// ones, which are behind it as it is; then the firewall has both tags; and only when the
+// account lists all of them by the new tag, the firewall loses the old one.
+
+// fence is the tag by which the firewall is attached.
+func (p *Provider) fence() string { return tagFence + p.spec.Name }
+
+// isWallTag reports whether the firewall has a tag because of us.
+func (p *Provider) isWallTag(tag string) bool {
+	return hasTag([]string{p.fence(), tagFleet + p.spec.Name}, tag)
+}
+
+// leavesOpen is an error if a droplet that gets the fleet's tag would come behind the
+// firewall by that.
+func (p *Provider) leavesOpen(ctx context.Context) error {
+	have, err := p.firewall(ctx)
+	if err != nil || have == nil || !hasTag(have.Tags, tagFleet+p.spec.Name) {
+		return err
+	}
+	return fleet.WithHint(errors.New("the firewall "+p.firewallName()+" is attached by "+tagFleet+p.spec.Name+", so it would close ports of this machine"),
+		"run `fleetctl up` first: it attaches the firewall by a tag of its own")
+}
+
+// bulk is how many droplets one request tags.
+const bulk = 50
+
+// fenceAll gives the firewall's tag to every droplet with the fleet's.
+func (p *Provider) fenceAll(ctx context.Context) error {
+	listed, err := p.tagged(ctx)
+	if err != nil {
+		return err
+	}
+	var without []int
+	for _, d := range listed {
+		if !hasTag(d.Tags, p.fence()) {
+			without = append(without, d.ID)
+		}
+	}
+	for some := range slices.Chunk(without, bulk) {
+		if err := p.attach(ctx, p.fence(), some...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// letGo takes the fleet's own tag off a firewall that has both, once the account knows every
+// droplet of the fleet by the other one.
+func (p *Provider) letGo(ctx context.Context) error {
+	for begin := time.Now(); ; {
+		fenced, err := p.allFenced(ctx)
+		if err != nil {
+			return err
+		}
+		have, err := p.firewall(ctx)
+		switch {
+		case err != nil:
+			return err
+		case have == nil:
+			return errors.New("somebody removed it just now")
+		case fenced && hasTag(have.Tags, p.fence()) && len(have.PendingChanges) == 0:
+			want := p.wanted(have)
+			want.Tags = slices.DeleteFunc(want.Tags, func(t string) bool { return hasTag([]string{tagFleet + p.spec.Name}, t) })
+			return p.putFirewall(ctx, have.ID, want)
+		case time.Since(begin) > p.cfg.Waits.Marks:
+			return fleet.WithHint(errors.New("not every droplet is behind it by "+p.fence()+" yet, so it is attached by "+tagFleet+p.spec.Name+", too"),
+				"run the same command again")
+		}
+		if err := pause(ctx, p.cfg.Waits.Poll); err != nil {
+			return err
+		}
+	}
+}
+
+// allFenced reports whether the account lists by the firewall's tag what it lists by the
+// fleet's.
+func (p *Provider) allFenced(ctx context.Context) (bool, error) {
+	listed, err := p.listTagged(ctx)
+	if err != nil {
+		return false, err
+	}
+	fenced, err := p.listBy(ctx, p.fence())
+	return !slices.ContainsFunc(listed, func(d godo.Droplet) bool {
+		return !slices.ContainsFunc(fenced, func(f godo.Droplet) bool { return f.ID == d.ID })
+	}), err
+}

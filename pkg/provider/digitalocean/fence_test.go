@@ -1,0 +1,126 @@
+package digitalocean
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/relayfleet/fleetctl/fleet"
+	"github.com/relayfleet/fleetctl/pkg/provider/digitalocean/dotest"
+)
+
+// behind lists the droplets that the fleet's firewall is before.
+func (r *rig) behind() []string {
+	r.t.Helper()
+	out := []string{}
+	for _, d := range r.Droplets(dotest.DefaultToken) {
+		if strings.Contains(r.do("GET", fmt.Sprintf("/v2/droplets/%d/firewalls", d.ID), ""), `"fleetctl-seabird"`) {
+			out = append(out, strconv.Itoa(d.ID))
+		}
+	}
+	return out
+}
+
+// A relay that others made may serve on ports that nobody knows of.
+func TestAdopt_PutsNoFirewallBeforeAMachineUntilItIsTakenOver(t *testing.T) {
+	bubble(t, dotest.Config{}, func(t *testing.T, r *rig) {
+		p := r.ready()
+		must(t, "EnsureFirewall", p.EnsureFirewall(t.Context()))
+		own, id := create(t, p, order("fra1-1")), r.add("old", "relay")
+		must(t, "Adopt", p.Adopt(t.Context(), fleet.Adoption{ID: id, Node: "nyc1-1", HostKey: keyOf(7)}))
+		must(t, "Adjust", p.Adjust(t.Context(), id))
+		must(t, "EnsureFirewall", r.provider(nil).EnsureFirewall(t.Context()))
+		if got := r.behind(); !slices.Equal(got, []string{own.ID}) {
+			t.Errorf("behind the firewall: got %q, want the one that was ordered alone", got)
+		}
+		must(t, "take over", p.Mark(t.Context(), id, nil, []string{fleet.MarkAdopted}))
+		must(t, "Adjust", p.Adjust(t.Context(), id))
+		if got := r.behind(); !slices.Contains(got, id) {
+			t.Errorf("behind the firewall: got %q, want the one that was taken over, too", got)
+		}
+		if ms := r.list(); slices.ContainsFunc(ms, func(m fleet.Machine) bool {
+			return slices.ContainsFunc(m.Drift, func(d fleet.Drift) bool { return d.Fix == fleet.FixInPlace })
+		}) {
+			t.Errorf("got %+v, want nothing left to put right", ms)
+		}
+		must(t, "Release", p.Release(t.Context(), id))
+		if got := r.behind(); slices.Contains(got, id) {
+			t.Errorf("behind the firewall: got %q, want not the one that was given back", got)
+		}
+	})
+}
+
+// earlier is a fleet whose firewall is attached by the fleet's tag: two droplets that were
+// ordered, and one that was adopted.
+func earlier(r *rig) (ids []string) {
+	for i, node := range []string{"nyc1-1", "nyc1-2"} {
+		tags := slices.DeleteFunc(ourTags(node, i+1), func(tag string) bool { return hasKind(tag, tagFence) })
+		ids = append(ids, r.add("seabird-"+node+"-01jdv6zz", tags...))
+	}
+	ids = append(ids, r.add("old", "fleet:seabird", "fleetid:7f3a9c", "slot:fra1-1", "adopted:yes"))
+	time.Sleep(time.Minute) // of the bubble: their tags are there
+	r.do("POST", "/v2/firewalls", `{"name":"fleetctl-seabird","tags":["fleet:seabird"],"inbound_rules":[{"protocol":"icmp","sources":{"addresses":["::/0"]}}]}`)
+	return ids
+}
+
+// Killed anywhere, and seen at any request, the firewall is before every droplet that it was
+// before; and the next run ends the move.
+func TestFirewall_OfAnEarlierFleetIsMovedWithoutAMomentInWhichADropletIsOpen(t *testing.T) {
+	for n, reached := 1, true; reached; n++ {
+		reached = false
+		bubble(t, dotest.Config{}, func(t *testing.T, r *rig) {
+			ids := earlier(r)
+			p := r.provider(nil)
+			drift, err := p.Drift(t.Context())
+			if err != nil || !slices.ContainsFunc(drift, func(d fleet.Drift) bool { return d.Name == "firewall tags" && d.From == "fleet:seabird" }) {
+				t.Fatalf("got drift %+v and error %v, want the move shown", drift, err)
+			}
+			seen := 0
+			r.wire.seen = func(q *http.Request) {
+				if got := r.behind(); !slices.Equal(got, ids) {
+					t.Errorf("before %s %s: behind the firewall %q, want %q", q.Method, q.URL.Path, got, ids)
+				}
+			}
+			ctx, cancel := contextOf(t)
+			inner := r.wire.cloud
+			r.wire.cloud = http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+				inner.ServeHTTP(w, q)
+				if seen++; seen == n {
+					reached = true
+					cancel()
+				}
+			})
+			_ = p.EnsureFirewall(ctx)
+			r.wire.cloud = inner
+			must(t, "EnsureFirewall", r.provider(nil).EnsureFirewall(t.Context()))
+			if got := r.walls()[0].Tags; !slices.Equal(got, []string{"fence:seabird"}) {
+				t.Errorf("killed at request %d: got the firewall's tags %q, want its own alone", n, got)
+			}
+			if got := r.behind(); !slices.Equal(got, ids) {
+				t.Errorf("killed at request %d: behind the firewall %q, want %q", n, got, ids)
+			}
+			if drift, err := r.provider(nil).Drift(t.Context()); err != nil || len(drift) != 0 {
+				t.Errorf("killed at request %d: got drift %+v and error %v, want none", n, drift, err)
+			}
+		})
+	}
+}
+
+func TestAdopt_WaitsForAnEarlierFleetsFirewallToBeMoved(t *testing.T) {
+	bubble(t, dotest.Config{}, func(t *testing.T, r *rig) {
+		earlier(r)
+		id := r.add("another", "relay")
+		p := r.provider(nil)
+		a := fleet.Adoption{ID: id, Node: "sgp1-1", HostKey: keyOf(7)}
+		wantErr(t, "Adopt", p.Adopt(t.Context(), a), nil, "would close ports", "fleetctl up")
+		must(t, "EnsureFirewall", p.EnsureFirewall(t.Context()))
+		must(t, "Adopt", p.Adopt(t.Context(), a))
+		if got := r.behind(); slices.Contains(got, id) {
+			t.Errorf("behind the firewall: got %q, want not the adopted one", got)
+		}
+	})
+}

@@ -143,8 +143,7 @@ func (a *app) findKey(boxes []keyBox, word string) (publicKey, error) {
 	return publicKey{}, fleet.WithHint(fmt.Errorf("%d keys have the comment %q: %s", len(found), word, strings.Join(sortedKeys(found), ", ")), "name the fingerprint")
 }
 
-// warnOfSpec says where the spec and a change disagree: new machines get the spec's keys,
-// and up adds those to the others.
+// warnOfSpec says where the spec and a change disagree.
 func (s *session) warnOfSpec(c keyChange) {
 	if s.spec.Provider != fleet.ProviderDigitalOcean {
 		return
@@ -153,16 +152,28 @@ func (s *session) warnOfSpec(c keyChange) {
 	if err != nil {
 		return
 	}
+	if warning := disagreement(s.spec.Ocean.SSHKeys, lines, c); warning != "" {
+		s.app.say("fleetctl: warning: " + warning)
+	}
+}
+
+// disagreement of a change with digitalocean.ssh_keys, of which lines are those entries that
+// are no fingerprints: new machines get all of them, and up adds the lines to the others.
+func disagreement(entries, lines []string, c keyChange) string {
 	inSpec := slices.ContainsFunc(lines, func(line string) bool {
 		k, err := newPublicKey(line)
 		return err == nil && k.fingerprint == c.key.fingerprint
 	})
+	named := slices.ContainsFunc(entries, func(entry string) bool { return sshx.IsFingerprint(c.key.line, entry) })
 	switch {
 	case c.remove && inSpec:
-		s.app.say("fleetctl: warning: digitalocean.ssh_keys still has this key: the next 'fleetctl up' lets it in again")
-	case !c.remove && !inSpec:
-		s.app.say("fleetctl: warning: digitalocean.ssh_keys does not have this key: machines that are made later will not let it in")
+		return "digitalocean.ssh_keys still has this key: the next 'fleetctl up' lets it in again"
+	case c.remove && named:
+		return "digitalocean.ssh_keys still has this key's fingerprint: machines that are made later let it in again"
+	case !c.remove && !inSpec && !named:
+		return "digitalocean.ssh_keys does not have this key: machines that are made later will not let it in"
 	}
+	return ""
 }
 
 // provesLogin logs into a box anew, on a connection of its own.

@@ -56,6 +56,27 @@ func TestKeys_AddConvergesOnTheBoxesThatLackTheKey(t *testing.T) {
 	}
 }
 
+func TestKeys_WhatTheSpecHasOtherwiseIsSaid(t *testing.T) {
+	key, other := testKey(t, "mine"), testKey(t, "other")
+	for _, c := range []struct {
+		name           string
+		entries, lines []string
+		remove         bool
+		want           string
+	}{
+		{"removed, and a line of the spec", []string{key.line}, []string{key.line}, true, "lets it in again"},
+		{"removed, and named by the spec", []string{key.fingerprint}, nil, true, "fingerprint: machines that are made later let it in again"},
+		{"removed, and another's", []string{other.fingerprint}, []string{other.line}, true, ""},
+		{"added, and unknown to the spec", []string{other.fingerprint}, nil, false, "will not let it in"},
+		{"added, and named by the spec", []string{key.fingerprint}, nil, false, ""},
+	} {
+		got := disagreement(c.entries, c.lines, keyChange{key: key, remove: c.remove})
+		if !strings.Contains(got, c.want) || (c.want == "") != (got == "") {
+			t.Errorf("%s: got %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
 func TestKeys_RemoveLocksNobodyOut(t *testing.T) {
 	mine, second, other := testKey(t, "mine"), testKey(t, "second"), testKey(t, "other")
 	for name, c := range map[string]struct {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -49,43 +50,56 @@ type cloudStatus struct {
 // maxSaid bounds how many of cloud-init's errors are passed on.
 const maxSaid = 5
 
-// parseCloudInit judges the answer of cloud-init. What it merely calls deprecated, and the
-// images of providers are full of that, is no failure.
-func parseCloudInit(stdout []byte) *FirstBootError {
+// parseCloudInit judges the answer of cloud-init: what failed, or what it warned of in a
+// first boot that ended all the same. What it merely calls deprecated, and the images of
+// providers are full of that, is neither.
+func parseCloudInit(stdout []byte) (failed *FirstBootError, warned []string) {
 	var s cloudStatus
 	start := max(0, bytes.IndexByte(stdout, '{'))
 	if err := json.Unmarshal(stdout[start:], &s); err != nil || s.Status == "" {
-		return &FirstBootError{Status: "unknown", Errors: []string{"it says " + clean(string(stdout), 300)}}
+		return &FirstBootError{Status: "unknown", Errors: []string{"it says " + clean(string(stdout), 300)}}, nil
 	}
 	said := s.Errors
 	for _, level := range slices.Sorted(maps.Keys(s.Recoverable)) {
-		if level != "DEPRECATED" {
+		switch level {
+		case "DEPRECATED":
+		case "WARNING":
+			warned = append(warned, s.Recoverable[level]...)
+		default:
 			said = append(said, s.Recoverable[level]...)
 		}
 	}
 	ended := s.Status == "done" || s.Status == "disabled" || s.Status == "degraded"
 	if ended && len(said) == 0 {
-		return nil
+		return nil, cleaned(warned)
 	}
 	status := s.Status
 	if s.Extended != "" {
 		status = s.Extended
 	}
-	e := &FirstBootError{Status: clean(status, 60)}
-	for _, line := range said[:min(len(said), maxSaid)] {
-		e.Errors = append(e.Errors, clean(line, 300))
-	}
-	return e
+	return &FirstBootError{Status: clean(status, 60), Errors: cleaned(append(said, warned...))}, nil
 }
 
-// judgeCloudInit makes an error of a first boot that did not end well. A box without
-// cloud-init had none.
+// cleaned are the first lines that may be passed on.
+func cleaned(said []string) []string {
+	var out []string
+	for _, line := range said[:min(len(said), maxSaid)] {
+		out = append(out, clean(line, 300))
+	}
+	return out
+}
+
+// judgeCloudInit makes an error of a first boot that did not end well, and logs what
+// cloud-init warned of. A box without cloud-init had no first boot.
 func (b box) judgeCloudInit(ctx context.Context, res sshx.Result) error {
 	if absent(cloudInit(), res) {
 		return nil
 	}
-	e := parseCloudInit(res.Stdout)
+	e, warned := parseCloudInit(res.Stdout)
 	if e == nil {
+		if len(warned) > 0 {
+			b.log.WarnContext(ctx, "cloud-init ended with warnings", slog.String("node", b.m.Node), slog.String("warnings", strings.Join(warned, "; ")))
+		}
 		return nil
 	}
 	if e.Status == "unknown" {

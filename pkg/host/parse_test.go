@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,7 +20,8 @@ func TestParseCloudInit_SaysWhyAFirstBootDidNotEndWell(t *testing.T) {
 		{"dots before", "....\n{\"status\": \"done\"}", ""},
 		{"disabled", `{"status": "disabled"}`, ""},
 		{"only deprecated", `{"status":"done","extended_status":"degraded done","recoverable_errors":{"DEPRECATED":["old key"]}}`, ""},
-		{"degraded", `{"status":"done","extended_status":"degraded done","recoverable_errors":{"WARNING":["no \u001b[1mkey"]}}`, "status degraded done: no [1mkey"},
+		{"only warnings", `{"status":"done","extended_status":"degraded done","recoverable_errors":{"WARNING":["no mirror"]}}`, ""},
+		{"degraded", `{"status":"done","extended_status":"degraded done","recoverable_errors":{"WARNING":["no mirror"],"ERROR":["no \u001b[1mkey"]}}`, "status degraded done: no [1mkey; no mirror"},
 		{"error", `{"status":"error","errors":["users-groups failed"]}`, "status error: users-groups failed"},
 		{"an error without words", `{"status":"error"}`, "status error"},
 		{"still running", `{"status":"running"}`, "status running"},
@@ -27,7 +29,7 @@ func TestParseCloudInit_SaysWhyAFirstBootDidNotEndWell(t *testing.T) {
 		{"nothing", "", "status unknown"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			e := parseCloudInit([]byte(c.answer))
+			e, _ := parseCloudInit([]byte(c.answer))
 			switch {
 			case e == nil && c.want != "":
 				t.Errorf("parseCloudInit(%s) = no error, want %q", c.answer, c.want)
@@ -35,6 +37,13 @@ func TestParseCloudInit_SaysWhyAFirstBootDidNotEndWell(t *testing.T) {
 				t.Errorf("parseCloudInit(%s) = %q, want %q", c.answer, e, c.want)
 			}
 		})
+	}
+}
+
+func TestParseCloudInit_WarningsAreToldAndNotFatal(t *testing.T) {
+	failed, warned := parseCloudInit([]byte(`{"status":"done","extended_status":"degraded done","recoverable_errors":{"WARNING":["no \u001b[1mmirror"]}}`))
+	if failed != nil || !slices.Equal(warned, []string{"no [1mmirror"}) {
+		t.Errorf("got %v and warnings %q, want the warning alone, cleaned", failed, warned)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"strings"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -47,6 +48,13 @@ func Fingerprint(authorizedKey string) (string, error) {
 		return "", fmt.Errorf("fingerprint: %w", err)
 	}
 	return ssh.FingerprintSHA256(key), nil
+}
+
+// IsFingerprint reports whether a word is the fingerprint of a key in authorized_keys form:
+// "SHA256:…", or MD5 with or without "MD5:", as DigitalOcean writes it.
+func IsFingerprint(authorizedKey, word string) bool {
+	key, err := parseKey(authorizedKey)
+	return err == nil && (word == ssh.FingerprintSHA256(key) || strings.TrimPrefix(word, "MD5:") == ssh.FingerprintLegacyMD5(key))
 }
 
 // EncodeHostKeyMark makes 64 lower-case hex digits, which fit into a provider's tag, of an Ed25519

@@ -186,6 +186,20 @@ func TestHostKeyMark_RoundTripsAndRefusesTheRest(t *testing.T) {
 }
 
 // TestErrors_TellTheSteps is what a wait for a new box's stages stands on.
+func TestIsFingerprint_KnowsAKeyByEitherDigest(t *testing.T) {
+	key, other := sshtest.NewSigner().PublicKey(), sshtest.NewSigner().PublicKey()
+	line := sshx.AuthorizedKey(key)
+	md5 := ssh.FingerprintLegacyMD5(key)
+	for word, want := range map[string]bool{
+		ssh.FingerprintSHA256(key): true, md5: true, "MD5:" + md5: true,
+		ssh.FingerprintSHA256(other): false, ssh.FingerprintLegacyMD5(other): false, "": false, line: false,
+	} {
+		if got := sshx.IsFingerprint(line, word); got != want {
+			t.Errorf("%q: got %v, want %v", word, got, want)
+		}
+	}
+}
+
 func TestErrors_TellTheSteps(t *testing.T) {
 	op := func(err error) string {
 		var failed *sshx.TransportError

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/relayfleet/fleetctl/pkg/apiwire/apitest"
 )
 
 // Config is what a cloud is made of. The zero value is one account with the token
@@ -47,7 +49,7 @@ func (p *pending) over(now time.Time) bool { return p.reads <= 0 && !now.Before(
 // Cloud is a simulated DigitalOcean. Its methods may be called from many goroutines.
 type Cloud struct {
 	cfg      Config
-	contract *contract
+	contract *apitest.Description
 	mux      *http.ServeMux
 	stop     chan struct{}
 	stopOnce sync.Once

@@ -76,7 +76,7 @@ var variables = regexp.MustCompile(`\{([a-z_]+)\}`)
 func (c *Cloud) newMux() *http.ServeMux {
 	mux := http.NewServeMux()
 	for _, rt := range operations() {
-		rt.published = c.contract.operation(rt.method, rt.path)
+		rt.published = c.contract.Operation(rt.method, rt.path)
 		rt.scopes = scopes(rt.published.Operation)
 		for _, found := range variables.FindAllStringSubmatch(rt.path, -1) {
 			rt.params = append(rt.params, found[1])

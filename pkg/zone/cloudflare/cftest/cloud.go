@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/relayfleet/fleetctl/pkg/apiwire/apitest"
 )
 
 // BasePath is what every path of the API begins with.
@@ -48,7 +50,7 @@ const (
 // Cloud is a simulated Cloudflare. Its methods may be called from many goroutines.
 type Cloud struct {
 	cfg      Config
-	contract *contract
+	contract *apitest.Description
 	mux      *http.ServeMux
 	stop     chan struct{}
 	stopOnce sync.Once

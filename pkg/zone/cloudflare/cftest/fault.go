@@ -2,8 +2,9 @@ package cftest
 
 import (
 	"net/http"
-	"path"
 	"time"
+
+	"github.com/relayfleet/fleetctl/pkg/apiwire/apitest"
 )
 
 // How is what happens to a request.
@@ -75,20 +76,12 @@ func (c *Cloud) pick(q *call) How {
 
 // hits counts a matching request and reports whether it is one to fail.
 func (s *script) hits(q *call) bool {
-	if s.Method != "" && s.Method != q.r.Method || s.Writes && !writes(q.r.Method) {
+	step := apitest.Step{Method: s.Method, Path: s.Path, Nth: s.Nth, Times: s.Times}
+	if !step.Matches(q.r.Method, q.route.path, q.r.URL.Path) || s.Writes && !writes(q.r.Method) {
 		return false
 	}
-	if s.Path != "" && s.Path != q.route.path {
-		if matched, err := path.Match(s.Path, q.r.URL.Path); err != nil || !matched {
-			return false
-		}
-	}
 	s.seen++
-	first, times := max(s.Nth, 1), s.Times
-	if times == 0 {
-		times = 1
-	}
-	return s.seen >= first && (times < 0 || s.seen < first+times)
+	return step.Hits(s.seen)
 }
 
 // instead is the answer of a fault that keeps the request from having an effect; nil for

@@ -48,7 +48,7 @@ var variables = regexp.MustCompile(`\{([a-z_]+)\}`)
 func (c *Cloud) newMux() *http.ServeMux {
 	mux := http.NewServeMux()
 	for _, rt := range operations() {
-		rt.published = c.contract.operation(rt.method, rt.path)
+		rt.published = c.contract.Operation(rt.method, rt.path)
 		for _, found := range variables.FindAllStringSubmatch(rt.path, -1) {
 			rt.params = append(rt.params, found[1])
 		}

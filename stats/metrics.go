@@ -83,16 +83,14 @@ These hold for all of them:
 - What is unknown is not 0: it is ` + "`null`" + ` in JSON, an empty cell in CSV, ` + "`n/a`" + ` for people.
 - Where a relay did not answer, the figure is of the others, it names the relay, and it says *at least*.
 - Everything is counted and exact unless a relative standard error stands beside it. An estimate is made only where one is asked for.
-- Times are those of the relays, corrected by how much their clocks differ from that of the collector. A sight in the future is taken
-  as one of now and reported.
+- Times are those of the relays, corrected by how much their clocks differ from that of the collector; a daemon of old does not tell its
+  clock, and the sights of a relay whose clock is wrong by more than a day stay as they are. A sight in the future is taken as one of
+  now and reported.
 - Without a step, what is counted over time is of the last 24 hours.
 - A step is a minute, an hour, a calendar day or a calendar week (from Monday) in the time zone that was asked for.
 - A relay writes what it counted every 30 seconds (` + "`census_every`" + `) and whenever a collector asks, and a collector is told what is written:
-  no counter here falls when a daemon is killed. The series in a relay's own ` + "`/metrics`" + ` are of its memory. After a ` + "`kill -9`" + ` those that
-  go on over restarts (` + "`relay_users_joined_total`, `relay_users_left_total`, `relay_reservations_accepted_total`" + ` and
-  ` + "`relay_circuits_established_total`" + `) go on from what was written last, up to 30 seconds before, and so may fall. Prometheus takes a counter
-  that fell for one that began again at 0: an ` + "`increase()`" + ` over that moment is too large, by all that was counted before. The other
-  counters of a relay begin at 0 with each process, which Prometheus expects.
+  no counter here falls when a daemon is killed. The counters in a relay's own ` + "`/metrics`" + ` are of its memory: they begin at 0 with each
+  process, which Prometheus expects, and do not fall while it runs.
 - *Over time*: a *total* never falls; a *period* is counted within each step; a *moment* is a state at the end of each step; *cohorts*
   are a table by week.
 `

@@ -38,7 +38,8 @@ func peerMetrics() []Metric {
 				"Over all steps they add up to lifetime_unique_peers.",
 			Source: fromCensus,
 			Limits: newKey + " A first sight is not made later by a relay that lost its census: the earliest one known stands. One that becomes known late (a relay " +
-				"that was away) is added to the step in which it happened, so that the newest steps of a fleet that is not all there are a lower bound.",
+				"that was away) is added to the step in which it happened. While a relay was not read, a step lacks those whom only that relay met, and has those whom it " +
+				"had met before: it may be wrong in both directions, and the figure then names the relay.",
 		},
 		{
 			Name: "returning_peers", Alias: "returning", Unit: "peers", Kind: KindPeriod, Title: "Returning peers",
@@ -50,7 +51,7 @@ func peerMetrics() []Metric {
 		{
 			Name: "retention_weekly", Alias: "retention", Unit: "1", Kind: KindCohorts, By: "week", Title: "Retention by weekly cohort",
 			Definition: "Of the peers whose first sight lies in one week (a cohort; weeks are those of UTC, from Monday), the share that was seen in each week from then on, 0 to 1: week 0 is the " +
-				"cohort's own and is 1. A week that is not over yet is marked as such, and one from which there is no collection is unknown.",
+				"cohort's own and is 1. The last share of each cohort is of the week of now, which is not over: it still grows. A week from which there is no collection is unknown.",
 			Source: fromCensus,
 			Limits: newKey + " Such a peer counts as lost in its old cohort. As for returning_peers, a peer is known to have been there in a week only if a collection in " +
 				"or soon after it saw that as its last sight.",

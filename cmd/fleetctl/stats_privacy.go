@@ -23,7 +23,7 @@ func newStatsExport(a *app) *cobra.Command {
 		Use:   "export --anonymous",
 		Short: "Write one row for each peer, without names",
 		Long: `Write one row for each peer, without keys, peer IDs and addresses: a hash with a salt that is
-made for this export and thrown away, the days of the first and the last sight, and what the
+made for this export and thrown away, the weeks of the first and the last sight, and what the
 peer is, where at least --floor peers are the same. There is no other export.`,
 		Example:           `  fleetctl stats export --anonymous -o parquet --out peers.parquet`,
 		Args:              exactArgs(),

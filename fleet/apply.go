@@ -184,7 +184,7 @@ func (r *run) do(ctx context.Context, stage string, c Change, machines []Machine
 		if !listed {
 			return nil
 		}
-		return r.remove(ctx, m)
+		return r.remove(ctx, stage, c, m)
 	}
 	if !listed {
 		return fmt.Errorf("%s: %w", cmp.Or(c.Ref.ID, c.Ref.Node), ErrNoMachine)

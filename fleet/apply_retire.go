@@ -56,8 +56,9 @@ func held(rel Observed[Relay]) string {
 
 // remove deletes a machine whose record is gone. From the mark on, any run knows that
 // only the delete is left. The service is stopped first, so that a machine whose delete
-// is slow cannot come back as a relay; a box that does not answer cannot be stopped.
-func (r *run) remove(ctx context.Context, m Machine) error {
+// is slow cannot come back as a relay; a box that does not answer cannot be stopped, which is
+// said.
+func (r *run) remove(ctx context.Context, stage string, c Change, m Machine) error {
 	err := r.b.Provider.Mark(ctx, m.ID, map[string]string{MarkPhase: string(PhaseDoomed)}, nil)
 	if errors.Is(err, ErrNoMachine) {
 		return r.untilUnlisted(ctx, m) // the list was behind
@@ -66,8 +67,11 @@ func (r *run) remove(ctx context.Context, m Machine) error {
 		return err
 	}
 	if m.Status == StatusRunning {
-		if _, err := within(ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, r.b.Hosts.Stop(ctx, m) }); err != nil && ctx.Err() != nil {
-			return ctx.Err()
+		if _, err := within(ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, r.b.Hosts.Stop(ctx, m) }); err != nil {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			r.reporter.note(stage, c, fmt.Sprintf("its relay could not be stopped first, so it serves until the machine is gone: %v", err))
 		}
 	}
 	if err := r.b.Provider.Delete(ctx, m.ID); err != nil {

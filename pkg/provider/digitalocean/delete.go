@@ -51,7 +51,7 @@ func (p *Provider) delete(ctx context.Context, id string) error {
 	if err := p.removeOwn(ctx, d.ID, d.Tags); err != nil {
 		return err
 	}
-	if err := p.removeSlots(ctx, valuesOf(d.Tags, tagSlot)); err != nil || note == "" {
+	if err := p.removeShared(ctx, p.sharedTags(d.Tags)); err != nil || note == "" {
 		return err
 	}
 	return p.removeTag(ctx, note)
@@ -107,15 +107,15 @@ func livesOn(begin time.Time, refused error) error {
 	return fleet.WithHint(err, "run the same command again; if that does not help, delete it at DigitalOcean")
 }
 
-// goneTag notes the tags that are a droplet's alone, so that somebody can remove them when
-// it is gone: fleet:NAME:gone:op:…:hostkey:…. It is "" if there are none.
+// goneTag notes the tags that a droplet may leave, so that somebody can remove them when it
+// is gone: fleet:NAME:gone:op:…:hostkey:…. It is "" if there are none.
 func (p *Provider) goneTag(tags []string) string {
-	own := ownTags(tags)
-	if len(own) == 0 {
+	leaves := append(ownTags(tags), p.sharedTags(tags)...)
+	if len(leaves) == 0 {
 		return ""
 	}
-	note := tagFleet + p.spec.Name + goneNote + own[0]
-	for _, t := range own[1:] {
+	note := tagFleet + p.spec.Name + goneNote + leaves[0]
+	for _, t := range leaves[1:] {
 		if len(note)+1+len(t) <= mostTag { // there is room for an operation and two host keys
 			note += ":" + t
 		}
@@ -132,7 +132,7 @@ func (p *Provider) noted(note string) []string {
 	var out []string
 	words := strings.Split(strings.ToLower(note[len(prefix):]), ":")
 	for pair := range slices.Chunk(words, 2) {
-		if kind := pair[0] + ":"; len(pair) == 2 && (kind == tagOp || kind == tagHostKey) && pair[1] != "" {
+		if kind := pair[0] + ":"; len(pair) == 2 && slices.Contains([]string{tagOp, tagHostKey, tagSlot, tagState}, kind) && pair[1] != "" {
 			out = append(out, kind+pair[1])
 		}
 	}
@@ -173,15 +173,26 @@ func (p *Provider) removeOwn(ctx context.Context, id int, tags []string) error {
 	return nil
 }
 
-// removeSlots removes the tags of nodes that the spec does not have any more, unless
-// something carries them: another fleet may have a node of that name. Those of the spec
-// are left to Cleanup.
-func (p *Provider) removeSlots(ctx context.Context, nodes []string) error {
-	for _, node := range nodes {
-		if slices.ContainsFunc(p.spec.Slots(), func(s fleet.Slot) bool { return s.Node == node }) {
-			continue
+// sharedTags are those that droplets of other fleets may carry, too, and that nobody looks
+// for once the droplet is gone: of a node that the spec does not have any more, and of a
+// state directory. Those of the spec's nodes are left to Cleanup.
+func (p *Provider) sharedTags(tags []string) []string {
+	var out []string
+	for _, node := range valuesOf(tags, tagSlot) {
+		if !slices.ContainsFunc(p.spec.Slots(), func(s fleet.Slot) bool { return s.Node == node }) {
+			out = append(out, tagSlot+node)
 		}
-		if err := p.removeUnused(ctx, tagSlot+node); err != nil {
+	}
+	for _, dir := range valuesOf(tags, tagState) {
+		out = append(out, tagState+dir)
+	}
+	return out
+}
+
+// removeShared removes tags unless something carries them.
+func (p *Provider) removeShared(ctx context.Context, tags []string) error {
+	for _, t := range tags {
+		if err := p.removeUnused(ctx, t); err != nil {
 			return err
 		}
 	}

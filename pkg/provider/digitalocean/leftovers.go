@@ -61,8 +61,8 @@ func (p *Provider) leftovers(ctx context.Context) ([]string, error) {
 // while the firewall protects what is not the fleet's.
 //
 // Of the tags that several fleets share (slots, phases, adopted) it removes those that are
-// on nothing; of those that are one droplet's alone it removes those that a note of this
-// fleet names. A tag that another fleet is just about to use is made again by it.
+// on nothing; of those that are one droplet's, and of state directories, it removes those that
+// a note of this fleet names. A tag that another fleet is just about to use is made again by it.
 func (p *Provider) Cleanup(ctx context.Context) error {
 	if err := p.cleanup(ctx); err != nil {
 		return fmt.Errorf("clean up: %w", err)
@@ -144,7 +144,7 @@ func (p *Provider) cleanTags(ctx context.Context) error {
 		unused := t.Resources != nil && t.Resources.Count == 0
 		switch own := p.noted(t.Name); {
 		case len(own) > 0:
-			errs = append(errs, p.removeOwn(ctx, 0, own), p.removeTag(ctx, t.Name))
+			errs = append(errs, p.removeOwn(ctx, 0, own), p.removeShared(ctx, p.sharedTags(own)), p.removeTag(ctx, t.Name))
 		case unused && (hasTag(shared, t.Name) || p.spec.ID != "" && hasTag([]string{tagFleetID + p.spec.ID}, t.Name)):
 			errs = append(errs, p.removeTag(ctx, t.Name))
 		}

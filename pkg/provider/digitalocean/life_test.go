@@ -180,6 +180,38 @@ func TestDelete_LeavesNoTagsOfTheDroplet(t *testing.T) {
 	})
 }
 
+// One that was taken over, of a node that the spec does not have: its delete leaves nothing,
+// and killed at any request it leaves a note, by which the rest is found.
+func TestDelete_OfADropletThatOthersMadeLeavesNoTagsWhereverItIsKilled(t *testing.T) {
+	for n, reached := 1, true; reached; n++ {
+		reached = false
+		bubble(t, dotest.Config{}, func(t *testing.T, r *rig) {
+			p := r.ready()
+			must(t, "EnsureFirewall", p.EnsureFirewall(t.Context()))
+			id := r.add("old", "relay")
+			must(t, "Adopt", p.Adopt(t.Context(), fleet.Adoption{ID: id, Node: "nyc1-9", HostKey: keyOf(7), State: "/var/lib/old-relay"}))
+			must(t, "take over", p.Mark(t.Context(), id, nil, []string{fleet.MarkAdopted}))
+			ctx, cancel := contextOf(t)
+			seen := 0
+			r.Around(func(_ int, _ httpRequest, commit func()) bool {
+				if seen++; seen == n {
+					reached = true
+					commit()
+					cancel()
+				}
+				return true
+			})
+			_ = p.Delete(ctx, id)
+			r.Around(nil)
+			must(t, "Delete again", r.provider(nil).Delete(t.Context(), id))
+			must(t, "Cleanup", r.provider(nil).Cleanup(t.Context()))
+			if got := r.tags(); !slices.Equal(got, []string{"relay"}) {
+				t.Errorf("killed at request %d: got tags %q left, want the operator's", n, got)
+			}
+		})
+	}
+}
+
 func TestMark_ANewPhaseIsThereBeforeTheOldOneGoes(t *testing.T) {
 	bubble(t, dotest.Config{}, func(t *testing.T, r *rig) {
 		p := r.ready()

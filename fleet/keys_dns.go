@@ -107,7 +107,7 @@ func dnsKeys(d *DNSSpec) group {
 		{name: "zone", doc: "Which DNS host holds the records.",
 			value: text{to: &d.Zone, among: Zones(), want: oneOf(Zones())}},
 		{name: "domain", required: true, doc: "The records stand at _dnsaddr.<domain>; clients are given /dnsaddr/<domain>.",
-			value: text{to: &d.Domain, pattern: domainForm, most: 244, want: "a domain name of two labels or more, in lower case, without _dnsaddr. and without a final dot; a name of another script in its xn-- form"}},
+			value: text{to: &d.Domain, pattern: domainForm, most: 244, want: "a domain name of two labels or more, in lower case, without underscores (_dnsaddr. is put before it) and without a final dot; a name of another script in its xn-- form"}},
 		{name: "ttl", doc: "Time to live of the records, in seconds; zone local accepts from 1, the others from 60.",
 			value: seconds{to: &d.TTL, least: zone.minTTL, top: zone.maxTTL, who: fmt.Sprintf("zone %q", zone.name)}},
 		{name: "min_relays", derived: true, doc: "Verified relays below which nothing may be withdrawn; by default 2, or 1 for a fleet of one.",

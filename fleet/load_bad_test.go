@@ -120,7 +120,7 @@ func TestLoad_BadInputNamesLineKeyValueAndWhatIsAccepted(t *testing.T) {
 		{"ttl below Cloudflare's", dns("zone: cloudflare, ttl: 30"), []string{`dns.ttl: 30: want a number of seconds from 60 to 86400, as zone "cloudflare" accepts them`}},
 		{"ttl of Cloudflare's own choice", dns("zone: cloudflare, ttl: 1"), []string{`dns.ttl: 1: want a number of seconds from 60 to 86400`}},
 		{"domain with an underscore", strings.Replace(minimal, "p2p.three", "p_2.three", 1), []string{`f:3:7: dns.domain: "p_2.three.test": want a domain name of two labels or more`}},
-		{"domain of another script", strings.Replace(minimal, "p2p.three", "relé.three", 1), []string{`f:3:7: dns.domain: "relé.three.test": want a domain name of two labels or more, in lower case, without _dnsaddr. and without a final dot; a name of another script in its xn-- form`}},
+		{"domain of another script", strings.Replace(minimal, "p2p.three", "relé.three", 1), []string{`f:3:7: dns.domain: "relé.three.test": want a domain name of two labels or more, in lower case, without underscores (_dnsaddr. is put before it) and without a final dot; a name of another script in its xn-- form`}},
 		{"section of another zone", dns("cloudflare: {}"), []string{`dns.cloudflare: only zone "cloudflare" reads it`}},
 		{"section of another zone, too", dns("zone: cloudflare, rfc2136: {server: \"a:53\"}"), []string{`dns.rfc2136: only zone "rfc2136" reads it`}},
 		{"zone ID", dns("zone: cloudflare, cloudflare: {zone_id: example.com}"), []string{`dns.cloudflare.zone_id: "example.com": want 32 of 0-9 and a-f`}},
@@ -180,7 +180,7 @@ func TestValidate_SpecMadeInCodeIsChecked(t *testing.T) {
 	err := s.Validate()
 	want := `spec: nodes[0].region: "a b": want 1 to 32 of a-z, 0-9 and -, no - at either end
 spec: relay.port: 70000: want a port from 1 to 65535
-spec: dns.domain: "": want a domain name of two labels or more, in lower case, without _dnsaddr. and without a final dot; a name of another script in its xn-- form`
+spec: dns.domain: "": want a domain name of two labels or more, in lower case, without underscores (_dnsaddr. is put before it) and without a final dot; a name of another script in its xn-- form`
 	if err == nil || err.Error() != want {
 		t.Errorf("got:\n%v\nwant:\n%s", err, want)
 	}

@@ -70,7 +70,7 @@ func open(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/assets/
 func foreign(r *http.Request) bool {
 	if from := r.Header.Get("Origin"); from != "" {
 		u, err := url.Parse(from)
-		if err != nil || u.Host == "" || !strings.EqualFold(u.Host, r.Host) {
+		if err != nil || !strings.EqualFold(u.Host, r.Host) {
 			return true
 		}
 	}

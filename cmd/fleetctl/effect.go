@@ -33,10 +33,18 @@ func (s *session) effect(st fleet.State, p fleet.Plan) render.Effect {
 		}
 	}
 	for _, c := range p.Changes() {
+		if c.Action == fleet.ActionUpdate && count.adopt(st, c.Ref) {
+			e.Before++
+			e.After++
+		}
+	}
+	for _, c := range p.Changes() {
 		add(c.Action, c.Ref)
 	}
 	for _, d := range p.Deferred {
-		add(d.Action, d.Ref)
+		if d.Soon { // what waits for something else does not come of this run
+			add(d.Action, d.Ref)
+		}
 	}
 	e.Appear, e.Vanish = count.appear, count.vanish
 	e.After += count.gained
@@ -66,6 +74,19 @@ func (s *session) tally(st fleet.State) *tally {
 		}
 	}
 	return t
+}
+
+// adopt counts a record that becomes ours, and reports whether clients could use its relay
+// already, which nothing counted so far.
+func (t *tally) adopt(st fleet.State, ref fleet.Ref) bool {
+	addr, err := dnsaddr.ParseValue(ref.ID)
+	if err != nil || t.records[addr.PeerID()] > 0 {
+		return false
+	}
+	t.records[addr.PeerID()] = 1
+	pr := st.Probes[addr]
+	t.verified[addr.PeerID()] = pr.OK() && pr.Value.Verdict.Verified()
+	return t.verified[addr.PeerID()]
 }
 
 func (t *tally) publish(ref fleet.Ref) {

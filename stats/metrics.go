@@ -9,7 +9,11 @@ import (
 // Metrics are the definitions of everything that a fleet is measured by, in the order in
 // which people ask: who, how many at once, from where, doing what. The result is new.
 func Metrics() []Metric {
-	return slices.Concat(peerMetrics(), momentMetrics(), splitMetrics(), trafficMetrics(), relayMetrics())
+	all := slices.Concat(peerMetrics(), momentMetrics(), splitMetrics(), trafficMetrics(), relayMetrics())
+	for i := range all {
+		all[i].Silence = silenceOf(all[i])
+	}
+	return all
 }
 
 // MetricOf finds a metric by its name or its alias.
@@ -34,7 +38,7 @@ func (m Metric) Explain() string {
 	if m.Alias != "" {
 		fmt.Fprintf(&b, " Short name: `%s`.", m.Alias)
 	}
-	fmt.Fprintf(&b, "\n\nWhat is counted: %s\n\nSource: %s\n\nLimits: %s\n", m.Definition, m.Source, m.Limits)
+	fmt.Fprintf(&b, "\n\nWhat is counted: %s\n\nSource: %s\n\nLimits: %s\n\nWhere a relay did not answer, %s.\n", m.Definition, m.Source, m.Limits, m.Silence.meaning())
 	return b.String()
 }
 
@@ -81,7 +85,8 @@ These hold for all of them:
 - A *peer* is a public key, whatever it calls itself and from wherever it comes. The fleet's own relays and the probes of ` + "`fleetctl`" + `
   are no peers and are counted apart.
 - What is unknown is not 0: it is ` + "`null`" + ` in JSON, an empty cell in CSV, ` + "`n/a`" + ` for people.
-- Where a relay did not answer, the figure is of the others, it names the relay, and it says *at least*.
+- Where a relay did not answer, the figure is of the others and names the relay. It says *at least* where what the relay would tell can
+  only add to it; where it does not, the figure is no bound.
 - Everything is counted and exact unless a relative standard error stands beside it. An estimate is made only where one is asked for.
 - Times are those of the relays, corrected by how much their clocks differ from that of the collector; a daemon of old does not tell its
   clock, and the sights of a relay whose clock is wrong by more than a day stay as they are. A sight in the future is taken as one of

@@ -20,7 +20,9 @@ type Point struct {
 // Figure is a number with what has to be said about it. A nil Value is unknown, never 0.
 type Figure struct {
 	Value *float64 `json:"value"`
-	// AtLeast says that the truth may be larger: somebody did not answer.
+	// AtLeast says that the truth may be larger, and not smaller: somebody did not answer. It
+	// is false where that is no bound (see [Metric.LowerBound]): Missing alone says then that
+	// the figure is not all there.
 	AtLeast bool     `json:"at_least"`
 	Missing []string `json:"missing"` // the nodes that did not answer, sorted; never nil
 	// Since is from when the data is that the figure was made of.
@@ -31,6 +33,9 @@ type Figure struct {
 
 // Exact reports whether the value was counted and not estimated.
 func (f Figure) Exact() bool { return f.Error == 0 }
+
+// EitherWay reports whether somebody's part is missing, and the figure is no bound.
+func (f Figure) EitherWay() bool { return f.Value != nil && !f.AtLeast && len(f.Missing) > 0 }
 
 // Metric is the definition of one figure.
 type Metric struct {
@@ -43,6 +48,7 @@ type Metric struct {
 	Definition string // what exactly is counted, in whole sentences
 	Source     string // where the numbers come from
 	Limits     string // what it cannot say
+	Silence    Silence
 }
 
 // Kind says how a metric behaves over time.

@@ -81,10 +81,15 @@ func (v *view) cohorts(ctx context.Context, at int64, most int) ([]Cohort, error
 		c := Cohort{Week: weekStart(oldest + int64(i)), Peers: n, Active: make([]stats.Figure, len(active[i]))}
 		for later, m := range active[i] {
 			week := oldest + int64(i+later)
-			missing := v.unreadSince(min(weekStart(week+1).Unix()-1, at))
+			missing := v.unread(weekStart(week).Unix(), min(weekStart(week+1).Unix()-1, at))
+			last, is := looked[week]
+			if later > 0 { // see returning
+				missing = sorted(append(missing, last.unread...))
+			}
 			c.Active[later] = unknown(missing)
-			if looked[week] || later == 0 {
+			if is || later == 0 {
 				c.Active[later] = known(float64(m), missing, v.oldest(true))
+				c.Active[later].AtLeast = false // a first sight that is not known moves a peer to an earlier cohort
 			}
 		}
 		out = append(out, c)
@@ -92,15 +97,10 @@ func (v *view) cohorts(ctx context.Context, at int64, most int) ([]Cohort, error
 	return out, nil
 }
 
-// weeksLooked are the weeks in which there was a collection.
-func (v *view) weeksLooked(ctx context.Context, oldest int64) (map[int64]bool, error) {
-	looked := make(map[int64]bool)
-	err := each(ctx, v.q, `SELECT at FROM collections WHERE at >= ?`, []any{weekStart(oldest).Unix()}, func(scan func(...any) error) error {
-		var at int64
-		err := scan(&at)
-		looked[weekOf(at)] = true
-		return err
-	})
+// weeksLooked is the last collection of each week that has one.
+func (v *view) weeksLooked(ctx context.Context, oldest int64) (map[int64]collection, error) {
+	looked := make(map[int64]collection)
+	err := eachCollection(ctx, v.q, weekStart(oldest).Unix(), forever, func(c collection) { looked[weekOf(c.at)] = c })
 	return looked, err
 }
 

@@ -22,6 +22,7 @@ type member struct {
 	node             string
 	since, until     int64 // until: the largest number while it is in it
 	answered, census int64
+	asked            int64 // when it was asked last
 	counted          int64 // when its counters were first read; 0: never
 	old              bool
 }
@@ -41,22 +42,23 @@ func loadCoverage(ctx context.Context, q querier) (coverage, error) {
 	if err != nil {
 		return c, err
 	}
-	err = each(ctx, q, `SELECT r.id, r.node, m.since, COALESCE(m.until, ?), r.answered, r.census, r.counted, r.old
+	err = each(ctx, q, `SELECT r.id, r.node, m.since, COALESCE(m.until, ?), r.answered, r.census, r.tried, r.counted, r.old
 	FROM members m JOIN relays r ON r.id = m.relay ORDER BY r.node, m.since`, []any{forever}, func(scan func(...any) error) error {
 		var m member
-		err := scan(&m.relay, &m.node, &m.since, &m.until, &m.answered, &m.census, &m.counted, &m.old)
+		err := scan(&m.relay, &m.node, &m.since, &m.until, &m.answered, &m.census, &m.asked, &m.counted, &m.old)
 		c.members = append(c.members, m)
 		return err
 	})
 	return c, err
 }
 
-// unreadSince are the nodes in the fleet at a time whose census was not read since.
-func (c coverage) unreadSince(at int64) []string {
-	at = min(at, c.last)
+// unread are the nodes that were in the fleet at some time of a span and of which no census
+// was read since it ended. One that left the fleet unread will tell nothing any more.
+func (c coverage) unread(from, until int64) []string {
+	until = min(until, c.last)
 	out := []string{}
 	for _, m := range c.members {
-		if m.since <= at && at < m.until && m.census < at {
+		if m.since <= until && m.until > from && m.census < min(until, m.asked) {
 			out = append(out, m.node)
 		}
 	}

@@ -90,7 +90,7 @@ func part(f Figures, m stats.Metric, label string) stats.Figure {
 		return unknown(whole.Missing)
 	}
 	whole.Value = new(float64)
-	return whole
+	return bounded(m, label, whole)
 }
 
 func change(m stats.Metric, label string, before, after stats.Figure) Change {

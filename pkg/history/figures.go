@@ -64,7 +64,7 @@ func (f *Figures) fill(ctx context.Context, v view, last int64) error {
 	case name == metricLifetime && last == v.coverage.last:
 		var n int64
 		err := one(ctx, v.q, `SELECT COALESCE(SUM(peers), 0) FROM overlap`, nil, &n)
-		f.Values[name] = known(float64(n), v.unreadSince(last), v.oldest(true))
+		f.Values[name] = known(float64(n), v.unread(0, last), v.oldest(true))
 		return err
 	case name == "concurrent_peers":
 		value, err := v.now(ctx, last)

@@ -95,8 +95,18 @@ func (v *view) extent(ctx context.Context) (first, last int64, err error) {
 	return first, last, err
 }
 
-// lines computes the metric.
+// lines computes the metric. Its figures say at least where they are a lower bound.
 func (v *view) lines(ctx context.Context) (lines, error) {
+	all, err := v.compute(ctx)
+	for label, line := range all {
+		for i := range line {
+			line[i] = bounded(v.metric, label, line[i])
+		}
+	}
+	return all, err
+}
+
+func (v *view) compute(ctx context.Context) (lines, error) {
 	switch name := v.metric.Name; {
 	case name == metricLifetime && !v.by:
 		return v.lifetime(ctx)
@@ -129,6 +139,12 @@ func (v *view) lay(step Step, all lines) []stats.Series {
 		out = append(out, s)
 	}
 	return out
+}
+
+// bounded is a figure that says at least only where it is a lower bound.
+func bounded(m stats.Metric, label string, f stats.Figure) stats.Figure {
+	f.AtLeast = f.AtLeast && m.LowerBound(m.By != "" && label != "")
+	return f
 }
 
 // compareLabels orders lengths of sessions by length, and numbers by number.
@@ -164,7 +180,6 @@ func (v *view) answering() lines {
 			continue
 		}
 		line[i] = known(float64(c.answered), slices.Clone(c.missing), stamp(c.at))
-		line[i].AtLeast = false // it is how many answered
 	}
 	return lines{"": line}
 }

@@ -211,7 +211,6 @@ func (v *view) sessionLength(ctx context.Context) (lines, error) {
 		for i := range line {
 			if n[i] > 0 && secs[label] != nil {
 				line[i] = known(secs[label][i]/n[i], line[i].Missing, stamp(since[label][i]))
-				line[i].AtLeast = false // a mean may be off to either side
 			}
 		}
 		out[label] = line

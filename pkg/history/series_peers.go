@@ -40,7 +40,7 @@ func (v *view) lifetime(ctx context.Context) (lines, error) {
 	line := make([]stats.Figure, v.axis.len())
 	for i := range line {
 		sum += grown[i]
-		line[i] = v.ofCensus(i, sum)
+		line[i] = v.ofCensus(i, sum, 0)
 	}
 	return lines{"": line}, nil
 }
@@ -52,22 +52,24 @@ func (v *view) newPeers(ctx context.Context) (lines, error) {
 	}
 	line := make([]stats.Figure, v.axis.len())
 	for i := range line {
-		line[i] = v.ofCensus(i, grown[i])
+		line[i] = v.ofCensus(i, grown[i], v.axis.bounds[i])
 	}
 	return lines{"": line}, nil
 }
 
 // ofCensus is a figure that stands in the censuses as they are known now: one of the past
-// lacks only those whose relay has not answered since.
-func (v *view) ofCensus(i int, n int64) stats.Figure {
+// lacks only the relays of the time since from that have not answered since.
+func (v *view) ofCensus(i int, n, from int64) stats.Figure {
 	if v.axis.bounds[i] > v.coverage.last {
 		return unknown(nil) // nobody has looked yet
 	}
-	return known(float64(n), v.unreadSince(v.axis.bounds[i+1]-1), v.oldest(true))
+	return known(float64(n), v.unread(from, v.axis.bounds[i+1]-1), v.oldest(true))
 }
 
 // returning counts, for every step, the peers that were seen in it and that were known
-// before it. Activity is kept by day for 64 days, then by week for 64 weeks.
+// before it. Activity is kept by day for 64 days, then by week for 64 weeks. A relay that was
+// not read at the end of a step is named though it was read later: a census has last sights
+// alone, so that whoever came in the step and again after it is not known to have been there.
 func (v *view) returning(ctx context.Context) (lines, error) {
 	switch v.axis.step {
 	case StepMinute, StepHour:
@@ -92,10 +94,11 @@ func (v *view) returning(ctx context.Context) (lines, error) {
 		return nil, err
 	}
 	for i := range line {
+		missing := sorted(append(v.unread(v.axis.bounds[i], v.axis.bounds[i+1]-1), v.last[i].unread...))
 		if v.known(i) {
-			line[i] = v.ofCensus(i, counts[i])
+			line[i] = known(float64(counts[i]), missing, v.oldest(true))
 		} else {
-			line[i] = unknown(v.unreadSince(v.axis.bounds[i+1] - 1))
+			line[i] = unknown(missing)
 		}
 	}
 	return lines{"": line}, nil

@@ -177,9 +177,9 @@ func TestDiff_SaysWhatChangedAndWhatHappened(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"lifetime_unique_peers": "1 -> at least 3 without nyc1-2: +2",
-		"peers_by_tier/edge":    "1 -> at least 3 without nyc1-2: +2",
+		"peers_by_tier/edge":    "1 -> 3 without nyc1-2: +2",
 		"joins":                 "unknown -> at least 6 without nyc1-2: +6",
-		"new_peers":             "unknown -> at least 3 without nyc1-2: +3",
+		"new_peers":             "unknown -> 3 without nyc1-2: +3",
 		"hole_punches":          "unknown -> unknown without nyc1-2: unknown",
 	} {
 		if got[name] != want {

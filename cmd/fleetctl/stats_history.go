@@ -223,7 +223,8 @@ func shortTime(at time.Time, step time.Duration) string {
 	return at.Format("2006-01-02 15:04")
 }
 
-// figureCell is a figure for people: unknown, exact, "≥" what is known, or "~" an estimate.
+// figureCell is a figure for people: unknown, exact, "≥" at least, "≈" not of all and no
+// bound, or "~" an estimate. How many relays answered is exact whoever did not.
 // Ratios are percent.
 func figureCell(f stats.Figure, unit string) any {
 	if f.Value == nil {
@@ -241,6 +242,8 @@ func figureCell(f stats.Figure, unit string) any {
 	switch {
 	case f.AtLeast:
 		return render.Toned{Value: render.Marked{Mark: "≥", Value: value}, Tone: render.Warn}
+	case f.EitherWay() && unit != "relays":
+		return render.Toned{Value: render.Marked{Mark: "≈", Value: value}, Tone: render.Warn}
 	case !f.Exact():
 		return render.Marked{Mark: "~", Value: value}
 	}

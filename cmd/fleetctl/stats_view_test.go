@@ -102,6 +102,16 @@ weeks begin on Mondays, 00:00 UTC; the last figure of a row is of a week that is
 	}
 }
 
+func TestFigureCell_WhatIsNotOfAllIsMarkedThoughItIsNoBound(t *testing.T) {
+	f := stats.Figure{Value: new(3.0), Missing: []string{"nyc1-1"}}
+	if got, ok := figureCell(f, "peers").(render.Toned); !ok || got.Value != (render.Marked{Mark: "≈", Value: int64(3)}) {
+		t.Errorf("got %v, want ≈ 3", figureCell(f, "peers"))
+	}
+	if got := figureCell(f, "relays"); got != int64(3) {
+		t.Errorf("got %v, want 3: so many relays answered, whoever did not", got)
+	}
+}
+
 func TestStats_WhatIsKnownOfADamagedCensusIsAtLeast(t *testing.T) {
 	nought, seven := uint64(0), uint64(7)
 	v := statsView{Snapshot: stats.Snapshot{Relays: []stats.RelayRow{

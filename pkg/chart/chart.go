@@ -122,7 +122,8 @@ func (c Chart) most() float64 {
 // flaws are what has to be said about some of the points.
 type flaws struct {
 	unknown, atLeast bool
-	silent           []string // nodes whose part is missing where it is at least, sorted
+	without          bool     // a part is missing, and the point is no bound
+	silent           []string // nodes whose part is missing of a point that is known, sorted
 	worst            float64  // the largest error of an estimate; 0: all are exact
 }
 
@@ -131,7 +132,11 @@ func (f flaws) least() string {
 	if len(f.silent) == 0 {
 		return "at least: somebody did not answer"
 	}
-	return "at least: " + render.Names(f.silent, 4) + " did not answer"
+	before := "at least: "
+	if !f.atLeast {
+		before = "not of all: "
+	}
+	return before + render.Names(f.silent, 4) + " did not answer"
 }
 
 func (c Chart) flaws() flaws {
@@ -140,8 +145,8 @@ func (c Chart) flaws() flaws {
 	for _, l := range c.Lines {
 		for i, p := range l.Points {
 			f.unknown = f.unknown || p.Value == nil || i > 0 && l.apart(l.Points[i-1], p)
-			if p.Value != nil && p.AtLeast {
-				f.atLeast = true
+			if p.Value != nil && (p.AtLeast || p.EitherWay()) {
+				f.atLeast, f.without = f.atLeast || p.AtLeast, f.without || p.EitherWay()
 				for _, node := range p.Missing {
 					silent[node] = true
 				}

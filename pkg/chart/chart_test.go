@@ -126,6 +126,17 @@ func TestSVG_MarksAtLeastAndEstimates(t *testing.T) {
 	}
 }
 
+func TestChart_MarksWhatIsNotOfAllThoughItIsNoBound(t *testing.T) {
+	l := line("", 1, 2, 3)
+	l.Points[1].Missing = []string{"nyc1-1"}
+	c := chart.Chart{Title: "x", Lines: []chart.Line{l}}
+	for form, got := range map[string]string{"SVG": svg(t, c), "text": text(t, c)} {
+		if !strings.Contains(got, "not of all: nyc1-1 did not answer") {
+			t.Errorf("%s does not say that nyc1-1 is not in it:\n%s", form, got)
+		}
+	}
+}
+
 func TestSVG_IsWellFormedWhateverALabelHolds(t *testing.T) {
 	c := chart.Chart{
 		Title: "<script>alert(1)</script>\x1b[2J\u202e", Unit: "\x00bytes",

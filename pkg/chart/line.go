@@ -25,7 +25,7 @@ func (l Line) addTo(p *plot.Plot, look draw.LineStyle, named bool) error {
 		for i, at := range r {
 			points[i] = plotter.XY{X: seconds(at.At), Y: *at.Value}
 			switch {
-			case at.AtLeast:
+			case at.AtLeast, at.EitherWay():
 				marks = append(marks, points[i])
 			case len(r) == 1, len(l.Points) <= few:
 				dots = append(dots, points[i])
@@ -90,7 +90,7 @@ func (m mark) Thumbnail(c *draw.Canvas) {
 // legend says what the marks mean. It stands above the data: the axis grows by its height.
 func (c Chart) legend(p *plot.Plot) {
 	f := c.flaws()
-	if f.atLeast {
+	if f.atLeast || f.without {
 		p.Legend.Add(f.least(), mark{draw.TriangleGlyph{}})
 	}
 	if f.unknown {

@@ -33,7 +33,7 @@ func Text(w io.Writer, c Chart) error {
 		text string
 	}{
 		{f.unknown, "?  unknown"},
-		{f.atLeast, "+  " + f.least()},
+		{f.atLeast || f.without, "+  " + f.least()},
 		{f.worst > 0, fmt.Sprintf("estimated, standard error %.2g %%", 100*f.worst)},
 	} {
 		if note.say {
@@ -156,5 +156,5 @@ func (c *column) take(p stats.Point) {
 	if c.value == nil || *p.Value > *c.value {
 		c.value = p.Value
 	}
-	c.atLeast = c.atLeast || p.AtLeast
+	c.atLeast = c.atLeast || p.AtLeast || p.EitherWay()
 }

@@ -23,7 +23,7 @@ type chart struct {
 	Latest  string
 	Note    string
 	Whole   string   // path of what is complete
-	AtLeast string   // path of what is at least so much
+	AtLeast string   // path of what is not of all: at least so much, or no bound
 	Area    string   // path of the surface below both
 	Dots    []dot    // points that no line leads to
 	Lines   []grid   // horizontal, with their numbers
@@ -117,7 +117,7 @@ func (c *chart) trace(s stats.Series, span axis) {
 				continue
 			}
 			to := &whole
-			if s.Points[j].AtLeast || s.Points[j-1].AtLeast {
+			if s.Points[j].AtLeast || s.Points[j].EitherWay() || s.Points[j-1].AtLeast || s.Points[j-1].EitherWay() {
 				to = &some
 			}
 			fmt.Fprintf(to, "M%sL%s", span.point(s.Points[j-1]), span.point(s.Points[j]))

@@ -190,6 +190,18 @@ func TestPage_OfAFleetThatNobodyCanTellOfSaysUnknown(t *testing.T) {
 	}
 }
 
+func TestChart_WhatIsNotOfAllIsDrawnApartThoughItIsNoBound(t *testing.T) {
+	s := curves()[0]
+	for i := range s.Points {
+		if p := &s.Points[i]; p.AtLeast {
+			p.AtLeast = false
+		}
+	}
+	if c := newChart(s); c.AtLeast == "" || !strings.HasPrefix(c.Note, "not of all: no answer from sgp1-1") {
+		t.Errorf("got %q drawn apart and the note %q, want it apart and that sgp1-1 did not answer", c.AtLeast, c.Note)
+	}
+}
+
 func TestChart_BreaksWhereNothingIsKnown(t *testing.T) {
 	c := newChart(curves()[0])
 	if n := strings.Count(c.Area, "M"); n != 3 {

@@ -87,8 +87,11 @@ func peerTiles(f Fleet) []tile {
 // qualified is what has to be said about a figure.
 func qualified(f stats.Figure) string {
 	var notes []string
-	if f.AtLeast {
+	if f.AtLeast || f.EitherWay() {
 		note := "at least"
+		if f.EitherWay() {
+			note = "not of all"
+		}
 		if len(f.Missing) > 0 {
 			note += ": no answer from " + strings.Join(f.Missing[:min(len(f.Missing), 3)], ", ")
 			if more := len(f.Missing) - 3; more > 0 {

@@ -43,6 +43,13 @@ func TestTruth_EveryFigureOfAWeekIsWhatHappened(t *testing.T) {
 			if math.Abs(ours-fact.truth) > 1e-9*math.Abs(fact.truth) {
 				t.Errorf("%s: got %v, want %v", fact.name, ours, fact.truth)
 			}
+			delete(got, fact.name)
+		}
+	}
+	for name, n := range got { // what there is in truth was taken out
+		metric, _, isPart := strings.Cut(name, "/")
+		if m, _ := stats.MetricOf(metric); isPart && m.Kind == stats.KindMoment && n != 0 {
+			t.Errorf("%s: got %v, want no such part", name, n)
 		}
 	}
 	_ = out.Flush()
@@ -88,13 +95,7 @@ func (w *world) asked(store *history.Store) map[string]float64 {
 			got[metric+", week"] = sum
 		}
 	}
-	length, err := store.Series(w.t.Context(), "session_length_seconds", history.Query{Since: week, Until: w.now, Step: history.StepWeek, Location: time.UTC})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	for _, s := range length {
-		put("session_length_seconds, week", s.Points[0].Figure)
-	}
+	w.askedBy(store, got)
 	overlap, err := store.Overlap(w.t.Context())
 	if err != nil {
 		w.t.Fatal(err)
@@ -103,6 +104,51 @@ func (w *world) asked(store *history.Store) map[string]float64 {
 		got[fmt.Sprintf("known to %d relays", o.Relays)] = float64(o.Peers)
 	}
 	return got
+}
+
+// askedBy is what the store says of the parts of what is counted over time, and of what is a
+// state or a mean.
+func (w *world) askedBy(store *history.Store, got map[string]float64) {
+	w.t.Helper()
+	ask := func(metric string, step history.Step, by bool) []stats.Series {
+		series, err := store.Series(w.t.Context(), metric, history.Query{Since: week, Until: w.now, Step: step, Location: time.UTC, By: by})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		return series
+	}
+	for _, metric := range []string{"sessions", "reservations_refused", "circuits_refused"} {
+		for _, s := range ask(metric, history.StepDay, true) {
+			for _, p := range s.Points {
+				if p.Value != nil {
+					got[metric+"/"+s.Label+", week"] += *p.Value
+				}
+			}
+		}
+	}
+	for _, s := range ask("relays_answering", history.StepDay, false) {
+		for i, p := range s.Points {
+			if p.Value != nil {
+				got[fmt.Sprintf("relays_answering, day %d", i+1)] = *p.Value
+			}
+		}
+	}
+	for _, s := range ask("session_length_seconds", history.StepMonth, false) {
+		if f := s.Points[0].Figure; f.Value != nil {
+			got["session_length_seconds, week"] = *f.Value
+		}
+	}
+	cohorts, err := store.Cohorts(w.t.Context(), w.now, 0)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for i, c := range cohorts {
+		for later, f := range c.Active {
+			if f.Value != nil {
+				got[fmt.Sprintf("cohort %d, %d weeks later", i+1, later)] = *f.Value
+			}
+		}
+	}
 }
 
 // fact is one figure as it is in truth.
@@ -163,7 +209,41 @@ func (w *world) facts() []fact {
 		counts["peers_by_transport/"+p.transport]++
 		counts["peers_by_family/"+p.family]++
 		counts["peers_by_agent/"+p.program]++
+		counts["peers_by_region/"+p.region]++
+		counts["peers_by_version/"+strings.TrimSuffix(p.agent, "/"+p.tier)]++
 		counts[fmt.Sprintf("known to %d relays", len(p.met))]++
+		counts[fmt.Sprintf("relay_overlap/%d", len(p.met))]++
+		monday := week.AddDate(0, 0, 4)
+		back := 0.0
+		for day := range p.days {
+			if !day.Before(monday) {
+				back = 1
+			}
+		}
+		if p.first.Before(monday) {
+			counts["cohort 1, 0 weeks later"]++
+			counts["cohort 1, 1 weeks later"] += back
+		} else {
+			counts["cohort 2, 0 weeks later"]++
+		}
+	}
+	for i, n := range w.lengths {
+		counts["sessions/"+history.SessionLabels()[i]+", week"] = n
+	}
+	for metric, refused := range map[string]map[string]uint64{"reservations_refused": w.done.RefusedReserve, "circuits_refused": w.done.RefusedCircuit} {
+		for why, n := range refused {
+			counts[metric+"/"+why+", week"] = float64(n)
+		}
+	}
+	for _, v := range w.relays {
+		counts["nat_status/"+strings.ToLower(v.nat.String())]++
+	}
+	counts["relays_answering"] = float64(len(w.relays))
+	for day := range 7 {
+		counts[fmt.Sprintf("relays_answering, day %d", day+1)] = float64(len(w.relays))
+		if day == 3 || day == 4 {
+			counts[fmt.Sprintf("relays_answering, day %d", day+1)]-- // one is not reached in the evening
+		}
 	}
 	for _, name := range sortedKeys(counts) {
 		say(name, counts[name])

@@ -8,14 +8,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/relayfleet/fleetctl/pkg/history"
 	"github.com/relayfleet/fleetctl/stats"
 )
 
-// week is the Monday on which the made-up week begins.
-var week = time.Date(2026, 1, 5, 0, 0, 0, 0, time.UTC)
+// week is the Thursday on which the made-up week begins: a Monday, at which cohorts
+// begin, lies in it.
+var week = time.Date(2026, 1, 8, 0, 0, 0, 0, time.UTC)
 
 // person is one of the population, and what is true of it.
 type person struct {
@@ -25,6 +27,7 @@ type person struct {
 	first, last                      time.Time
 	days                             map[time.Time]bool // on which it was connected
 	met                              map[string]bool    // nodes
+	region                           string             // of the relay that saw it last
 }
 
 // venue is one relay, and who is there.
@@ -32,9 +35,10 @@ type venue struct {
 	node, region string
 	cfg          Config
 	relay        *Relay
-	skew         time.Duration // of its clock, ahead of ours
-	away         bool          // it serves, and the collector does not reach it
-	since        int64         // the minute to ask from
+	skew         time.Duration // of its clock, ahead of ours; whole minutes
+	nat          network.Reachability
+	away         bool  // it serves, and the collector does not reach it
+	since        int64 // the minute to ask from
 	there        map[*person]time.Time
 	held         map[*person]bool // reservations
 }
@@ -48,6 +52,7 @@ type world struct {
 	relays  []*venue
 	own     map[peer.ID]bool
 	done    stats.Counters
+	lengths []float64     // sessions that ended, by length
 	minutes map[int64]int // connected at the end of a minute, over all relays
 }
 
@@ -55,7 +60,8 @@ func newWorld(t *testing.T, population int) *world {
 	t.Helper()
 	w := &world{
 		t: t, random: rand.New(rand.NewPCG(1, 2)), now: week, own: make(map[peer.ID]bool), minutes: make(map[int64]int),
-		done: stats.Counters{RefusedReserve: make(map[string]uint64), RefusedCircuit: make(map[string]uint64)},
+		lengths: make([]float64, len(stats.SessionBounds())+1),
+		done:    stats.Counters{RefusedReserve: make(map[string]uint64), RefusedCircuit: make(map[string]uint64)},
 	}
 	addrs := [][3]string{
 		{"/ip4/8.8.8.8/tcp/1", "tcp", "ipv4"}, {"/ip6/2600::1/udp/1/quic-v1", "quic-v1", "ipv6"}, {"/ip4/8.8.4.4/tcp/1/ws", "ws", "ipv4"},
@@ -70,7 +76,8 @@ func newWorld(t *testing.T, population int) *world {
 		})
 	}
 	for i, region := range []string{"fra1", "nyc1", "sgp1"} {
-		v := &venue{node: region + "-1", region: region, skew: []time.Duration{0, 2 * time.Second, -3 * time.Second}[i]}
+		v := &venue{node: region + "-1", region: region, skew: []time.Duration{0, 2 * time.Minute, -time.Hour}[i]}
+		v.nat = []network.Reachability{network.ReachabilityPublic, network.ReachabilityPrivate, network.ReachabilityUnknown}[i]
 		w.relays = append(w.relays, v)
 		w.open(v)
 	}
@@ -90,6 +97,7 @@ func (w *world) open(v *venue) {
 func (w *world) boot(v *venue) {
 	w.t.Helper()
 	v.relay = idle(w.t, v.cfg)
+	v.relay.reachability.Store(int32(v.nat))
 	w.own[v.relay.ID()] = true
 }
 
@@ -106,7 +114,7 @@ func (w *world) live(store *history.Store) {
 	for minute := range 7 * 24 * 60 {
 		w.now = week.Add(time.Duration(minute) * time.Minute)
 		for _, v := range w.relays {
-			v.relay.ledger.minute(w.now) // when its own clock says so: nothing happens between
+			v.relay.ledger.minute(w.now.Add(v.skew))
 			w.minutes[w.now.Add(-time.Minute).Unix()] += len(v.there)
 		}
 		ofDay := minute % (24 * 60)
@@ -134,7 +142,7 @@ func (w *world) live(store *history.Store) {
 	w.now = week.Add(7*24*time.Hour - 5*time.Minute + 30*time.Second) // of the last collection
 	for _, v := range w.relays {
 		for _, p := range w.sorted(v) {
-			w.sight(p, v.there[p], w.now)
+			w.sight(v, p, v.there[p], w.now)
 		}
 	}
 }
@@ -239,11 +247,13 @@ func (w *world) use(v *venue, p *person, clock time.Time) {
 		l.circuitOpened(p.id, clock)
 		w.done.Circuits++
 	case 2:
-		l.refused(p.id, reserveRequest, "RESERVATION_REFUSED", clock)
-		w.done.RefusedReserve["RESERVATION_REFUSED"]++
+		why := []string{"RESERVATION_REFUSED", "RESOURCE_LIMIT_EXCEEDED"}[w.random.IntN(2)]
+		l.refused(p.id, reserveRequest, why, clock)
+		w.done.RefusedReserve[why]++
 	case 3:
-		l.refused(p.id, connectRequest, "NO_RESERVATION", clock)
-		w.done.RefusedCircuit["NO_RESERVATION"]++
+		why := []string{"NO_RESERVATION", "CONNECTION_FAILED"}[w.random.IntN(2)]
+		l.refused(p.id, connectRequest, why, clock)
+		w.done.RefusedCircuit[why]++
 	default:
 		n := uint64(w.random.IntN(1 << 20))
 		l.bytes.Add(n)
@@ -258,7 +268,7 @@ func (w *world) joined(v *venue, p *person, at time.Time) {
 		p.first = at
 	}
 	p.met[v.node] = true
-	w.sight(p, at, at)
+	w.sight(v, p, at, at)
 }
 
 func (w *world) left(v *venue, p *person, at time.Time) {
@@ -267,13 +277,20 @@ func (w *world) left(v *venue, p *person, at time.Time) {
 	delete(v.held, p)
 	w.done.Left++
 	w.done.Sessions++
-	w.done.SessionSecs += uint64(at.Sub(since) / time.Second)
-	w.sight(p, since, at)
+	secs := uint64(at.Sub(since) / time.Second)
+	w.done.SessionSecs += secs
+	longer := slices.IndexFunc(stats.SessionBounds(), func(most uint64) bool { return secs <= most })
+	if longer < 0 {
+		longer = len(w.lengths) - 1
+	}
+	w.lengths[longer]++
+	w.sight(v, p, since, at)
 }
 
-func (w *world) sight(p *person, since, at time.Time) {
+// sight notes that a person was on a relay from since to at.
+func (w *world) sight(v *venue, p *person, since, at time.Time) {
 	if at.After(p.last) {
-		p.last = at
+		p.last, p.region = at, v.region
 	}
 	for day := since.Truncate(24 * time.Hour); !day.After(at); day = day.Add(24 * time.Hour) {
 		p.days[day] = true

@@ -58,19 +58,8 @@ func toReplace(s fleet.Spec, st fleet.State, region string) ([]string, error) {
 	if !st.Machines.OK() {
 		return nil, fmt.Errorf("replace-region: %w", st.Machines.Err)
 	}
-	underWay := make(map[string]bool)
-	for _, m := range st.Machines.Value {
-		if m.Region == region && m.Phase != fleet.PhaseActive {
-			underWay[m.Node] = true
-		}
-	}
-	var ids []string
-	for _, m := range st.Machines.Value {
-		if m.Region == region && m.Phase == fleet.PhaseActive && !underWay[m.Node] {
-			ids = append(ids, m.ID)
-		}
-	}
-	if len(ids)+len(underWay) == 0 {
+	ids, underWay := st.ToReplace(region)
+	if len(ids)+underWay == 0 {
 		err := fmt.Errorf("replace-region: region %s has no machine to replace", region)
 		return nil, fleet.WithHint(err, "run 'fleetctl up' to create it")
 	}

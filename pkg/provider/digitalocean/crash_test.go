@@ -24,14 +24,21 @@ type crashCommand struct {
 
 func crashCommands() []crashCommand {
 	up := func(ctx context.Context, w *world) (fleet.Outcome, error) { return w.converge(ctx, fleet.Intent{}) }
+	replace := func(ctx context.Context, w *world) (fleet.Outcome, error) {
+		st, err := fleet.Observe(ctx, w.backends(), w.spec)
+		if err != nil {
+			return fleet.Outcome{}, err
+		}
+		ids, _ := st.ToReplace("nyc1")
+		return w.converge(ctx, fleet.Intent{Replace: ids})
+	}
 	down := func(ctx context.Context, w *world) (fleet.Outcome, error) {
 		return w.converge(ctx, fleet.Intent{Down: true})
 	}
 	return []crashCommand{
 		{name: "up", run: up, resume: up},
-		{name: "replace-region", up: true, floor: true, resume: up, run: func(ctx context.Context, w *world) (fleet.Outcome, error) {
-			return w.converge(ctx, fleet.Intent{Replace: []string{w.machineOf("nyc1-1")}})
-		}},
+		{name: "replace-region", up: true, floor: true, run: replace, resume: up},
+		{name: "replace-region, and again", up: true, floor: true, run: replace, resume: replace},
 		{name: "down", up: true, run: down, resume: down},
 	}
 }
@@ -158,35 +165,6 @@ func tagged(tags []string, prefix string) string {
 		}
 	}
 	return ""
-}
-
-// TestTwoOperators_TwoUpsAtOnceMakeOneFleet runs two handles with keys of their own: no
-// lock is between them, and each slot ends with one droplet.
-func TestTwoOperators_TwoUpsAtOnceMakeOneFleet(t *testing.T) {
-	for range 5 {
-		synctest.Test(t, func(t *testing.T) {
-			w := newWorld(t)
-			errs := make(chan error, 2)
-			for range 2 {
-				go func() {
-					_, err := w.converge(t.Context(), fleet.Intent{})
-					errs <- err
-				}()
-			}
-			// Each may stop because the fleet changed under it; neither may break it.
-			for range 2 {
-				if err := <-errs; err != nil && !errors.Is(err, fleet.ErrStalePlan) {
-					t.Logf("one of them ended with: %v", err)
-				}
-			}
-			must(t, "the up that settles it", w, fleet.Intent{})
-			var found crashTally
-			w.count(t, "two operators", &found, false)
-			if n := len(w.cloud.Droplets(token)); n != len(w.spec.Slots()) {
-				t.Errorf("droplets: got %d, want %d", n, len(w.spec.Slots()))
-			}
-		})
-	}
 }
 
 // TestContract_AValidTokenOfAnotherAccountBuysAndWithdrawsNothing: the relays answer,

@@ -41,7 +41,11 @@ func (p *Provider) ensureFirewall(ctx context.Context) error {
 	if have != nil && len(p.differences(have)) == 0 {
 		return nil
 	}
-	if err := p.onlyOurs(ctx); err != nil {
+	listed, err := p.tagged(ctx)
+	if err == nil {
+		err = p.onlyOurs(listed)
+	}
+	if err != nil {
 		return err
 	}
 	if have == nil {
@@ -82,19 +86,18 @@ func (p *Provider) putFirewall(ctx context.Context, id string, want *godo.Firewa
 	return err
 }
 
-// mayFence is an error if EnsureFirewall could not make the firewall what it shall be. It
-// changes nothing.
-func (p *Provider) mayFence(ctx context.Context) error {
-	have, err := p.firewall(ctx)
-	if err != nil || have != nil && len(p.differences(have)) == 0 {
-		return err
+// mayFence is an error if EnsureFirewall could not make the firewall what it shall be, with
+// these droplets on the account. It changes nothing.
+func (p *Provider) mayFence(have *godo.Firewall, all []godo.Droplet) error {
+	if have != nil && len(p.differences(have)) == 0 {
+		return nil
 	}
 	if have != nil {
 		if err := fits(p.wanted(have)); err != nil {
 			return err
 		}
 	}
-	return p.onlyOurs(ctx)
+	return p.onlyOurs(all)
 }
 
 // fits is an error for a firewall with more tags than one may have.
@@ -108,11 +111,7 @@ func fits(want *godo.FirewallRequest) error {
 
 // onlyOurs is an error if the firewall is, or would be, before a droplet that may be another
 // fleet's of this name.
-func (p *Provider) onlyOurs(ctx context.Context) error {
-	listed, err := p.tagged(ctx)
-	if err != nil {
-		return err
-	}
+func (p *Provider) onlyOurs(listed []godo.Droplet) error {
 	for _, d := range listed {
 		switch whose, err := p.whose(d); {
 		case err != nil:
@@ -203,7 +202,11 @@ func (p *Provider) drift(ctx context.Context) ([]fleet.Drift, error) {
 	}
 	found := p.differences(have)
 	if len(found) > 0 {
-		if err := p.onlyOurs(ctx); err != nil {
+		listed, err := p.tagged(ctx)
+		if err == nil {
+			err = p.onlyOurs(listed)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}

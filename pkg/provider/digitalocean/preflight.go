@@ -6,9 +6,8 @@ import (
 )
 
 // mayOrder is an error if the orders of this spec could not be sent: a key is not on the
-// account or is none, a droplet would boot with more than the API takes, the firewall before
-// it cannot be had. Whoever is about to give up a machine for a new one has to know before.
-// It changes nothing.
+// account or is none, a droplet would boot with more than the API takes. Whoever is about to
+// give up a machine for a new one has to know before. It changes nothing.
 func (p *Provider) mayOrder(ctx context.Context) error {
 	for _, line := range p.cfg.Keys {
 		if _, err := plainKey(line); err != nil {
@@ -24,9 +23,6 @@ func (p *Provider) mayOrder(ctx context.Context) error {
 	}
 	if _, _, err := p.bootWith(lines); err != nil {
 		return err
-	}
-	if err := p.mayFence(ctx); err != nil {
-		return fmt.Errorf("firewall %s: %w", p.firewallName(), err)
 	}
 	return nil
 }

@@ -42,6 +42,7 @@ func (p *Provider) quote(ctx context.Context, buy []fleet.NewMachine) (fleet.Quo
 	var all []godo.Droplet
 	var account godo.Account
 	var sold catalogue
+	var wall *godo.Firewall
 	group, within := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
 		all, err = p.droplets(within)
@@ -58,6 +59,10 @@ func (p *Provider) quote(ctx context.Context, buy []fleet.NewMachine) (fleet.Quo
 	if len(buy) > 0 {
 		group.Go(func() error { return p.checkImage(within) })
 		group.Go(func() error { return p.mayOrder(within) })
+		group.Go(func() (err error) {
+			wall, err = p.firewall(within)
+			return err
+		})
 	}
 	if err := group.Wait(); err != nil {
 		return fleet.Quote{}, err
@@ -68,6 +73,11 @@ func (p *Provider) quote(ctx context.Context, buy []fleet.NewMachine) (fleet.Quo
 	machines, err := p.pick(all)
 	if err != nil {
 		return fleet.Quote{}, err
+	}
+	if len(buy) > 0 {
+		if err := p.mayFence(wall, all); err != nil {
+			return fleet.Quote{}, fmt.Errorf("firewall %s: %w", p.firewallName(), err)
+		}
 	}
 	q := fleet.Quote{Currency: currency, Now: []fleet.PriceLine{}, Buy: []fleet.PriceLine{}, Used: len(all), Limit: account.DropletLimit}
 	byID := make(map[string]godo.Droplet, len(all))

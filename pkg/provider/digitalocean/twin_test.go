@@ -1,6 +1,7 @@
 package digitalocean_test
 
 import (
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -77,4 +78,78 @@ func (w *world) removeTag(t *testing.T, tag string) {
 	if err != nil || resp.StatusCode != http.StatusNoContent {
 		t.Fatalf("remove tag %s: %v, %v", tag, resp, err)
 	}
+}
+
+// TestTwoOperators_TwoUpsAtOnceMakeOneFleet runs two processes, each with a key of its own
+// as its state directory has it: no lock is between them, and each slot ends with one droplet.
+func TestTwoOperators_TwoUpsAtOnceMakeOneFleet(t *testing.T) {
+	const otherKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOpKbGPinFIKvvVQexMuxfmVR3auvr57kkIe6mkURtIs"
+	for range 5 {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			errs := make(chan error, 2)
+			for _, key := range []string{operatorKey, otherKey} {
+				go func() {
+					_, err := w.convergeBy(t.Context(), w.backendsOf(key), fleet.Intent{})
+					errs <- err
+				}()
+			}
+			// Each may stop because the fleet changed under it; neither may break it.
+			for range 2 {
+				if err := <-errs; err != nil && !errors.Is(err, fleet.ErrStalePlan) {
+					t.Errorf("one of them ended with %v, want success, or a fleet that changed meanwhile", err)
+				}
+			}
+			must(t, "the up that settles it", w, fleet.Intent{})
+			var found crashTally
+			w.count(t, "two operators", &found, false)
+			if n := len(w.cloud.Droplets(token)); n != len(w.spec.Slots()) {
+				t.Errorf("droplets: got %d, want %d", n, len(w.spec.Slots()))
+			}
+			for _, d := range w.cloud.Droplets(token) {
+				text, _ := w.boxes.box(d.ID).File("/home/fleetctl/.ssh/authorized_keys")
+				if !strings.Contains(text, operatorKey) {
+					t.Errorf("droplet %s: its keys are %q, want that of the last up among them", d.Name, text)
+				}
+			}
+		})
+	}
+}
+
+// TestUp_WithPartialBuysWhatThereIsRoomForAndALaterOneTheRest is --partial, from the quote to
+// the fleet.
+func TestUp_WithPartialBuysWhatThereIsRoomForAndALaterOneTheRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.cloud.SetAccount(dotest.Account{Token: token, DropletLimit: 2})
+		if _, err := w.converge(t.Context(), fleet.Intent{}); !errors.Is(err, fleet.ErrQuota) {
+			t.Errorf("up without room: got error %v, want that the quota is used up", err)
+		}
+		if n := len(w.cloud.Droplets(token)); n != 0 {
+			t.Errorf("up without room: got %d droplets, want none: all or nothing", n)
+		}
+		b, in := w.backends(), w.intent(fleet.Intent{})
+		st, err := fleet.Observe(t.Context(), b, w.spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if st, err = fleet.WithQuote(t.Context(), b, w.spec, st, fleet.Diff(w.spec, st, in)); err != nil {
+			t.Fatal(err)
+		}
+		if in, err = in.Fit(st.Quote.Value, true); err != nil {
+			t.Fatalf("Fit: %v", err)
+		}
+		o, err := fleet.Converge(t.Context(), b, w.spec, in, st, fleet.Diff(w.spec, st, in), nil)
+		if err != nil || o.Settled() {
+			t.Errorf("up with --partial: got error %v and settled %t, want none, and one node that waits for room", err, o.Settled())
+		}
+		if n := len(w.ours(t)); n != 2 {
+			t.Errorf("up with --partial: got %d relays published, want 2", n)
+		}
+		w.cloud.SetAccount(dotest.Account{Token: token, DropletLimit: 3})
+		must(t, "up with room for all", w, fleet.Intent{})
+		if n := len(w.ours(t)); n != 3 {
+			t.Errorf("up with room for all: got %d relays published, want 3", n)
+		}
+	})
 }

@@ -102,8 +102,11 @@ func elf() []byte {
 }
 
 // backends are what one process of fleetctl works with.
-func (w *world) backends() fleet.Backends {
-	keys := []string{operatorKey}
+func (w *world) backends() fleet.Backends { return w.backendsOf(operatorKey) }
+
+// backendsOf are those of a process whose state directory holds this key.
+func (w *world) backendsOf(key string) fleet.Backends {
+	keys := []string{key}
 	hosts := host.New(host.Config{
 		Runner: &killable{Runner: &pinned{w.boxes.fake, w}, k: w.kill}, Tunnel: &killableTunnel{w.boxes.fake, w.kill}, Keys: w.boxes.fake,
 		System: host.SystemOf(w.spec, keys), Actor: "test", Command: "test", HealthyDeadline: time.Minute,
@@ -119,12 +122,15 @@ func (w *world) backends() fleet.Backends {
 	if err != nil {
 		panic(err)
 	}
-	return fleet.Backends{Provider: p, Hosts: hosts, Zone: &killableZone{w.zone, w.kill}, Prober: prober{w}, Key: operatorKey}
+	return fleet.Backends{Provider: p, Hosts: hosts, Zone: &killableZone{w.zone, w.kill}, Prober: prober{w}, Key: key}
 }
 
 // converge is one command, in a process of its own.
 func (w *world) converge(ctx context.Context, in fleet.Intent) (fleet.Outcome, error) {
-	b := w.backends()
+	return w.convergeBy(ctx, w.backends(), in)
+}
+
+func (w *world) convergeBy(ctx context.Context, b fleet.Backends, in fleet.Intent) (fleet.Outcome, error) {
 	in.Release = w.rel
 	st, err := fleet.Observe(ctx, b, w.spec)
 	if err != nil {

@@ -215,6 +215,27 @@ func (w *world) meet() {
 	}
 }
 
+// merge is what daemons do with the imports that they find.
+func (w *world) merge() {
+	for _, d := range w.cloud.Droplets(token) {
+		b := w.boxes.box(d.ID)
+		var all []json.RawMessage
+		for _, file := range []string{host.CensusFile, host.ImportFile} {
+			var some []json.RawMessage
+			if text, there := b.File(file); there && json.Unmarshal([]byte(text), &some) == nil {
+				all = append(all, some...)
+			}
+		}
+		text, err := json.Marshal(all)
+		if err != nil {
+			panic(err)
+		}
+		if len(all) > 0 {
+			b.PutFile(host.CensusFile, text)
+		}
+	}
+}
+
 // lost lists whom no living box knows any more.
 func (w *world) lost() []string {
 	known := ""

@@ -37,8 +37,13 @@ func crashCommands() []crashCommand {
 	}
 	return []crashCommand{
 		{name: "up", run: up, resume: up},
-		{name: "replace-region", up: true, floor: true, run: replace, resume: up},
-		{name: "replace-region, and again", up: true, floor: true, run: replace, resume: replace},
+		{name: "replace-region", up: true, floor: true, run: replace, resume: func(ctx context.Context, w *world) (fleet.Outcome, error) {
+			if rand.IntN(2) == 0 { // up ends what was begun, and so does the same command
+				return up(ctx, w)
+			}
+			w.merge() // it may have been over: then its successor is replaced, with all that it was given
+			return replace(ctx, w)
+		}},
 		{name: "down", up: true, run: down, resume: down},
 	}
 }

@@ -37,6 +37,10 @@ func TestForget_APeerIsGoneFromTheFilesAndDoesNotComeBack(t *testing.T) {
 	if err != nil || relays[0].Peers != 1 || relays[1].Peers != 0 {
 		t.Errorf("peers of the relays: got %+v %v, want 1 and 0", relays, err)
 	}
+	var left int
+	if err := one(t.Context(), s.reader, `SELECT COUNT(*) FROM sightings WHERE peer NOT IN (SELECT id FROM peers)`, nil, &left); err != nil || left != 0 {
+		t.Errorf("got %d sightings of nobody, %v; want none", left, err)
+	}
 	events, err := s.Events(t.Context(), at, at.Add(time.Second), 0)
 	if err != nil {
 		t.Fatal(err)

@@ -142,14 +142,14 @@ func (in *ingestion) lookReturned(ctx context.Context, relay *relayRow) error {
 	return in.event(ctx, relay.node, EventReturned, text)
 }
 
-func (relay *relayRow) keepGauges(g stats.Gauges) error {
+func (r *relayRow) keepGauges(g stats.Gauges) error {
 	g.NATStatus = clean(g.NATStatus, 20)
 	text, err := json.Marshal(g)
 	if err != nil {
 		return err
 	}
 	kept := string(text)
-	relay.gauges = &kept
+	r.gauges = &kept
 	return nil
 }
 

@@ -130,7 +130,7 @@ func nextAfterRelease(m fleet.Machine, records []string) []string {
 	return out
 }
 
-// giveBack takes marks and pins off. A pin goes only after the marks.
+// giveBack takes keys, marks and pins off. A pin goes only after the marks.
 func (s *session) giveBack(ctx context.Context, adopter fleet.Adopter, machines []fleet.Machine, v releaseView) error {
 	pins, err := sshx.OpenPins(s.dir.KnownHosts())
 	if err != nil {
@@ -140,7 +140,10 @@ func (s *session) giveBack(ctx context.Context, adopter fleet.Adopter, machines 
 	for i := range v.Machines {
 		r := &v.Machines[i]
 		addr := sshAddr(machines[i])
-		err := adopter.Release(ctx, r.Machine)
+		err := s.hosts.TakeKeysBack(ctx, machines[i]) // without its mark the machine is not found again
+		if err == nil {
+			err = adopter.Release(ctx, r.Machine)
+		}
 		if err == nil && addr != "" {
 			err = pins.Remove(addr)
 		}

@@ -66,10 +66,7 @@ func (b box) settle(ctx context.Context, r systemReadings, names []string) error
 		name string
 		do   func() error
 	}{
-		{driftKeys, func() error {
-			_, err := b.editKeys(ctx, func(has string) (string, error) { return addKeys(has, b.cfg.System.keys), nil })
-			return err
-		}},
+		{driftKeys, func() error { return b.letIn(ctx, r) }},
 		{driftTime, func() error { return b.all(ctx, keepTime()) }},
 		{driftSwap, func() error { return b.stopSwap(ctx) }},
 		{driftDrain, func() error { return b.undrain(ctx) }},

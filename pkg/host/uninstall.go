@@ -8,8 +8,9 @@ import (
 )
 
 // Uninstall stops the relay and takes it off the box: service, releases, configuration.
-// Its state directory stays, and so does what fences the box. On a local box, which goes
-// as a whole, it only stops.
+// Its state directory stays, and so does what fences the box. From a machine of somebody
+// else's the SSH keys that were added to it go, too, but never its last one. On a local
+// box, which goes as a whole, it only stops.
 func (h *Hosts) Uninstall(ctx context.Context, m fleet.Machine) error {
 	b, err := h.ours(m)
 	if err != nil {
@@ -70,13 +71,27 @@ func (b box) uninstall(ctx context.Context) error {
 	if err := b.all(ctx, removeTree(Releases)); err != nil {
 		return err
 	}
-	for _, file := range []string{Current + ".next", Restarted, Changing, Settled, ConfigFile, Current} {
-		if err := b.run.Remove(ctx, b.at, file); err != nil {
-			return err
-		}
+	if err := b.removeAll(ctx, Current+".next", Restarted, Changing, ConfigFile); err != nil {
+		return err
+	}
+	if err := b.takeKeysBack(ctx); err != nil {
+		return err
+	}
+	if err := b.removeAll(ctx, Settled, Current); err != nil {
+		return err
 	}
 	for _, dir := range []string{path.Dir(ConfigFile), Base} {
 		if err := b.all(ctx, removeEmpty(dir)); err != nil && !refused(err) { // others have files in it
+			return err
+		}
+	}
+	return nil
+}
+
+// removeAll removes files in this order; one that is not there is no error.
+func (b box) removeAll(ctx context.Context, files ...string) error {
+	for _, file := range files {
+		if err := b.run.Remove(ctx, b.at, file); err != nil {
 			return err
 		}
 	}

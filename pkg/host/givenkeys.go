@@ -1,0 +1,82 @@
+package host
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/relayfleet/fleetctl/fleet"
+)
+
+// addedKey begins the name under which [Settled] notes a key that was added to a machine
+// of somebody else's; the key itself follows.
+const addedKey = "added ssh key "
+
+// letIn adds the keys of the system that the box lacks. On a machine of somebody else's it
+// notes first which these are: a key that was there before is none of ours to take away.
+func (b box) letIn(ctx context.Context, r systemReadings) error {
+	if missing := missingKeys(r.keys.body, b.cfg.System.keys); b.m.Given && len(missing) > 0 {
+		for _, line := range missing {
+			r.settled[addedKey+keyOf(line)] = "yes"
+		}
+		if err := b.noteSettled(ctx, r.settled); err != nil {
+			return err
+		}
+	}
+	_, err := b.editKeys(ctx, func(has string) (string, error) { return addKeys(has, b.cfg.System.keys), nil })
+	return err
+}
+
+// TakeKeysBack takes the SSH keys that fleetctl added to a machine of somebody else's out
+// again. One that was there before stays, and so does the last one that lets anybody in.
+// On any other machine it does nothing.
+func (h *Hosts) TakeKeysBack(ctx context.Context, m fleet.Machine) error {
+	if !m.Given || m.Adopted || h.cfg.System == nil {
+		return ctx.Err()
+	}
+	b, err := h.ours(m)
+	if err != nil {
+		return err
+	}
+	return b.takeKeysBack(ctx)
+}
+
+func (b box) takeKeysBack(ctx context.Context) error {
+	if !b.m.Given {
+		return nil
+	}
+	note, err := b.text(ctx, Settled, smallLimit)
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(parseSettled(note.body))) {
+		if key, ours := strings.CutPrefix(name, addedKey); ours {
+			if err := b.takeKeyBack(ctx, key); err != nil {
+				return fmt.Errorf("take the fleet's SSH key back: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// takeKeyBack takes one key out unless it is the last. The note of it may stay: a key that
+// is not there is left alone.
+func (b box) takeKeyBack(ctx context.Context, key string) error {
+	last := false
+	tried, err := b.editKeys(ctx, func(has string) (string, error) {
+		rest, dropped, left := withoutKey(has, key)
+		if last = dropped > 0 && left == 0; last {
+			return has, nil
+		}
+		return rest, nil
+	})
+	switch {
+	case tried:
+		b.audit(ctx, "take the fleet's SSH key back", err)
+	case last:
+		b.audit(ctx, "leave the fleet's SSH key: "+ErrLastKey.Error(), nil)
+	}
+	return err
+}

@@ -26,27 +26,35 @@ type importFlags struct {
 
 func newImport(a *app) *cobra.Command {
 	var f importFlags
-	kind := func(use, short string, read func(file string, text []byte) ([]inventory.Machine, []string, error)) *cobra.Command {
+	// usual is the file that is read where none is named, "" if one must be.
+	kind := func(use, short, usual string, read func(file string, text []byte) ([]inventory.Machine, []string, error)) *cobra.Command {
 		cmd := &cobra.Command{
 			Use: use + " FILE", Short: short, Args: exactArgs("FILE"),
 			RunE: func(cmd *cobra.Command, args []string) error {
-				text, err := readBounded(a.expand(args[0]), inventory.MaxText)
+				file := usual
+				if len(args) > 0 {
+					file = args[0]
+				}
+				text, err := readBounded(a.expand(file), inventory.MaxText)
 				if err != nil {
 					return fmt.Errorf("%s: %w", path(cmd), err)
 				}
-				machines, warnings, err := read(args[0], text)
+				machines, warnings, err := read(file, text)
 				if err != nil {
 					return err
 				}
 				for _, w := range warnings {
 					a.say("fleetctl: warning: %s", render.Safe(w))
 				}
-				v, err := f.hostsOf(args[0], machines)
+				v, err := f.hostsOf(file, machines)
 				if err != nil {
 					return err
 				}
 				return a.show(v)
 			},
+		}
+		if usual != "" {
+			cmd.Use, cmd.Args = use+" [FILE]", upToOneArg
 		}
 		flags := cmd.Flags()
 		flags.StringSliceVar(&f.groups, "group", nil, "only machines of this `group`")
@@ -56,11 +64,11 @@ func newImport(a *app) *cobra.Command {
 		return cmd
 	}
 	cmd := group("import", "Print a hosts section from what others have written down",
-		kind("ansible", "From an Ansible inventory, INI or YAML", func(file string, text []byte) ([]inventory.Machine, []string, error) {
+		kind("ansible", "From an Ansible inventory, INI or YAML", "", func(file string, text []byte) ([]inventory.Machine, []string, error) {
 			machines, err := inventory.Ansible(file, text)
 			return machines, nil, err
 		}),
-		kind("ssh-config", "From an ssh_config file", func(file string, text []byte) ([]inventory.Machine, []string, error) {
+		kind("ssh-config", "From an ssh_config file, ~/.ssh/config where none is named", sshConfigFile, func(file string, text []byte) ([]inventory.Machine, []string, error) {
 			return inventory.SSHConfig(file, text, sshFiles{a})
 		}),
 	)
@@ -69,6 +77,17 @@ No file is written: look at it, and paste it. Groups become labels. Where a regi
 from: --region for all machines; --region-from group takes the innermost group if there
 is only one, name what stands before the last hyphen or the first dot, var:NAME a variable.`
 	return cmd
+}
+
+// sshConfigFile is what ssh itself reads.
+const sshConfigFile = "~/.ssh/config"
+
+// upToOneArg takes a file or none.
+func upToOneArg(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return exactArgs("FILE")(cmd, args)
 }
 
 // importView is the hosts section.

@@ -21,8 +21,10 @@ func (p *Provider) mayOrder(ctx context.Context) error {
 	for _, k := range p.knownKeys() {
 		lines = append(lines, k.line)
 	}
-	if _, _, err := p.bootWith(lines); err != nil {
-		return err
+	if len(lines) > 0 { // before the first up there is no key: it makes the fleet's own
+		if _, _, err := p.bootWith(lines); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -26,7 +26,7 @@ func looksAt(t *testing.T, every, long time.Duration, disturb func(w *watcher)) 
 		}
 		err := w.looks(ctx, func(context.Context) look {
 			at = append(at, time.Since(begun))
-			time.Sleep(time.Second) // in the bubble's time
+			time.Sleep(time.Second) // in the bubble
 			return look{}
 		})
 		if err == nil {
@@ -44,10 +44,10 @@ func TestLooks_AChangeAfterAQuietTimeIsLookedAtAtOnce(t *testing.T) {
 		want    []time.Duration
 	}{
 		"nothing happens":       {15 * second, nil, []time.Duration{0, 16 * second, 32 * second}},
-		"a change after quiet":  {15 * second, func(w *watcher) { time.Sleep(13 * second); w.lookAgain() }, []time.Duration{0, 13 * second, 29 * second}},
-		"a change soon":         {15 * second, func(w *watcher) { time.Sleep(3 * second); w.lookAgain() }, []time.Duration{0, 11 * second, 27 * second}},
+		"a change after quiet":  {15 * second, after(13 * second), []time.Duration{0, 13 * second, 29 * second}},
+		"a change soon":         {15 * second, after(3 * second), []time.Duration{0, 11 * second, 27 * second}},
 		"a change in a look":    {15 * second, func(w *watcher) { w.lookAgain() }, []time.Duration{0, 11 * second, 27 * second}},
-		"looks are often":       {2 * second, func(w *watcher) { time.Sleep(30 * second); w.lookAgain() }, nil},
+		"looks are often":       {2 * second, after(30 * second), nil},
 		"one that is not quiet": {15 * second, flap, []time.Duration{0, 11 * second, 22 * second, 33 * second}},
 	} {
 		got := looksAt(t, c.every, 40*second, c.disturb)
@@ -63,10 +63,18 @@ func TestLooks_AChangeAfterAQuietTimeIsLookedAtAtOnce(t *testing.T) {
 	}
 }
 
+// after asks for a look once.
+func after(long time.Duration) func(w *watcher) {
+	return func(w *watcher) {
+		time.Sleep(long) // in the bubble
+		w.lookAgain()
+	}
+}
+
 // flap asks for a look every 2 seconds, as a relay does that comes and goes.
 func flap(w *watcher) {
 	for range 15 {
-		time.Sleep(2 * time.Second)
+		time.Sleep(2 * time.Second) // in the bubble
 		w.lookAgain()
 	}
 }

@@ -60,7 +60,7 @@ func TestServe_FollowsAFleetFileThatIsEdited(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(w.app.dir, "fleet.yaml"), []byte("name: [\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(3 * time.Second) // in the bubble's time
+		time.Sleep(3 * time.Second) // in the bubble
 		if f := w.Look().Fleet; f.Name != "demo" || len(f.Errors) != 1 || !strings.Contains(f.Errors[0], "as it was before") {
 			t.Errorf("fleet.yaml is broken: fleet %q, errors %q, want demo as it was before", f.Name, f.Errors)
 		}
@@ -89,9 +89,9 @@ func TestServe_AFleetFileThatIsMendedIsNotCalledBrokenAnyMore(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(w.app.dir, "fleet.yaml"), []byte("name: [\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(3 * time.Second) // in the bubble's time
+		time.Sleep(3 * time.Second) // in the bubble
 		describe(t, w.app, "demo")  // as it was
-		time.Sleep(3 * time.Second)
+		time.Sleep(3 * time.Second) // in the bubble
 		cancel()
 		if err := <-ended; !errors.Is(err, errChanged) {
 			t.Errorf("fleet.yaml is as it was: %v, want errChanged, which forgets the error", err)

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -14,9 +13,6 @@ import (
 	"github.com/relayfleet/fleetctl/pkg/render"
 	"github.com/relayfleet/fleetctl/pkg/sshx"
 )
-
-// fingerprint is a key's name at a provider: SHA-256, or MD5 as DigitalOcean writes it.
-var fingerprint = regexp.MustCompile(`^(SHA256:[A-Za-z0-9+/]{43}|(MD5:)?([0-9a-f]{2}:){15}[0-9a-f]{2})$`)
 
 // maxKeyFile is far above any public key, in bytes.
 const maxKeyFile = 64 << 10
@@ -26,7 +22,7 @@ const maxKeyFile = 64 << 10
 // provider's account are left to the provider.
 func (a *app) operatorKeys(s fleet.Spec) (public, private []string, err error) {
 	for i, entry := range s.Ocean.SSHKeys {
-		if fingerprint.MatchString(entry) {
+		if sshx.LooksLikeFingerprint(entry) {
 			continue
 		}
 		line, err := sshx.PublicKey([]byte(entry))

@@ -1,10 +1,13 @@
 package host
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/relayfleet/fleetctl/pkg/sshx"
 )
 
 const (
@@ -85,4 +88,42 @@ func FuzzWithoutKey_TakesNoOtherLine(f *testing.F) {
 			t.Errorf("withoutKey(%q) = %q still holds the key", has, rest)
 		}
 	})
+}
+
+func TestKeys_NamedByFingerprintAreWarnedOfWhereTheyAreNotLetIn(t *testing.T) {
+	const print = "SHA256:uNiVztksCsDhcc0u9e8BrrobuGCVqLEgQnU9yWxfeYo"
+	sum, err := sshx.Fingerprint(testKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fingerprints := []string{sum, print, "~/.ssh/id_ed25519.pub"}
+	warned := func(keys []string, has text) string {
+		m, spec := droplet()
+		spec.Ocean.SSHKeys = fingerprints
+		_, warnings := SystemOf(spec, keys).judge(m, systemReadings{keys: has})
+		return strings.Join(slices.DeleteFunc(warnings, func(w string) bool { return !strings.Contains(w, "fleetctl keys add") }), "\n")
+	}
+	const other = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPk8YmR8aSXPGQAp7xB8WqyBQHmAFQ8Yt3Z6sN3nJ2dK her"
+	for _, c := range []struct {
+		what string
+		keys []string
+		has  text
+		want []string
+	}{
+		{"both are missing", []string{other}, text{there: true, body: other + "\n"}, []string{sum, print}},
+		{"one is there", []string{other}, text{there: true, body: "# x\nno-pty " + testKey + "\n" + other + "\n"}, []string{print}},
+		{"one is a line of the spec, too, and drift", []string{other, testKey}, text{there: true, body: other}, []string{print}},
+		{"the keys could not be read", []string{other}, text{there: true, warning: "larger than"}, nil},
+		{"the keys were not read", nil, text{}, nil},
+	} {
+		got := warned(c.keys, c.has)
+		if n := strings.Count(got, "keys add"); n != len(c.want) {
+			t.Errorf("%s: got %d warnings (%s), want %d", c.what, n, got, len(c.want))
+		}
+		for _, w := range c.want {
+			if !strings.Contains(got, w) {
+				t.Errorf("%s: got %q, want %s named", c.what, got, w)
+			}
+		}
+	}
 }

@@ -150,6 +150,7 @@ func (s *System) judge(m fleet.Machine, r systemReadings) (drift []fleet.Drift, 
 			To: "all let in", Fix: fleet.FixInPlace,
 		})
 	}
+	warnings = append(warnings, s.notLetIn(r.keys)...)
 	if m.Given {
 		return drift, warnings
 	}

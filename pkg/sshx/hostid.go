@@ -8,6 +8,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"golang.org/x/crypto/ssh"
@@ -49,6 +50,12 @@ func Fingerprint(authorizedKey string) (string, error) {
 	}
 	return ssh.FingerprintSHA256(key), nil
 }
+
+var fingerprintForm = regexp.MustCompile(`^(SHA256:[A-Za-z0-9+/]{43}|(MD5:)?([0-9a-f]{2}:){15}[0-9a-f]{2})$`)
+
+// LooksLikeFingerprint reports whether a word is a fingerprint of some key, of the forms
+// that IsFingerprint knows.
+func LooksLikeFingerprint(word string) bool { return fingerprintForm.MatchString(word) }
 
 // IsFingerprint reports whether a word is the fingerprint of a key in authorized_keys form:
 // "SHA256:…", or MD5 with or without "MD5:", as DigitalOcean writes it.

@@ -220,6 +220,16 @@ func TestEncode_LoadsToTheSameSpec(t *testing.T) {
 	})
 }
 
+func TestEncode_TextThatReadsLikeYAMLIsQuoted(t *testing.T) {
+	for _, text := range []string{"? !", "- a", "? ", "!", "&a", "*a", "%a", "@a", "a: b", "a #b", "null", "1", "true", "'", "\"", "...--", "---", "..", "~", "=", "<<", "[", "{", "|", ">"} {
+		s := Defaults("a", "", "", []NodeSpec{{Region: "nyc1", Count: 1}})
+		s.DNS.Domain, s.Relay.Binary = "a.test", text
+		if got, err := Load(Encode(s), "canonical"); err != nil || got.Relay.Binary != text {
+			t.Errorf("%q: got %q and error %v\n%s", text, got.Relay.Binary, err, Encode(s))
+		}
+	}
+}
+
 func TestLoad_AThousandNodesLoadAndOneMoreDoesNot(t *testing.T) {
 	spec := func(n int) []byte {
 		var b strings.Builder

@@ -1,6 +1,7 @@
 package digitalocean
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -82,7 +83,7 @@ func TestQuote_RefusesWhatCouldNotBeOrdered(t *testing.T) {
 			func(_ *rig, c *Config) { c.Spec.Ocean.SSHKeys = []string{strings.Repeat("ab:", 15) + "ab"} }, []string{"no SSH key ab:ab"},
 		},
 		"no key":    {func(_ *rig, c *Config) { c.Keys = []string{"-----BEGIN"} }, []string{"not a public key", ".pub"}},
-		"user_data": {func(_ *rig, c *Config) { c.Bootstrap = tooMuch }, []string{"65537", "65536"}},
+		"user_data": {func(_ *rig, c *Config) { c.Keys, c.Bootstrap = []string{keyOf(2)}, tooMuch }, []string{"65537", "65536"}},
 		"a firewall with five tags": {func(r *rig, _ *Config) {
 			for i := range 5 {
 				r.do("POST", "/v2/tags", fmt.Sprintf(`{"name":"web%d"}`, i))
@@ -104,6 +105,18 @@ func TestQuote_RefusesWhatCouldNotBeOrdered(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The fleet's own key is made by the first up: a plan before has none.
+func TestQuote_NeedsNoKeyBeforeTheFirstUp(t *testing.T) {
+	bubble(t, dotest.Config{}, func(t *testing.T, r *rig) {
+		p := r.provider(func(c *Config) {
+			c.Keys, c.Bootstrap = nil, func([]string) (string, string, error) { return "", "", errors.New("no SSH key") }
+		})
+		if _, err := p.Quote(t.Context(), []fleet.NewMachine{order("nyc1-1")}); err != nil {
+			t.Errorf("got error %v, want a quote", err)
+		}
+	})
 }
 
 func tooMuch([]string) (userData, hostKey string, err error) {

@@ -122,8 +122,10 @@ func (p *Provider) adopt(ctx context.Context, id, node, hostKey, state string) e
 			return fleet.WithHint(fmt.Errorf("it is tagged %s%s", tagSlot, clean(other)), "give it back with `fleetctl release` first")
 		}
 	}
-	if err := p.leavesOpen(ctx); err != nil {
-		return err
+	if !hasTag(d.Tags, tagFleet+p.spec.Name) { // one that has it is behind the firewall, or not, as it was
+		if err := p.leavesOpen(ctx); err != nil {
+			return err
+		}
 	}
 	// The fleet's tag comes last: until then the droplet is nobody's. The one of the firewall
 	// is not among them: it would close ports of a machine that must not be changed.

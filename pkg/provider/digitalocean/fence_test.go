@@ -56,12 +56,15 @@ func TestAdopt_PutsNoFirewallBeforeAMachineUntilItIsTakenOver(t *testing.T) {
 
 // earlier is a fleet whose firewall is attached by the fleet's tag: two droplets that were
 // ordered, and one that was adopted.
-func earlier(r *rig) (ids []string) {
+func earlier(r *rig) (ids []string) { return earlierBy(r, "fleetid:7f3a9c") }
+
+// earlierBy is one whose adopted droplet has these tags, too.
+func earlierBy(r *rig, tags ...string) (ids []string) {
 	for i, node := range []string{"nyc1-1", "nyc1-2"} {
 		tags := slices.DeleteFunc(ourTags(node, i+1), func(tag string) bool { return hasKind(tag, tagFence) })
 		ids = append(ids, r.add("seabird-"+node+"-01jdv6zz", tags...))
 	}
-	ids = append(ids, r.add("old", "fleet:seabird", "fleetid:7f3a9c", "slot:fra1-1", "adopted:yes"))
+	ids = append(ids, r.add("old", append(tags, "fleet:seabird", "slot:fra1-1", "adopted:yes")...))
 	time.Sleep(time.Minute) // of the bubble: their tags are there
 	r.do("POST", "/v2/firewalls", `{"name":"fleetctl-seabird","tags":["fleet:seabird"],"inbound_rules":[{"protocol":"icmp","sources":{"addresses":["::/0"]}}]}`)
 	return ids
@@ -121,6 +124,23 @@ func TestAdopt_WaitsForAnEarlierFleetsFirewallToBeMoved(t *testing.T) {
 		must(t, "Adopt", p.Adopt(t.Context(), a))
 		if got := r.behind(); slices.Contains(got, id) {
 			t.Errorf("behind the firewall: got %q, want not the adopted one", got)
+		}
+	})
+}
+
+// Up says that the droplet lacks the ID and who gives it: that must not wait for up.
+func TestAdopt_GivesTheIDToAnAdoptedDropletOfAnEarlierFleet(t *testing.T) {
+	bubble(t, dotest.Config{}, func(t *testing.T, r *rig) {
+		ids := earlierBy(r)
+		p := r.provider(nil)
+		wantErr(t, "EnsureFirewall", p.EnsureFirewall(t.Context()), nil, "fleetctl adopt --id "+ids[2])
+		must(t, "Adopt", p.Adopt(t.Context(), fleet.Adoption{ID: ids[2], Node: "fra1-1", HostKey: keyOf(7)}))
+		if got := r.behind(); !slices.Equal(got, ids) {
+			t.Errorf("behind the firewall: got %q, want %q as before", got, ids)
+		}
+		must(t, "EnsureFirewall", p.EnsureFirewall(t.Context()))
+		if got := r.behind(); !slices.Equal(got, ids) {
+			t.Errorf("moved: behind the firewall: got %q, want %q as before", got, ids)
 		}
 	})
 }

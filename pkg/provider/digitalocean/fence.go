@@ -17,7 +17,8 @@ import (
 // Earlier versions attached it by fleet:<fleet>. Such a one is moved with every droplet
 // behind it at every moment: first all droplets of the fleet get the new tag, also adopted
 // ones, which are behind it as it is; then the firewall has both tags; and only when the
-// account lists all of them by the new tag, the firewall loses the old one.
+// account lists all of them by the new tag, the firewall loses the old one. A firewall with
+// four tags of others has no room for both: it changes the one for the other in one request.
 
 // fence is the tag by which the firewall is attached.
 func (p *Provider) fence() string { return tagFence + p.spec.Name }
@@ -61,8 +62,24 @@ func (p *Provider) fenceAll(ctx context.Context) error {
 	return nil
 }
 
-// letGo takes the fleet's own tag off a firewall that has both, once the account knows every
-// droplet of the fleet by the other one.
+// move attaches a firewall of an earlier version by its own tag alone.
+func (p *Provider) move(ctx context.Context, have *godo.Firewall) error {
+	if err := p.ensureTag(ctx, p.fence()); err != nil {
+		return err
+	}
+	if err := p.fenceAll(ctx); err != nil {
+		return err
+	}
+	if both := p.wanted(have); len(both.Tags) <= mostFirewallTags {
+		if err := p.putFirewall(ctx, have.ID, both); err != nil {
+			return err
+		}
+	}
+	return p.letGo(ctx)
+}
+
+// letGo takes the fleet's own tag off a firewall that has both, or no room for both, once
+// the account knows every droplet of the fleet by the other one.
 func (p *Provider) letGo(ctx context.Context) error {
 	for begin := time.Now(); ; {
 		fenced, err := p.allFenced(ctx)
@@ -75,12 +92,15 @@ func (p *Provider) letGo(ctx context.Context) error {
 			return err
 		case have == nil:
 			return errors.New("somebody removed it just now")
-		case fenced && hasTag(have.Tags, p.fence()) && len(have.PendingChanges) == 0:
-			want := p.wanted(have)
+		}
+		want := p.wanted(have)
+		ready := hasTag(have.Tags, p.fence()) || len(want.Tags) > mostFirewallTags
+		switch {
+		case fenced && ready && len(have.PendingChanges) == 0:
 			want.Tags = slices.DeleteFunc(want.Tags, func(t string) bool { return hasTag([]string{tagFleet + p.spec.Name}, t) })
 			return p.putFirewall(ctx, have.ID, want)
 		case time.Since(begin) > p.cfg.Waits.Marks:
-			return fleet.WithHint(errors.New("not every droplet is behind it by "+p.fence()+" yet, so it is attached by "+tagFleet+p.spec.Name+", too"),
+			return fleet.WithHint(errors.New("the account does not list every droplet by "+p.fence()+" yet, so it stays attached by "+tagFleet+p.spec.Name),
 				"run the same command again")
 		}
 		if err := pause(ctx, p.cfg.Waits.Poll); err != nil {

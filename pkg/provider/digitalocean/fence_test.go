@@ -70,14 +70,40 @@ func earlierBy(r *rig, tags ...string) (ids []string) {
 	return ids
 }
 
+// share attaches the fleet's firewall by tags of others, too.
+func (r *rig) share(tags ...string) {
+	r.t.Helper()
+	if len(tags) == 0 {
+		return
+	}
+	for _, tag := range tags {
+		r.do("POST", "/v2/tags", `{"name":"`+tag+`"}`)
+	}
+	r.do("POST", "/v2/firewalls/"+r.walls()[0].ID+"/tags", `{"tags":["`+strings.Join(tags, `","`)+`"]}`)
+}
+
 // Killed anywhere, and seen at any request, the firewall is before every droplet that it was
 // before; and the next run ends the move.
 func TestFirewall_OfAnEarlierFleetIsMovedWithoutAMomentInWhichADropletIsOpen(t *testing.T) {
+	movedWhole(t)
+}
+
+// With four tags of others, five in all, both of ours have no room at once.
+func TestFirewall_OfAnEarlierFleetIsMovedAmongFourTagsOfOthers(t *testing.T) {
+	movedWhole(t, "web0", "web1", "web2", "web3")
+}
+
+// movedWhole kills the move of a firewall that others attached by tags, too, at each request.
+func movedWhole(t *testing.T, others ...string) {
+	t.Helper()
 	for n, reached := 1, true; reached; n++ {
 		reached = false
 		bubble(t, dotest.Config{}, func(t *testing.T, r *rig) {
 			ids := earlier(r)
+			r.share(others...)
 			p := r.provider(nil)
+			_, err := p.Quote(t.Context(), []fleet.NewMachine{order("sgp1-1")})
+			must(t, "Quote", err)
 			drift, err := p.Drift(t.Context())
 			if err != nil || !slices.ContainsFunc(drift, func(d fleet.Drift) bool { return d.Name == "firewall tags" && d.From == "fleet:seabird" }) {
 				t.Fatalf("got drift %+v and error %v, want the move shown", drift, err)
@@ -100,8 +126,8 @@ func TestFirewall_OfAnEarlierFleetIsMovedWithoutAMomentInWhichADropletIsOpen(t *
 			_ = p.EnsureFirewall(ctx)
 			r.wire.cloud = inner
 			must(t, "EnsureFirewall", r.provider(nil).EnsureFirewall(t.Context()))
-			if got := r.walls()[0].Tags; !slices.Equal(got, []string{"fence:seabird"}) {
-				t.Errorf("killed at request %d: got the firewall's tags %q, want its own alone", n, got)
+			if got, want := sorted(r.walls()[0].Tags), append([]string{"fence:seabird"}, others...); !slices.Equal(got, want) {
+				t.Errorf("killed at request %d: got the firewall's tags %q, want %q", n, got, want)
 			}
 			if got := r.behind(); !slices.Equal(got, ids) {
 				t.Errorf("killed at request %d: behind the firewall %q, want %q", n, got, ids)

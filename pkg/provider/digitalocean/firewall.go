@@ -60,24 +60,18 @@ func (p *Provider) ensureFirewall(ctx context.Context) error {
 			return err
 		}
 	}
+	if hasTag(have.Tags, tagFleet+p.spec.Name) {
+		return p.move(ctx, have)
+	}
 	if err := p.ensureTag(ctx, p.fence()); err != nil {
 		return err
 	}
-	moves := hasTag(have.Tags, tagFleet+p.spec.Name)
-	if moves {
-		if err := p.fenceAll(ctx); err != nil {
-			return err
-		}
-	}
-	if err := p.putFirewall(ctx, have.ID, p.wanted(have)); err != nil || !moves {
-		return err
-	}
-	return p.letGo(ctx)
+	return p.putFirewall(ctx, have.ID, p.wanted(have))
 }
 
 // putFirewall writes a firewall.
 func (p *Provider) putFirewall(ctx context.Context, id string, want *godo.FirewallRequest) error {
-	if err := fits(want); err != nil {
+	if err := p.fits(want.Tags); err != nil {
 		return err
 	}
 	_, _, err := do(ctx, p, func(ctx context.Context) (*godo.Firewall, *godo.Response, error) {
@@ -93,19 +87,20 @@ func (p *Provider) mayFence(have *godo.Firewall, all []godo.Droplet) error {
 		return nil
 	}
 	if have != nil {
-		if err := fits(p.wanted(have)); err != nil {
+		if err := p.fits(have.Tags); err != nil {
 			return err
 		}
 	}
 	return p.onlyOurs(all)
 }
 
-// fits is an error for a firewall with more tags than one may have.
-func fits(want *godo.FirewallRequest) error {
-	if len(want.Tags) <= mostFirewallTags {
+// fits is an error for tags of a firewall among which there is no room for ours.
+func (p *Provider) fits(tags []string) error {
+	others := len(slices.DeleteFunc(slices.Clone(tags), p.isWallTag))
+	if others < mostFirewallTags {
 		return nil
 	}
-	return fleet.WithHint(fmt.Errorf("it has %d tags beside ours, and may have %d in all", len(want.Tags)-1, mostFirewallTags),
+	return fleet.WithHint(fmt.Errorf("it has %d tags beside ours, and may have %d in all", others, mostFirewallTags),
 		"take the tags of others off it at DigitalOcean")
 }
 

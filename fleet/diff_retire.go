@@ -99,7 +99,7 @@ func (r *retirement) add(p *planner, m Machine, heir Machine) {
 	rel, readable := p.reading(m)
 	ref := machineRef(m)
 	relay := readable && !p.newborn(m)
-	if m.Given && readable && !rel.Installed {
+	if m.Given && readable && !rel.Installed && !rel.Traces {
 		return // the box is as it was given
 	}
 	why := "its end was begun before, and only the delete is left"
@@ -128,7 +128,7 @@ func (r *retirement) add(p *planner, m Machine, heir Machine) {
 	switch {
 	case !m.Given:
 		r.deletes = append(r.deletes, Change{Action: ActionDelete, Ref: ref, Reason: why})
-	case !readable || rel.Installed:
+	case !readable || rel.Installed || rel.Traces:
 		r.deletes = append(r.deletes, Change{Action: ActionUninstall, Ref: ref, Reason: why + "; the machine itself stays"})
 	}
 }

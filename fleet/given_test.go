@@ -110,6 +110,26 @@ func TestDown_TakesTheOthersOffWhereOneMachineHasAProblem(t *testing.T) {
 	})
 }
 
+// What is left of an up, or of a down, that was cut off is taken off by the next down.
+func TestDown_OfAGivenMachineWithTracesUninstallsIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSim(t, 3)
+		st := seen(t, s, func(st *fleet.State) {
+			given(nil)(st)
+			st.Records.Value = nil
+			for id := range st.Relays {
+				st.Relays[id] = fleet.Observed[fleet.Relay]{Value: fleet.Relay{Traces: true}}
+			}
+		})
+		got := actions(fleet.Diff(s.spec, st, fleet.Intent{Down: true}))
+		for _, m := range st.Machines.Value {
+			if !slices.Contains(got, "uninstall "+m.Node) {
+				t.Errorf("down: got %q, want the uninstall of %s", got, m.Node)
+			}
+		}
+	})
+}
+
 func TestDown_OfAGivenMachineThatIsUninstalledHasNothingToDo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSim(t, 3)

@@ -193,6 +193,7 @@ type Release struct {
 // Relay is what a box says of itself. Decisions about DNS are made from probes, not from this.
 type Relay struct {
 	Installed    bool      `json:"installed"`    // a release and a configuration are there
+	Traces       bool      `json:"traces"`       // something that fleetctl put there is, be it from an install or uninstall that did not end
 	Active       bool      `json:"active"`       // the service runs
 	Ready        bool      `json:"ready"`        // /readyz answered yes
 	Reason       string    `json:"reason"`       // why not active or not ready

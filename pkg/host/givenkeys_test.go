@@ -10,9 +10,49 @@ import (
 	"github.com/relayfleet/fleetctl/pkg/host/hosttest"
 )
 
+const givenKeys = "/home/fleetctl/.ssh/authorized_keys"
+
+// However an install or an uninstall of a machine of somebody else's is cut off, as long as
+// a key of the fleet is let in the box shows it, and the next uninstall ends it.
+func TestGivenMachine_CutOffAfterAnyWriteItShowsThatAKeyIsLeft(t *testing.T) {
+	const hers = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPk8YmR8aSXPGQAp7xB8WqyBQHmAFQ8Yt3Z6sN3nJ2dK her\n"
+	rel := hosttest.Release(t, elfFile(t, elf.EM_X86_64), 1)
+	up := func(h *host.Hosts, m fleet.Machine) error { return h.Configure(t.Context(), m, config(64), rel) }
+	down := func(h *host.Hosts, m fleet.Machine) error { return h.Uninstall(t.Context(), m) }
+	for what, run := range map[string]func(*host.Hosts, fleet.Machine) error{"up": up, "down": down} {
+		for n, done := int64(0), false; !done; n++ {
+			fake, box, m, h := debian(t)
+			m.Given = true
+			box.PutFile(givenKeys, []byte(hers))
+			if what == "down" {
+				if err := up(h, m); err != nil {
+					t.Fatal(err)
+				}
+			}
+			done = run(systemHosts(fake, func(at int64) error {
+				if at > n {
+					return errKilled
+				}
+				return nil
+			}), m) == nil
+			got, err := h.Inspect(t.Context(), m)
+			_, current := box.File(host.Current)
+			if keys, _ := box.File(givenKeys); err != nil || (keys != hers || current) && !got.Installed && !got.Traces {
+				t.Errorf("%s, cut off after %d writes: Inspect = %+v, %v with authorized_keys %q, want it to show what is left", what, n, got, err, keys)
+			}
+			if err := down(h, m); err != nil {
+				t.Fatalf("%s, cut off after %d writes: the next uninstall: %v", what, n, err)
+			}
+			got, err = h.Inspect(t.Context(), m)
+			if keys, _ := box.File(givenKeys); err != nil || keys != hers || got.Installed || got.Traces {
+				t.Errorf("%s, cut off after %d writes, and an uninstall: Inspect = %+v, %v with authorized_keys %q, want %q and no trace", what, n, got, err, keys, hers)
+			}
+		}
+	}
+}
+
 func TestGivenMachine_TheKeysThatWereAddedGoAndNoOther(t *testing.T) {
 	const (
-		file = "/home/fleetctl/.ssh/authorized_keys"
 		hers = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPk8YmR8aSXPGQAp7xB8WqyBQHmAFQ8Yt3Z6sN3nJ2dK her\n"
 		ours = operatorKey + "\n"
 	)
@@ -35,16 +75,16 @@ func TestGivenMachine_TheKeysThatWereAddedGoAndNoOther(t *testing.T) {
 	} {
 		_, box, m, h := debian(t)
 		m.Given = !c.owned
-		box.PutFile(file, []byte(c.before))
+		box.PutFile(givenKeys, []byte(c.before))
 		for range 2 { // the second run finds its key there, and it is still its own
 			if err := h.Configure(t.Context(), m, config(64), rel); err != nil {
 				t.Fatal(err)
 			}
 		}
-		got, _ := box.File(file)
+		got, _ := box.File(givenKeys)
 		if c.lost {
 			got = strings.Replace(got, hers, "", 1)
-			box.PutFile(file, []byte(got))
+			box.PutFile(givenKeys, []byte(got))
 		}
 		if got != c.during {
 			t.Errorf("%s: with the relay got authorized_keys %q, want %q", c.what, got, c.during)
@@ -54,7 +94,7 @@ func TestGivenMachine_TheKeysThatWereAddedGoAndNoOther(t *testing.T) {
 				t.Errorf("%s: got %v", c.what, err)
 			}
 		}
-		if got, _ := box.File(file); got != c.want {
+		if got, _ := box.File(givenKeys); got != c.want {
 			t.Errorf("%s: got authorized_keys %q, want %q", c.what, got, c.want)
 		}
 	}

@@ -22,6 +22,7 @@ const (
 func (r readings) judge(now time.Time) fleet.Relay {
 	out := fleet.Relay{
 		Installed: r.current != "" && r.hasConfig,
+		Traces:    r.current != "" || r.hasConfig || r.system.noted,
 		Active:    r.unit.runs(),
 		PeerID:    r.peerID,
 		SHA256:    r.current,

@@ -21,6 +21,7 @@ const partLimit = 64 << 10
 type systemReadings struct {
 	files    map[string]text   // by path
 	settled  map[string]string // digests of the parts in effect, by name
+	noted    bool              // [Settled] is there, whatever it says
 	packages []string          // those of ours that are installed; nil: the box does not say
 	clock    string            // answer of timedatectl
 	swaps    string            // /proc/swaps
@@ -70,7 +71,7 @@ func (b box) readSystem(ctx context.Context) (systemReadings, error) {
 	for i, path := range paths {
 		r.files[path] = found[i]
 	}
-	r.settled = parseSettled(settled.body)
+	r.settled, r.noted = parseSettled(settled.body), settled.there
 	return r, nil
 }
 

@@ -38,7 +38,7 @@ func (b box) installed(ctx context.Context) (bool, error) {
 	if err != nil || current != "" {
 		return true, err
 	}
-	files := []string{ConfigFile}
+	files := []string{ConfigFile, Settled}
 	for _, p := range b.cfg.System.service(b.m) {
 		files = append(files, p.Files[0].Path)
 	}
@@ -51,8 +51,8 @@ func (b box) installed(ctx context.Context) (bool, error) {
 }
 
 // uninstall takes away what fleetctl made, file by file, and the directories if that
-// empties them. What shows that there was a relay goes last: while it is there, a run that
-// was cut off is seen to be unfinished.
+// empties them. What shows that there was a relay goes last, after the keys: while any of it
+// is there, a run that was cut off is seen to be unfinished.
 func (b box) uninstall(ctx context.Context) error {
 	if err := b.stop(ctx); err != nil {
 		return err
@@ -71,13 +71,13 @@ func (b box) uninstall(ctx context.Context) error {
 	if err := b.all(ctx, removeTree(Releases)); err != nil {
 		return err
 	}
-	if err := b.removeAll(ctx, Current+".next", Restarted, Changing, ConfigFile); err != nil {
+	if err := b.removeAll(ctx, Current+".next", Restarted, Changing); err != nil {
 		return err
 	}
 	if err := b.takeKeysBack(ctx); err != nil {
 		return err
 	}
-	if err := b.removeAll(ctx, Settled, Current); err != nil {
+	if err := b.removeAll(ctx, Settled, ConfigFile, Current); err != nil {
 		return err
 	}
 	for _, dir := range []string{path.Dir(ConfigFile), Base} {

@@ -100,10 +100,15 @@ func (b box) stop(ctx context.Context) error {
 	case !refused(disabled):
 		return disabled
 	}
-	// A unit that was never there cannot be disabled, nor can it come back.
+	// A unit that is not there, or has nothing to start, cannot be disabled, nor can it come back.
 	current, err := b.current(ctx)
 	if err != nil || current == "" {
 		return err
+	}
+	for _, p := range b.cfg.System.service(b.m) {
+		if has, err := b.text(ctx, p.Files[0].Path, partLimit); err != nil || !has.there {
+			return err
+		}
 	}
 	return disabled
 }

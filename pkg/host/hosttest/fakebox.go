@@ -246,8 +246,8 @@ func (b *FakeBox) systemctl(verb string) (string, int) {
 		}
 		return fmt.Sprintf("ActiveState=%s\nSubState=running\nResult=%s\nNRestarts=0\nMainPID=%d\nExecMainStatus=1\n", b.state, result, b.pid), 0
 	case "enable", "disable":
-		if verb == "enable" && b.sys != nil && b.files[host.UnitFile] == nil {
-			return "Failed to enable unit: Unit file " + host.Unit + " does not exist.\n", 1
+		if b.sys != nil && b.files[host.UnitFile] == nil {
+			return "Failed to " + verb + " unit: Unit file " + host.Unit + " does not exist.\n", 1
 		}
 		b.enabled = verb == "enable"
 	case "stop":

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -63,7 +64,7 @@ func (t telemetry) of(r web.Relay, spec fleet.Spec, fresh time.Time) web.Relay {
 	}
 	answering := known.Error == ""
 	r.Answering, r.Failures = &answering, t.failures[r.Node]
-	damaged := len(known.Damaged) > 0
+	damaged := slices.ContainsFunc(known.Damaged, stats.DamagesCensus)
 	if answering {
 		r.CensusDamaged = &damaged
 	}

@@ -19,6 +19,11 @@ func TestTelemetry_WhatIsOldSaysNothingOfNow(t *testing.T) {
 	if r := of(now, ""); r.Users == nil || *r.Users != 5 || r.Answering == nil || !*r.Answering || r.CensusDamaged == nil || !*r.CensusDamaged || *r.ReservationLimit != 64 {
 		t.Errorf("a relay that answered: %+v, want 5 users, answering, damaged, a limit of 64", r)
 	}
+	counters := history.Relay{Node: "nyc1-1", LastAsked: now, Damaged: []string{"relay-counters.json was damaged before this start"}}
+	all := telemetry{relays: map[string]history.Relay{"nyc1-1": counters}}
+	if r := all.of(web.Relay{Node: "nyc1-1"}, fleet.Spec{}, now.Add(-time.Hour)); r.CensusDamaged == nil || *r.CensusDamaged {
+		t.Errorf("a relay of which the counters were damaged: %s, want a census that is not", said(r.CensusDamaged))
+	}
 	if r := of(now, "no answer"); r.Users != nil || r.Answering == nil || *r.Answering || r.CensusDamaged != nil {
 		t.Errorf("a relay that did not answer: %+v, want not answering, and nothing else known", r)
 	}

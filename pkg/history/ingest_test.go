@@ -95,6 +95,18 @@ func TestIngest_WhoDoesNotAnswerIsNamedAndNothingIsLost(t *testing.T) {
 	}
 }
 
+func TestIngest_DamagedCountersMakeNoCensusUnread(t *testing.T) {
+	s := open(t, Options{})
+	at := monday()
+	r := answer(1, at, 1, entry(1, at, at))
+	r.Telemetry.Damaged = []string{"relay-counters.json was damaged before this start and is kept as relay-counters.json.damaged-1"}
+	sum := ingest(t, s, at, r)
+	if len(sum.Unread) != 0 || !slices.Equal(kinds(sum.Events), []EventKind{EventJoined, EventDamaged}) {
+		t.Errorf("got unread %q and events %v, want none unread, and the damage told", sum.Unread, kinds(sum.Events))
+	}
+	wantFigure(t, figures(t, s, at), "lifetime_unique_peers", "1")
+}
+
 func TestIngest_ACensusOfWhichEntriesWereLeftOutWasNotReadWhole(t *testing.T) {
 	s := open(t, Options{})
 	at := monday()

@@ -27,7 +27,8 @@ const (
 )
 
 // measure takes in what the machines of a relay counted that answer: gauges, minutes and
-// counters.
+// counters. Without epochs one daemon is not told from the next start of another: of those
+// only the machine that is known counts.
 func (in *ingestion) measure(ctx context.Context, relay *relayRow, answers []stats.Reading) error {
 	if len(answers) == 0 {
 		return nil
@@ -41,7 +42,9 @@ func (in *ingestion) measure(ctx context.Context, relay *relayRow, answers []sta
 	var sum stats.Counters
 	old := false
 	for _, r := range answers {
-		if r.Telemetry == nil && old { // without epochs they would be taken for starts of one process
+		id := clean(answerer(r), 128)
+		stranger := id != "" && relay.peerID != "" && id != relay.peerID // the known one is silent, and may come back
+		if r.Telemetry == nil && (old || stranger) {
 			in.warn("%s: a second old daemon of it is not counted", relay.node)
 			continue
 		}

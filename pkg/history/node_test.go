@@ -73,6 +73,37 @@ func TestIngest_AMachineThatIsReadTwiceCountsOnce(t *testing.T) {
 	}
 }
 
+func TestIngest_OldDaemonsThatTakeTurnsOnANodeCountOnce(t *testing.T) {
+	s := open(t, Options{})
+	at := monday()
+	old := func(n int, joined uint64) stats.Reading {
+		return stats.Reading{Node: "nyc1-1", Region: "nyc1", PeerID: peerID(-n), At: at, Old: true, Registry: []stats.CensusEntry{},
+			Report: &stats.Report{PeerID: peerID(-n), PeersJoinedTotal: joined, UptimeSecs: uint64(at.Sub(monday()).Seconds()) + uint64(3-n)*86400}}
+	}
+	lost := stats.Reading{Node: "nyc1-1", Region: "nyc1", PeerID: peerID(-1), Err: errText("no route")}
+	for i, step := range []struct {
+		readings func() []stats.Reading
+		joined   uint64
+		warned   bool
+	}{
+		{func() []stats.Reading { return []stats.Reading{old(1, 1000)} }, 1000, false},
+		{func() []stats.Reading { return []stats.Reading{lost, old(2, 10)} }, 1000, true},
+		{func() []stats.Reading { return []stats.Reading{old(1, 1005), old(2, 12)} }, 1005, true},
+		{func() []stats.Reading { return []stats.Reading{old(1, 1007)} }, 1007, false},
+		{func() []stats.Reading { return []stats.Reading{old(2, 20)} }, 1027, false}, // from now on it is the relay
+	} {
+		at = at.Add(10 * time.Minute)
+		sum := ingest(t, s, at, step.readings()...)
+		relays, err := s.Relays(t.Context())
+		if err != nil || len(relays) != 1 || relays[0].Totals["joins"] != step.joined {
+			t.Errorf("round %d: got %+v %v, want one relay with %d joins", i, relays, err, step.joined)
+		}
+		if got := strings.Contains(strings.Join(sum.Warnings, "; "), "old daemon of it is not counted"); got != step.warned {
+			t.Errorf("round %d: got warnings %q, want one of a daemon that is not counted: %t", i, sum.Warnings, step.warned)
+		}
+	}
+}
+
 type errText string
 
 func (e errText) Error() string { return string(e) }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/relayfleet/fleetctl/fleet"
 	"github.com/relayfleet/fleetctl/pkg/host"
+	"github.com/relayfleet/fleetctl/pkg/host/hosttest"
 	"github.com/relayfleet/fleetctl/pkg/sshx"
 	"github.com/relayfleet/fleetctl/pkg/sshx/sshtest"
 )
@@ -92,6 +93,25 @@ func TestExec_WhatTheBoxCouldNotNoteIsAddedFromHere(t *testing.T) {
 	if got := logged(t, log); len(got) != 1 || got[0].Result != "exit status 3" {
 		t.Errorf("got audit lines %+v, want one that was added from here", got)
 	}
+}
+
+// Of a command that says more than is kept, what the box says of its log may be dropped.
+func TestExec_WhoseAnswerWasCutIsNotedAllTheSame(t *testing.T) {
+	fake, m := hosttest.NewFake(), machine(22)
+	h := host.New(host.Config{Runner: talker{fake}, Tunnel: fake})
+	if res, err := h.Exec(t.Context(), m, []string{"yes"}); err != nil || string(res.Stderr) != "y\n" || res.ExitCode != 3 {
+		t.Fatalf("got %q, exit %d and error %v, want what was kept, exit 3", res.Stderr, res.ExitCode, err)
+	}
+	if got, _ := fake.Box(addr(m)).File(host.AuditLog); !strings.Contains(got, `"did":"exec: yes","result":"exit status 3"`) {
+		t.Errorf("got audit log %q, want a line that was added from here", got)
+	}
+}
+
+// talker is a box whose answers are longer than what is kept of them.
+type talker struct{ sshx.Runner }
+
+func (talker) Run(context.Context, sshx.Target, sshx.Command) (sshx.Result, error) {
+	return sshx.Result{Stderr: []byte("y\n"), ExitCode: 3, Truncated: true}, nil
 }
 
 func TestExec_ThatWasCancelledIsNoted(t *testing.T) {

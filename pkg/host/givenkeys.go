@@ -47,7 +47,11 @@ func (b box) takeKeysBack(ctx context.Context) error {
 	if !b.m.Given {
 		return nil
 	}
-	note, err := b.text(ctx, Settled, smallLimit)
+	note, err := b.text(ctx, Settled, partLimit)
+	if err == nil && note.warning != "" {
+		err = fleet.WithHint(fmt.Errorf("which SSH keys were added: %s", note.warning),
+			"Take the fleet's keys out of authorized_keys by hand, remove "+Settled+", and run the same command again.")
+	}
 	if err != nil {
 		return err
 	}

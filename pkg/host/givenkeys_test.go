@@ -2,6 +2,7 @@ package host_test
 
 import (
 	"debug/elf"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -97,5 +98,51 @@ func TestGivenMachine_TheKeysThatWereAddedGoAndNoOther(t *testing.T) {
 		if got, _ := box.File(givenKeys); got != c.want {
 			t.Errorf("%s: got authorized_keys %q, want %q", c.what, got, c.want)
 		}
+	}
+}
+
+// Keys are long, and a fleet may have many.
+func TestGivenMachine_ManyKeysThatWereAddedGoToo(t *testing.T) {
+	fake, box, m, _ := debian(t)
+	m.Given = true
+	const hers = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPk8YmR8aSXPGQAp7xB8WqyBQHmAFQ8Yt3Z6sN3nJ2dK her\n"
+	box.PutFile(givenKeys, []byte(hers))
+	var keys []string
+	for i := range 20 {
+		keys = append(keys, fmt.Sprintf("ssh-rsa AAAA%0540d key", i))
+	}
+	rel := hosttest.Release(t, elfFile(t, elf.EM_X86_64), 1)
+	var h *host.Hosts
+	for _, n := range []int{len(keys) - 1, len(keys)} { // one more is noted beside the others
+		h = host.New(host.Config{Runner: fake, Tunnel: fake, Keys: fake, System: host.SystemOf(oceanSpec(), keys[:n])})
+		if err := h.Configure(t.Context(), m, config(64), rel); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, _ := box.File(givenKeys); strings.Count(got, "ssh-rsa") != len(keys) {
+		t.Fatalf("with the relay got authorized_keys %q, want %d keys in it", got, len(keys))
+	}
+	if err := h.Uninstall(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := box.File(givenKeys); got != hers {
+		t.Errorf("got authorized_keys %q, want %q", got, hers)
+	}
+}
+
+func TestGivenMachine_ANoteThatCannotBeReadIsAnError(t *testing.T) {
+	_, box, m, h := debian(t)
+	m.Given = true
+	if err := h.Configure(t.Context(), m, config(64), hosttest.Release(t, elfFile(t, elf.EM_X86_64), 1)); err != nil {
+		t.Fatal(err)
+	}
+	box.PutFile(host.Settled, make([]byte, 1<<20))
+	for what, err := range map[string]error{"release": h.TakeKeysBack(t.Context(), m), "uninstall": h.Uninstall(t.Context(), m)} {
+		if err == nil || fleet.Hint(err) == "" {
+			t.Errorf("%s: got %v, want an error with a hint: a key may be left", what, err)
+		}
+	}
+	if got, err := h.Inspect(t.Context(), m); err != nil || !got.Installed {
+		t.Errorf("Inspect = %+v, %v; want it to show that the relay is still there", got, err)
 	}
 }

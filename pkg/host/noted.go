@@ -36,7 +36,8 @@ func (b box) noted(ctx context.Context, did string, c sshx.Command) (sshx.Result
 		b.audit(ctx, did, err)
 		return res, err
 	}
-	if said, lacking := bytes.CutSuffix(res.Stderr, []byte(notNoted+"\n")); lacking {
+	said, lacking := bytes.CutSuffix(res.Stderr, []byte(notNoted+"\n"))
+	if lacking || res.Truncated { // the box's word for it may have been dropped: rather twice than never
 		res.Stderr = said
 		b.audit(ctx, did, exited(res.ExitCode))
 	}

@@ -51,7 +51,7 @@ func (b box) readSystem(ctx context.Context) (systemReadings, error) {
 		g.Go(func() (err error) { found[i], err = b.text(ctx, path, partLimit); return err })
 	}
 	var settled text
-	g.Go(func() (err error) { settled, err = b.text(ctx, Settled, smallLimit); return err })
+	g.Go(func() (err error) { settled, err = b.text(ctx, Settled, partLimit); return err })
 	if len(b.cfg.System.keys) > 0 {
 		g.Go(func() (err error) { r.account, r.keys, err = b.readKeys(ctx); return err })
 	}

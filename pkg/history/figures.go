@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/relayfleet/fleetctl/stats"
@@ -71,7 +72,7 @@ func (f *Figures) fill(ctx context.Context, v view, last int64) error {
 		f.Values[name] = value
 		return err
 	case name == "returning_peers":
-		f.Values[name] = less(f.Values["active_peers_24h"], f.Values["new_peers"]) // which come before it
+		f.Values[name] = bounded(v.metric, "", less(f.Values["active_peers_24h"], f.Values["new_peers"])) // which come before it
 		return nil
 	case v.metric.Kind == stats.KindMoment && v.metric.By != "":
 		v.axis = axis{step: StepDay, loc: time.UTC, bounds: []int64{last - 3600, last + 1}} // groups may be an hour old
@@ -125,13 +126,13 @@ func (v *view) dated(f stats.Figure, last int64) stats.Figure {
 	return f
 }
 
-// less is a - b, where both are known.
+// less is a - b, where both are known. Who is missing in one of them is missing in it.
 func less(a, b stats.Figure) stats.Figure {
+	missing := sorted(slices.Concat(a.Missing, b.Missing))
 	if a.Value == nil || b.Value == nil {
-		return unknown(a.Missing)
+		return unknown(missing)
 	}
-	a.Value = new(max(0, *a.Value-*b.Value))
-	return a
+	return known(max(0, *a.Value-*b.Value), missing, a.Since.Time)
 }
 
 // now is who is connected: in the newest minute that is known of the most relays, of the

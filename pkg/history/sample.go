@@ -3,6 +3,7 @@ package history
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"github.com/relayfleet/fleetctl/stats"
@@ -18,6 +19,18 @@ const (
 // activeSpans are the metrics of who was active lately, and how lately.
 func activeSpans() map[string]int64 {
 	return map[string]int64{"active_peers_24h": daySecs, "active_peers_7d": 7 * daySecs, "active_peers_30d": 30 * daySecs}
+}
+
+// momentSpan is how far back the peers of a metric of the moment may have been seen, by
+// [activeSpans] and [groupMetrics]; all others are of all time.
+func momentSpan(metric string, at int64) int64 {
+	if span, ok := activeSpans()[metric]; ok {
+		return span
+	}
+	if slices.Contains(groupMetrics(), metric) {
+		return 7 * daySecs
+	}
+	return at
 }
 
 // groupCheap is up to how many active peers they are counted by group at every collection;

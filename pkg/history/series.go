@@ -186,8 +186,8 @@ func (v *view) answering() lines {
 
 // moments are figures that were written down at collections: the last of each step.
 func (v *view) moments(ctx context.Context) (lines, error) {
-	missing := unreadOf
-	if v.metric.Name == metricNAT {
+	missing, nat := unreadOf, v.metric.Name == metricNAT
+	if nat {
 		missing = missingOf
 	}
 	out := lines{}
@@ -222,11 +222,18 @@ func (v *view) moments(ctx context.Context) (lines, error) {
 	if !v.by {
 		out[""] = nil
 	}
+	without := make([][]string, len(values))
+	for i, at := range newest {
+		without[i] = slices.Clone(missing(v.last[i]))
+		if at > 0 && !nat { // a relay that left unread was not asked any more
+			without[i] = sorted(append(without[i], v.unread(at-momentSpan(v.metric.Name, at), at)...))
+		}
+	}
 	for label := range out {
 		out[label] = v.blank(missing)
 		for i, groups := range values {
 			if groups != nil { // a group that is not named had nobody in it
-				out[label][i] = known(float64(groups[label]), slices.Clone(missing(v.last[i])), stamp(newest[i]))
+				out[label][i] = known(float64(groups[label]), slices.Clone(without[i]), stamp(newest[i]))
 			}
 		}
 	}

@@ -90,3 +90,31 @@ func TestIngest_ARelayThatLeftUnreadIsMissedForEver(t *testing.T) {
 		t.Errorf("new: got %q, want %q", got, want)
 	}
 }
+
+func TestFigures_NameARelayThatLeftUnreadWhileItsPeersMayBeInThem(t *testing.T) {
+	s := open(t, Options{})
+	at := monday()
+	ingest(t, s, at, answer(1, at, 1), answer(2, at, 1, entry(2, at, at)))
+	at = at.Add(time.Hour)
+	ingest(t, s, at, answer(1, at, 1), silent(2, "no route"))
+	for _, c := range []struct {
+		after                                   time.Duration
+		day, week, month, tier, overlap, isBack string
+	}{
+		{time.Hour, "at least 2 without nyc1-2", "at least 2 without nyc1-2", "at least 2 without nyc1-2", "at least 2 without nyc1-2", "at least 2 without nyc1-2", "at least 0 without nyc1-2"},
+		{30 * time.Hour, "1", "at least 2 without nyc1-2", "at least 2 without nyc1-2", "at least 2 without nyc1-2", "at least 2 without nyc1-2", "1"},
+		{9 * 24 * time.Hour, "1", "1", "at least 2 without nyc1-2", "1", "at least 2 without nyc1-2", "1"},
+	} {
+		now := at.Add(c.after)
+		ingest(t, s, now, answer(1, now, 1, entry(1, monday(), now)))
+		f := figures(t, s, now)
+		for metric, want := range map[string]string{
+			"active_peers_24h": c.day, "active_peers_7d": c.week, "active_peers_30d": c.month, "peers_by_tier": c.tier, "relay_overlap": c.overlap,
+			"returning_peers": c.isBack, "nat_status": "1",
+		} {
+			if got := text(f.Values[metric]); got != want {
+				t.Errorf("%s after it left, %s: got %s, want %s", c.after, metric, got, want)
+			}
+		}
+	}
+}

@@ -123,7 +123,7 @@ func (p *Provider) adopt(ctx context.Context, id, node, hostKey, state string) e
 		}
 	}
 	if !hasTag(d.Tags, tagFleet+p.spec.Name) { // one that has it is behind the firewall, or not, as it was
-		if err := p.leavesOpen(ctx); err != nil {
+		if err := p.moveFirst(ctx); err != nil {
 			return err
 		}
 	}

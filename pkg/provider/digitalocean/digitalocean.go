@@ -86,6 +86,7 @@ type Provider struct {
 	walls   shared[[]godo.Firewall]
 	polling poller[[]godo.Droplet]
 	orders  keyed // by operation
+	moving  keyed // by the name of the firewall, which is written by one at a time
 
 	mu    sync.Mutex
 	canon map[string]string     // tags as the account writes them, by their lower case

@@ -3,6 +3,7 @@ package digitalocean
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -28,15 +29,30 @@ func (p *Provider) isWallTag(tag string) bool {
 	return hasTag([]string{p.fence(), tagFleet + p.spec.Name}, tag)
 }
 
-// leavesOpen is an error if a droplet that gets the fleet's tag would come behind the
-// firewall by that.
-func (p *Provider) leavesOpen(ctx context.Context) error {
+// moveFirst moves a firewall of an earlier version before another droplet gets the fleet's
+// tag, which would close ports of that one. Its rules stay as they are: those are what up
+// puts right. Of several at once, one does it.
+func (p *Provider) moveFirst(ctx context.Context) error {
+	unlock, err := p.moving.lock(ctx, p.firewallName())
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	have, err := p.firewall(ctx)
 	if err != nil || have == nil || !hasTag(have.Tags, tagFleet+p.spec.Name) {
 		return err
 	}
-	return fleet.WithHint(errors.New("the firewall "+p.firewallName()+" is attached by "+tagFleet+p.spec.Name+", so it would close ports of this machine"),
-		"run `fleetctl up` first: it attaches the firewall by a tag of its own")
+	listed, err := p.tagged(ctx)
+	if err == nil {
+		err = p.onlyOurs(listed)
+	}
+	if err == nil {
+		err = p.move(ctx, have, p.withFence)
+	}
+	if err != nil {
+		return fmt.Errorf("attach the firewall %s by %s, so that it closes no ports of this machine: %w", p.firewallName(), p.fence(), err)
+	}
+	return nil
 }
 
 // bulk is how many droplets one request tags.
@@ -62,25 +78,28 @@ func (p *Provider) fenceAll(ctx context.Context) error {
 	return nil
 }
 
+// shape is how a firewall shall be, made of how it is.
+type shape func(have *godo.Firewall) *godo.FirewallRequest
+
 // move attaches a firewall of an earlier version by its own tag alone.
-func (p *Provider) move(ctx context.Context, have *godo.Firewall) error {
+func (p *Provider) move(ctx context.Context, have *godo.Firewall, as shape) error {
 	if err := p.ensureTag(ctx, p.fence()); err != nil {
 		return err
 	}
 	if err := p.fenceAll(ctx); err != nil {
 		return err
 	}
-	if both := p.wanted(have); len(both.Tags) <= mostFirewallTags {
+	if both := as(have); len(both.Tags) <= mostFirewallTags {
 		if err := p.putFirewall(ctx, have.ID, both); err != nil {
 			return err
 		}
 	}
-	return p.letGo(ctx)
+	return p.letGo(ctx, as)
 }
 
 // letGo takes the fleet's own tag off a firewall that has both, or no room for both, once
 // the account knows every droplet of the fleet by the other one.
-func (p *Provider) letGo(ctx context.Context) error {
+func (p *Provider) letGo(ctx context.Context, as shape) error {
 	for begin := time.Now(); ; {
 		fenced, err := p.allFenced(ctx)
 		if err != nil {
@@ -93,7 +112,7 @@ func (p *Provider) letGo(ctx context.Context) error {
 		case have == nil:
 			return errors.New("somebody removed it just now")
 		}
-		want := p.wanted(have)
+		want := as(have)
 		ready := hasTag(have.Tags, p.fence()) || len(want.Tags) > mostFirewallTags
 		switch {
 		case fenced && ready && len(have.PendingChanges) == 0:

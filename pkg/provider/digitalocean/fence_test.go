@@ -139,18 +139,54 @@ func movedWhole(t *testing.T, others ...string) {
 	}
 }
 
-func TestAdopt_WaitsForAnEarlierFleetsFirewallToBeMoved(t *testing.T) {
+// Up is no way to have it moved: it would order a machine for the slot of the one to adopt,
+// and it does nothing where all are adopted.
+func TestAdopt_MovesAnEarlierFleetsFirewallAndLeavesItsRules(t *testing.T) {
 	bubble(t, dotest.Config{}, func(t *testing.T, r *rig) {
-		earlier(r)
-		id := r.add("another", "relay")
-		p := r.provider(nil)
-		a := fleet.Adoption{ID: id, Node: "sgp1-1", HostKey: keyOf(7)}
-		wantErr(t, "Adopt", p.Adopt(t.Context(), a), nil, "would close ports", "fleetctl up")
-		must(t, "EnsureFirewall", p.EnsureFirewall(t.Context()))
-		must(t, "Adopt", p.Adopt(t.Context(), a))
-		if got := r.behind(); slices.Contains(got, id) {
-			t.Errorf("behind the firewall: got %q, want not the adopted one", got)
+		ids := earlier(r)
+		more := []string{r.add("another", "relay"), r.add("a-third", "relay")}
+		before := r.walls()[0]
+		r.wire.seen = func(q *http.Request) {
+			if got := r.behind(); !slices.Equal(got, ids) {
+				t.Errorf("before %s %s: behind the firewall %q, want %q", q.Method, q.URL.Path, got, ids)
+			}
 		}
+		p := r.provider(nil)
+		errs := make(chan error, len(more))
+		for i, id := range more {
+			go func() {
+				errs <- p.Adopt(t.Context(), fleet.Adoption{ID: id, Node: []string{"sgp1-1", "sgp1-2"}[i], HostKey: keyOf(byte(7 + i))})
+			}()
+		}
+		for range more {
+			must(t, "Adopt", <-errs)
+		}
+		r.wire.seen = nil
+		if got := r.count("PUT /v2/firewalls/{firewall_id}"); got != 2 {
+			t.Errorf("the firewall was written %d times, want 2: one of the two moves it", got)
+		}
+		got := r.walls()[0]
+		if !slices.Equal(got.Tags, []string{"fence:seabird"}) || !slices.Equal(got.rules(), before.rules()) {
+			t.Errorf("got the firewall's tags %q and rules %q, want its own tag alone and rules %q", got.Tags, got.rules(), before.rules())
+		}
+		if got := r.behind(); !slices.Equal(got, ids) {
+			t.Errorf("behind the firewall: got %q, want %q as before", got, ids)
+		}
+	})
+}
+
+// A droplet that may be another fleet's gets no tag of ours, and who ends that is said.
+func TestAdopt_MovesNoFirewallBeforeWhatMayBeAnotherFleets(t *testing.T) {
+	bubble(t, dotest.Config{}, func(t *testing.T, r *rig) {
+		ids := earlierBy(r)
+		a := fleet.Adoption{ID: r.add("another", "relay"), Node: "sgp1-1", HostKey: keyOf(7)}
+		p := r.provider(nil)
+		wantErr(t, "Adopt", p.Adopt(t.Context(), a), nil, "attach the firewall fleetctl-seabird by fence:seabird", "fleetctl adopt --id "+ids[2])
+		if got := r.walls()[0].Tags; !slices.Equal(got, []string{"fleet:seabird"}) {
+			t.Errorf("got the firewall's tags %q, want them as they were", got)
+		}
+		must(t, "Adopt", p.Adopt(t.Context(), fleet.Adoption{ID: ids[2], Node: "fra1-1", HostKey: keyOf(8)}))
+		must(t, "Adopt", p.Adopt(t.Context(), a))
 	})
 }
 

@@ -34,6 +34,11 @@ func (p *Provider) EnsureFirewall(ctx context.Context) error {
 }
 
 func (p *Provider) ensureFirewall(ctx context.Context) error {
+	unlock, err := p.moving.lock(ctx, p.firewallName())
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	have, err := p.firewall(ctx)
 	if err != nil {
 		return err
@@ -61,7 +66,7 @@ func (p *Provider) ensureFirewall(ctx context.Context) error {
 		}
 	}
 	if hasTag(have.Tags, tagFleet+p.spec.Name) {
-		return p.move(ctx, have)
+		return p.move(ctx, have, p.wanted)
 	}
 	if err := p.ensureTag(ctx, p.fence()); err != nil {
 		return err
@@ -158,10 +163,8 @@ func (p *Provider) firewall(ctx context.Context) (*godo.Firewall, error) {
 // there: a PUT takes away what it does not name.
 func (p *Provider) wanted(have *godo.Firewall) *godo.FirewallRequest {
 	everywhere := []string{"0.0.0.0/0", "::/0"}
-	f := &godo.FirewallRequest{Name: p.firewallName(), DropletIDs: append([]int{}, have.DropletIDs...), Tags: slices.Clone(have.Tags)}
-	if !hasTag(f.Tags, p.fence()) {
-		f.Tags = append(f.Tags, p.known(p.fence()))
-	}
+	f := p.withFence(have)
+	f.InboundRules, f.OutboundRules = nil, nil
 	for _, o := range fleet.Openings(p.spec, p.spec.Ocean.SSHPort) {
 		f.InboundRules = append(f.InboundRules, godo.InboundRule{
 			Protocol: o.Protocol, PortRange: strconv.Itoa(o.Port), Sources: &godo.Sources{Addresses: everywhere},
@@ -171,6 +174,18 @@ func (p *Provider) wanted(have *godo.Firewall) *godo.FirewallRequest {
 		f.OutboundRules = append(f.OutboundRules, godo.OutboundRule{
 			Protocol: protocol, PortRange: "0", Destinations: &godo.Destinations{Addresses: everywhere},
 		})
+	}
+	return f
+}
+
+// withFence is the firewall as it is, with its own tag.
+func (p *Provider) withFence(have *godo.Firewall) *godo.FirewallRequest {
+	f := &godo.FirewallRequest{
+		Name: p.firewallName(), InboundRules: append([]godo.InboundRule{}, have.InboundRules...), OutboundRules: append([]godo.OutboundRule{}, have.OutboundRules...),
+		DropletIDs: append([]int{}, have.DropletIDs...), Tags: slices.Clone(have.Tags),
+	}
+	if !hasTag(f.Tags, p.fence()) {
+		f.Tags = append(f.Tags, p.known(p.fence()))
 	}
 	return f
 }

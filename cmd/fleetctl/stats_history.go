@@ -132,17 +132,21 @@ func (v historyView) Table() render.Table {
 		t.Columns = append(t.Columns, render.Column{Name: name, Drop: i})
 		for _, p := range s.Points {
 			at := shortTime(p.At, s.Step)
-			if rows[at] == nil {
-				rows[at] = make([]any, len(v.Series)+1)
-				rows[at][0] = at
+			key := at
+			if s.Step < 24*time.Hour { // clocks show an hour twice when summer time ends
+				key = p.At.UTC().Format(time.RFC3339)
 			}
-			rows[at][i+1] = figureCell(p.Figure, s.Unit)
+			if rows[key] == nil {
+				rows[key] = make([]any, len(v.Series)+1)
+				rows[key][0] = at
+			}
+			rows[key][i+1] = figureCell(p.Figure, s.Unit)
 			missing.take(p.Figure)
 			newest = later(newest, p.Since.Time)
 		}
 	}
-	for _, at := range slices.Sorted(maps.Keys(rows)) {
-		t.Rows = append(t.Rows, rows[at])
+	for _, key := range slices.Sorted(maps.Keys(rows)) {
+		t.Rows = append(t.Rows, rows[key])
 	}
 	t.Notes = missing.notes()
 	if !newest.IsZero() {

@@ -56,6 +56,28 @@ as of 2026-11-09 08:07:06Z
 	}
 }
 
+func TestHistory_TheHourThatClocksShowTwiceHasTwoRows(t *testing.T) {
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := stats.Series{Metric: "new_peers", Unit: "peers", Step: time.Hour}
+	for i, value := range []float64{7, 8, 9, 10} {
+		at := time.Date(2026, 10, 24, 23+i, 0, 0, 0, time.UTC).In(berlin)
+		s.Points = append(s.Points, stats.Point{At: at, Figure: stats.Figure{Value: &value}})
+	}
+	got := written(t, historyView{TimeZone: "Europe/Berlin", Series: []stats.Series{s}}, render.FormatTable)
+	want := `AT (EUROPE/BERLIN)  NEW
+2026-10-25 01:00      7
+2026-10-25 02:00      8
+2026-10-25 02:00      9
+2026-10-25 03:00     10
+`
+	if got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
 func TestHistory_SaysWhoWasSilentApartFromWhenNothingWasRead(t *testing.T) {
 	s := days("concurrent_peers", time.UTC, 5, -1)
 	s.Points[0].AtLeast, s.Points[0].Missing = true, []string{"sgp1-1"}

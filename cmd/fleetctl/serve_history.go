@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	chartSpan    = 30 * 24 * time.Hour
-	collectLimit = 2 * time.Minute
+	chartSpan = 30 * 24 * time.Hour
+	readLimit = 2 * time.Minute // of reading the relays; taking in what they told has as long as it needs
 )
 
 // telemetry is what is known from the history.
@@ -80,8 +80,6 @@ func (t telemetry) of(r web.Relay, spec fleet.Spec, fresh time.Time) web.Relay {
 // collect reads every relay into the history, unless somebody else does, and shows what
 // the history says then.
 func (w *watcher) collect(ctx context.Context, s *session) {
-	ctx, cancel := context.WithTimeout(ctx, collectLimit)
-	defer cancel()
 	began := time.Now()
 	mine, err := w.store.open(ctx, s)
 	var silent []string
@@ -129,7 +127,9 @@ func (w *watcher) ingest(ctx context.Context, s *session) (silent []string, err 
 	}); err != nil {
 		return nil, err
 	}
-	readings, err := s.readings(ctx, patience{box: collectLimit / 4, total: collectLimit / 2}, func(ctx context.Context, m fleet.Machine) stats.Reading {
+	limited, cancel := context.WithTimeout(ctx, readLimit)
+	defer cancel()
+	readings, err := s.readings(limited, patience{box: readLimit / 4, total: readLimit / 2}, func(ctx context.Context, m fleet.Machine) stats.Reading {
 		return s.hosts.Collect(ctx, m, cursors[m.Node])
 	})
 	if err != nil {

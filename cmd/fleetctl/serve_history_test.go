@@ -1,11 +1,14 @@
 package main
 
 import (
+	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/relayfleet/fleetctl/fleet"
 	"github.com/relayfleet/fleetctl/pkg/history"
+	"github.com/relayfleet/fleetctl/pkg/statedir"
 	"github.com/relayfleet/fleetctl/pkg/web"
 	"github.com/relayfleet/fleetctl/stats"
 )
@@ -57,5 +60,72 @@ func TestCompose_TelemetryGetsOldWhileCollectingFails(t *testing.T) {
 	}
 	if v.telemetry.figures["concurrent_peers"].Value == nil {
 		t.Error("what was collected was changed by showing it")
+	}
+}
+
+// keepHistory gives a watcher's session a state directory and opens a history in it.
+func keepHistory(t *testing.T, w *watcher) *session {
+	t.Helper()
+	dir, err := statedir.Open(t.TempDir(), "demo", "/fleet.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := *w.current()
+	s.dir = dir
+	if mine, err := w.store.open(t.Context(), &s); err != nil || !mine {
+		t.Fatalf("open: collects %v, %v", mine, err)
+	}
+	t.Cleanup(func() {
+		if err := w.store.close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return &s
+}
+
+// The first census of a large fleet takes longer than that to take in.
+func TestCollect_TheLimitIsOfReadingAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := idleWatcher(t)
+		s := keepHistory(t, w)
+		w.app.now = func() time.Time {
+			time.Sleep(readLimit + time.Second) // in the bubble: between reading and the end of taking in
+			return lookTime()
+		}
+		w.collect(t.Context(), s)
+		if got := w.Look().Fleet.Collected; got.Error != "" {
+			t.Errorf("got %q, want a collection that was kept", got.Error)
+		}
+		if err := w.store.with(func(store *history.Store) error {
+			relays, err := store.Relays(t.Context())
+			if err == nil && len(relays) != 1 {
+				t.Errorf("got %d relays in the history, want 1", len(relays))
+			}
+			return err
+		}); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestSeries_AQuestionThatCannotBeAnsweredIsTheAskersFault(t *testing.T) {
+	w := idleWatcher(t)
+	s := keepHistory(t, w)
+	if _, err := w.ingest(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	ask := web.Query{Metric: "lifetime_unique_peers", Since: w.now().AddDate(-10, 0, 0), Until: w.now().Add(time.Hour)}
+	for name, change := range map[string]func(*web.Query){
+		"a step that it is not kept by": func(q *web.Query) { q.Metric, q.Step = "returning_peers", "1h" },
+		"by relay":                      func(q *web.Query) { q.By = true },
+		"too many points":               func(q *web.Query) { q.Step = "1m" },
+	} {
+		q := ask
+		change(&q)
+		_, err := w.Series(t.Context(), q)
+		var hint interface{ Hint() string }
+		if !errors.Is(err, web.ErrQuery) || !errors.As(err, &hint) {
+			t.Errorf("%s: got %v, want %v with a hint", name, err, web.ErrQuery)
+		}
 	}
 }

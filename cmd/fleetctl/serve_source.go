@@ -29,8 +29,11 @@ func (w *watcher) Series(ctx context.Context, q web.Query) ([]stats.Series, erro
 		out, err = store.Series(ctx, q.Metric, history.Query{Since: q.Since, Until: q.Until, Step: step, By: q.By})
 		return err
 	})
-	if errors.Is(err, history.ErrNone) {
+	switch {
+	case errors.Is(err, history.ErrNone):
 		return nil, web.ErrNoHistory
+	case errors.Is(err, history.ErrQuery):
+		return nil, fmt.Errorf("%w: %w", web.ErrQuery, err)
 	}
 	return out, err
 }

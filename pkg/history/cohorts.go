@@ -2,6 +2,7 @@ package history
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/relayfleet/fleetctl/stats"
@@ -108,7 +109,7 @@ func (v *view) weeksLooked(ctx context.Context, oldest int64) (map[int64]collect
 // cohort, or that of one week later alone.
 func (v *view) retention(ctx context.Context) (lines, error) {
 	if v.axis.step != StepWeek {
-		return nil, hinted{errWeekly, "ask for a step of 1w"}
+		return nil, hinted{question{errors.New("retention_weekly is kept by week")}, "ask for a step of 1w"}
 	}
 	cohorts, err := v.cohorts(ctx, v.coverage.last, kept)
 	if err != nil {

@@ -25,6 +25,16 @@ var ErrFull = errors.New("no space for the history")
 // ErrDamaged says that the file is no store, or no sound one.
 var ErrDamaged = errors.New("the history is damaged or no history")
 
+// ErrQuery says that the question cannot be answered, however the store is: a metric that
+// there is not, a step that it is not kept by, too many points.
+var ErrQuery = errors.New("the history cannot be asked so")
+
+// question is an error of a question: it is [ErrQuery], and its text is its own.
+type question struct{ error }
+
+func (question) Is(target error) bool { return target == ErrQuery }
+func (q question) Unwrap() error      { return q.error }
+
 // hinted is an error with one imperative sentence for the operator.
 type hinted struct {
 	error

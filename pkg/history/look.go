@@ -4,14 +4,11 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"slices"
 	"time"
 
 	"github.com/relayfleet/fleetctl/stats"
 )
-
-var errWeekly = errors.New("retention_weekly is kept by week")
 
 // Overlap is how many peers are known to exactly so many relays.
 type Overlap struct {

@@ -21,7 +21,7 @@ const (
 // Steps are the accepted steps, shortest first.
 func Steps() []Step { return []Step{StepMinute, StepHour, StepDay, StepWeek, StepMonth} }
 
-// ParseStep reads a step; "minute", "hour", "day", "week" and "month" are accepted too.
+// ParseStep reads a step; "minute", "hour", "day", "week" and "month" are accepted too. Another one is [ErrQuery].
 func ParseStep(text string) (Step, error) {
 	names := []string{"minute", "hour", "day", "week", "month"}
 	for i, s := range Steps() {
@@ -29,7 +29,7 @@ func ParseStep(text string) (Step, error) {
 			return s, nil
 		}
 	}
-	return "", fmt.Errorf("step %q: accepted are 1m, 1h, 1d, 1w and 1M", clean(text, 20))
+	return "", question{fmt.Errorf("step %q: accepted are 1m, 1h, 1d, 1w and 1M", clean(text, 20))}
 }
 
 // Query says which part of the history is wanted, and how finely.

@@ -29,11 +29,11 @@ type lines map[string][]stats.Figure
 // Series is a metric over time: one series for the whole fleet or, with q.By, one for each
 // part, sorted by label. Points stand at the beginning of every step from q.Since to
 // q.Until, also where nothing is known: their value is nil. An unknown metric or a step
-// that the metric is not kept by is an error.
+// that the metric is not kept by is [ErrQuery].
 func (s *Store) Series(ctx context.Context, metric string, q Query) ([]stats.Series, error) {
 	m, ok := stats.MetricOf(metric)
 	if !ok {
-		return nil, hinted{fmt.Errorf("metric %q: there is none of that name", clean(metric, 60)), "run `fleetctl stats explain` for their names"}
+		return nil, hinted{question{fmt.Errorf("metric %q: there is none of that name", clean(metric, 60))}, "run `fleetctl stats explain` for their names"}
 	}
 	if q.Location == nil {
 		q.Location = time.UTC
@@ -125,7 +125,7 @@ func (v *view) compute(ctx context.Context) (lines, error) {
 	case v.metric.Kind == stats.KindPeriod:
 		return v.counted(ctx)
 	}
-	return nil, hinted{fmt.Errorf("%s is not kept by relay", v.metric.Name), "ask for it without --by"}
+	return nil, hinted{question{fmt.Errorf("%s is not kept by relay", v.metric.Name)}, "ask for it without --by"}
 }
 
 // lay makes series of lines, sorted by label.

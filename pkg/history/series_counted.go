@@ -21,7 +21,7 @@ func (v *view) counted(ctx context.Context) (lines, error) {
 	}
 	byRelay := v.by && v.metric.By == ""
 	if byRelay && v.axis.step == StepMinute {
-		return nil, hinted{fmt.Errorf("%s is kept by relay for hours", v.metric.Name), "ask for a step of 1h or longer"}
+		return nil, hinted{question{fmt.Errorf("%s is kept by relay for hours", v.metric.Name)}, "ask for a step of 1h or longer"}
 	}
 	grown, since, err := v.growth(ctx, v.metric.Name, byRelay)
 	if err != nil {

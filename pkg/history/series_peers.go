@@ -2,7 +2,7 @@ package history
 
 import (
 	"context"
-	"fmt"
+	"errors"
 
 	"github.com/relayfleet/fleetctl/stats"
 )
@@ -73,7 +73,7 @@ func (v *view) ofCensus(i int, n, from int64) stats.Figure {
 func (v *view) returning(ctx context.Context) (lines, error) {
 	switch v.axis.step {
 	case StepMinute, StepHour:
-		return nil, hinted{fmt.Errorf("returning_peers is kept by day"), "ask for a step of 1d or longer"}
+		return nil, hinted{question{errors.New("returning_peers is kept by day")}, "ask for a step of 1d or longer"}
 	}
 	line := make([]stats.Figure, v.axis.len())
 	counts := make([]int64, v.axis.len())

@@ -72,7 +72,7 @@ func newAxis(step Step, loc *time.Location, since, until time.Time) (axis, error
 	t := step.begin(since, loc)
 	if n := until.Sub(t) / step.duration(); n > maxPoints {
 		return axis{}, hinted{
-			fmt.Errorf("history: %d points of %s, at most %d are given", n, step, maxPoints),
+			question{fmt.Errorf("history: %d points of %s, at most %d are given", n, step, maxPoints)},
 			"ask for a longer step or a shorter time",
 		}
 	}

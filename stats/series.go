@@ -20,8 +20,9 @@ type Point struct {
 // Figure is a number with what has to be said about it. A nil Value is unknown, never 0.
 type Figure struct {
 	Value *float64 `json:"value"`
-	// AtLeast says that the truth may be larger, and not smaller: somebody did not answer. It
-	// is false where that is no bound (see [Metric.LowerBound]): Missing alone says then that
+	// AtLeast says that the truth may be larger, and not smaller: somebody did not answer, or
+	// counters were first read within the step, and nobody knows what they had counted in it
+	// before. It is false where that is no bound (see [Metric.LowerBound]): Missing alone says then that
 	// the figure is not all there.
 	AtLeast bool     `json:"at_least"`
 	Missing []string `json:"missing"` // the nodes that did not answer, sorted; never nil

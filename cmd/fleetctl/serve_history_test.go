@@ -2,6 +2,8 @@ package main
 
 import (
 	"errors"
+	"os"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -126,6 +128,34 @@ func TestSeries_AQuestionThatCannotBeAnsweredIsTheAskersFault(t *testing.T) {
 		var hint interface{ Hint() string }
 		if !errors.Is(err, web.ErrQuery) || !errors.As(err, &hint) {
 			t.Errorf("%s: got %v, want %v with a hint", name, err, web.ErrQuery)
+		}
+	}
+}
+
+func TestUsage_AHistoryOfAnOlderVersionIsNoReasonToStopAndSaysWhatToDo(t *testing.T) {
+	w := idleWatcher(t)
+	s := keepHistory(t, w)
+	if err := w.store.close(); err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.OpenFile(s.dir.Join(history.FileName), os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := file.WriteAt([]byte{0, 0, 0, 1}, 60); err != nil { // the version, in the header of SQLite
+		t.Fatal(err)
+	}
+	if err := file.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for name, read := range map[string]func() error{
+		"usage": func() error { _, err := s.kept(t.Context(), &usage{}); return err },
+		"stats": func() error { s.past(t.Context()); return nil },
+	} {
+		var said strings.Builder
+		s.app.stderr = &said
+		if err := read(); err != nil || !strings.Contains(said.String(), "older version of fleetctl") || !strings.Contains(said.String(), "`fleetctl stats collect` once") {
+			t.Errorf("%s: got %v and %q, want the warning and what to do", name, err, said.String())
 		}
 	}
 }

@@ -168,22 +168,24 @@ type absent struct {
 	known   map[string]bool // of figures that are known without it
 	less    map[string]bool // of those that are more with it
 	unknown map[string]bool // of figures that nobody knows
+	began   bool            // a figure is at least though nobody's part is missing
 }
 
 // mostNames is how many nodes are named below a table. The other forms name all.
 const mostNames = 12
 
 func newAbsent() absent {
-	return absent{make(map[string]bool), make(map[string]bool), make(map[string]bool)}
+	return absent{known: make(map[string]bool), less: make(map[string]bool), unknown: make(map[string]bool)}
 }
 
-func (m absent) take(f stats.Figure) {
+func (m *absent) take(f stats.Figure) {
 	in := m.known
 	switch {
 	case f.Value == nil:
 		in = m.unknown
 	case f.AtLeast:
 		in = m.less
+		m.began = m.began || len(f.Missing) == 0
 	}
 	for _, node := range f.Missing {
 		in[node] = true
@@ -198,8 +200,16 @@ func (m absent) notes() []string {
 			notes = append(notes, before+render.Names(slices.Sorted(maps.Keys(nodes)), mostNames)+after)
 		}
 	}
-	say("≥ is at least: ", m.less, " did not answer all the time")
-	say("", m.known, " did not answer all the time")
+	const all, began = " did not answer all the time", "a relay's counters were first read within that time"
+	switch {
+	case m.began && len(m.less) > 0:
+		say("≥ is at least: ", m.less, all+", or "+began)
+	case m.began:
+		notes = append(notes, "≥ is at least: "+began)
+	default:
+		say("≥ is at least: ", m.less, all)
+	}
+	say("", m.known, all)
 	say("n/a is unknown: nothing was read of ", m.unknown, " for that time")
 	return notes
 }

@@ -60,13 +60,22 @@ func explainHistory(err error) error {
 	return err
 }
 
+// warnOf says what is wrong where that is no reason to stop, and what to do about it.
+func (a *app) warnOf(err error) {
+	text := err.Error()
+	if hint := fleet.Hint(err); hint != "" {
+		text += "; " + hint
+	}
+	a.say("fleetctl: warning: %s", text)
+}
+
 // past reads what the bars of `fleetctl stats` show. Without a history there are none,
 // and what is wrong with one is no reason to say nothing of now.
 func (s *session) past(ctx context.Context) map[string][]*float64 {
 	store, err := openHistory(ctx, s.dir, history.Options{ReadOnly: true})
 	if err != nil {
 		if !errors.Is(err, history.ErrNone) {
-			s.app.say("fleetctl: warning: %v", err)
+			s.app.warnOf(err)
 		}
 		return nil
 	}

@@ -95,6 +95,19 @@ func TestHistory_SaysWhoWasSilentApartFromWhenNothingWasRead(t *testing.T) {
 	}
 }
 
+func TestHistory_AtLeastThoughAllAnsweredIsSaidAsItIs(t *testing.T) {
+	s := days("joins", time.UTC, 5, 6)
+	s.Points[0].AtLeast = true
+	v := historyView{TimeZone: "UTC", Series: []stats.Series{s}}
+	if got, want := written(t, v, render.FormatTable), "\n≥ is at least: a relay's counters were first read within that time\n"; !strings.Contains(got, want) {
+		t.Errorf("got\n%s\nwant %q in it", got, want)
+	}
+	s.Points[1].AtLeast, s.Points[1].Missing = true, []string{"sgp1-1"}
+	if got, want := written(t, v, render.FormatTable), "\n≥ is at least: sgp1-1 did not answer all the time, or a relay's counters were first read within that time\n"; !strings.Contains(got, want) {
+		t.Errorf("got\n%s\nwant %q in it", got, want)
+	}
+}
+
 func TestRetention_EveryFormSaysWhoIsMissingAndWhoseWeeksTheyAre(t *testing.T) {
 	figure := func(n float64) stats.Figure { return stats.Figure{Value: &n, Missing: []string{}} }
 	less := figure(5)

@@ -88,6 +88,10 @@ func (s *session) kept(ctx context.Context, u *usage) (cursors map[string]string
 	if errors.Is(err, history.ErrNone) {
 		return nil, nil
 	}
+	if errors.Is(err, history.ErrOlder) { // what the relays say is known without it
+		s.app.warnOf(err)
+		return nil, nil
+	}
 	if err != nil {
 		return nil, fmt.Errorf("usage: %w", err)
 	}

@@ -3,7 +3,8 @@
 //
 // A chart tells no more than its points do. Where a value is unknown, and where a point
 // is missing, there is a gap: nothing is drawn at 0 and nothing is joined across it. A
-// point whose truth may be larger, because somebody did not answer, is marked, and so is
+// point whose truth may be larger, because somebody did not answer or was first read within
+// its step, is marked, and so is
 // a chart of estimates. Equal charts give equal bytes.
 //
 // It is the only package that knows how to draw; it reads no clock and no file.
@@ -14,6 +15,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/relayfleet/fleetctl/pkg/render"
@@ -124,19 +126,24 @@ type flaws struct {
 	unknown, atLeast bool
 	without          bool     // a part is missing, and the point is no bound
 	silent           []string // nodes whose part is missing of a point that is known, sorted
+	began            bool     // nobody's part is missing of a point that is at least
 	worst            float64  // the largest error of an estimate; 0: all are exact
 }
 
 // least says what the mark of such a point means.
 func (f flaws) least() string {
-	if len(f.silent) == 0 {
-		return "at least: somebody did not answer"
-	}
 	before := "at least: "
 	if !f.atLeast {
 		before = "not of all: "
 	}
-	return before + render.Names(f.silent, 4) + " did not answer"
+	var why []string
+	if len(f.silent) > 0 {
+		why = append(why, render.Names(f.silent, 4)+" did not answer")
+	}
+	if f.began {
+		why = append(why, "a relay's counters were first read within the step")
+	}
+	return before + strings.Join(why, ", or ")
 }
 
 func (c Chart) flaws() flaws {
@@ -147,6 +154,7 @@ func (c Chart) flaws() flaws {
 			f.unknown = f.unknown || p.Value == nil || i > 0 && l.apart(l.Points[i-1], p)
 			if p.Value != nil && (p.AtLeast || p.EitherWay()) {
 				f.atLeast, f.without = f.atLeast || p.AtLeast, f.without || p.EitherWay()
+				f.began = f.began || len(p.Missing) == 0
 				for _, node := range p.Missing {
 					silent[node] = true
 				}

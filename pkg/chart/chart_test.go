@@ -137,6 +137,19 @@ func TestChart_MarksWhatIsNotOfAllThoughItIsNoBound(t *testing.T) {
 	}
 }
 
+func TestText_AtLeastThoughAllAnsweredIsSaidAsItIs(t *testing.T) {
+	l := line("", 1, 2, 3)
+	l.Points[0].AtLeast = true
+	c := chart.Chart{Title: "Joins", Unit: "joins", Lines: []chart.Line{l}}
+	if got, want := text(t, c), "+  at least: a relay's counters were first read within the step\n"; !strings.HasSuffix(got, want) {
+		t.Errorf("got\n%s\nwant %q at its end", got, want)
+	}
+	c.Lines[0] = atLeast(l, 1)
+	if got, want := text(t, c), "+  at least: nyc1-1 did not answer, or a relay's counters were first read within the step\n"; !strings.HasSuffix(got, want) {
+		t.Errorf("got\n%s\nwant %q at its end", got, want)
+	}
+}
+
 func TestSVG_IsWellFormedWhateverALabelHolds(t *testing.T) {
 	c := chart.Chart{
 		Title: "<script>alert(1)</script>\x1b[2J\u202e", Unit: "\x00bytes",

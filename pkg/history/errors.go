@@ -16,6 +16,10 @@ var ErrLocked = errors.New("another collector is at work")
 // ErrNone says that there is no store yet: nothing was ever collected.
 var ErrNone = errors.New("nothing was collected yet")
 
+// ErrOlder says that an older fleetctl wrote the store, and that it was opened to be read
+// alone. Whoever opens it to write brings it up to date.
+var ErrOlder = errors.New("it is of an older version of fleetctl")
+
 // ErrNewer says that a newer fleetctl wrote the store. Nothing was touched.
 var ErrNewer = errors.New("the history is of a newer version")
 

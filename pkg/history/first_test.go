@@ -3,6 +3,7 @@ package history
 import (
 	"errors"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -79,8 +80,10 @@ func TestOpen_AnOlderStoreLosesWhatNoCollectionCameBefore(t *testing.T) {
 			t.Fatalf("%s: %v", text, err)
 		}
 	}
-	if _, err := Open(t.Context(), path, Options{ReadOnly: true}); !errors.Is(err, ErrNone) {
-		t.Errorf("to be read alone: got %v, want %v until a collection made it new", err, ErrNone)
+	_, err := Open(t.Context(), path, Options{ReadOnly: true})
+	var hint interface{ Hint() string }
+	if !errors.Is(err, ErrOlder) || errors.Is(err, ErrNone) || !errors.As(err, &hint) || !strings.Contains(hint.Hint(), "stats collect") {
+		t.Errorf("to be read alone: got %v, want %v until a collection made it new, and a hint", err, ErrOlder)
 	}
 	again := openAt(t, path, Options{})
 	wantFigure(t, figures(t, again, later), "joins", "at least 4")

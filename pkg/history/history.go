@@ -23,7 +23,8 @@ const FileName = "telemetry.db"
 
 // Options say how a store is opened.
 type Options struct {
-	// ReadOnly looks only. A store that is not there is [ErrNone].
+	// ReadOnly looks only. A store that is not there is [ErrNone], one of an older version
+	// [ErrOlder].
 	ReadOnly bool
 	// Collector takes the lock of collectors until Close; if somebody holds it the error is
 	// [ErrLocked]. Writing without it (Forget, Import) is safe beside a collector.
@@ -161,8 +162,10 @@ func (s *Store) connect(ctx context.Context, o Options) (err error) {
 	switch {
 	case have > version: // it stood in the write-ahead log
 		return newer(s.path, have)
-	case have < version:
+	case have == 0:
 		return hinted{fmt.Errorf("history: %s: %w", s.path, ErrNone), "run `fleetctl stats collect` first"}
+	case have < version:
+		return hinted{fmt.Errorf("history: %s: %w", s.path, ErrOlder), "run `fleetctl stats collect` once: it brings it up to date"}
 	}
 	return nil
 }

@@ -66,6 +66,21 @@ func (e *OtherFleetError) Error() string {
 // Hint is what the operator can do.
 func (e *OtherFleetError) Hint() string { return "name a directory of its own for each fleet" }
 
+// manifestError says that what the last run noted cannot be gone by.
+type manifestError struct {
+	dir string
+	err error
+}
+
+func (e *manifestError) Error() string { return fmt.Sprintf("%s: %v", manifestName, e.err) }
+func (e *manifestError) Unwrap() error { return e.err }
+
+// Hint is what the operator can do.
+func (e *manifestError) Hint() string {
+	return "look whether the files in " + e.dir + " are of this fleet; if so, remove " + filepath.Join(e.dir, manifestName) +
+		" and run the same command again: --force then writes over files that differ"
+}
+
 // manifestName is the file that says which files were written, what from, and how they looked.
 const manifestName = ".fleetctl-monitoring.json"
 
@@ -84,6 +99,7 @@ func (m manifest) equal(other manifest) bool {
 }
 
 // readManifest reads what the last run noted. Without one the fleet is "".
+// One of before fleets were noted is a [manifestError], as a damaged one is.
 func readManifest(root *os.Root) (manifest, error) {
 	m := manifest{Files: map[string][]string{}}
 	text, err := read(root, manifestName)
@@ -102,7 +118,7 @@ func readManifest(root *os.Root) (manifest, error) {
 		}
 	}
 	if err != nil {
-		return m, fmt.Errorf("%s: %w", manifestName, err)
+		return m, &manifestError{root.Name(), err}
 	}
 	if m.Files == nil {
 		m.Files = map[string][]string{}

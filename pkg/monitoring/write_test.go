@@ -292,9 +292,16 @@ func TestWrite_ADamagedManifestIsNamed(t *testing.T) {
 	for _, text := range []string{"{", "{}", `{"files": {"one.yml": ["00"]}}`, `{"fleet": "harbour", "files": {"../../etc/passwd": ["00"]}}`} {
 		dir := t.TempDir()
 		put(t, dir, manifestName, text)
-		if _, err := Write(dir, harbour("1s"), []File{one}, false); err == nil || !strings.Contains(err.Error(), manifestName) {
-			t.Errorf("%s: got %v, want an error that names %s", text, err, manifestName)
+		for _, force := range []bool{false, true} {
+			_, err := Write(dir, harbour("1s"), []File{one}, force)
+			if err == nil || !strings.Contains(err.Error(), manifestName) {
+				t.Errorf("%s: got %v, want an error that names %s", text, err, manifestName)
+			}
+			var hint interface{ Hint() string }
+			if remove := "remove " + filepath.Join(dir, manifestName); !errors.As(err, &hint) || !strings.Contains(hint.Hint(), remove) {
+				t.Errorf("%s: got %v, want the hint to %s", text, err, remove)
+			}
+			has(t, dir, one.Name, "")
 		}
-		has(t, dir, one.Name, "")
 	}
 }

@@ -117,7 +117,7 @@ func (s *session) confirmAdoption(ctx context.Context, found []*adoptee) error {
 		return err
 	}
 	if s.spec.Provider == fleet.ProviderDigitalOcean {
-		s.app.say("\nthe fleet's firewall, where there is one, stands before an adopted droplet at once: it lets in %s",
+		s.app.say("\nthe fleet's firewall comes before an adopted droplet when it has been taken over: it lets in %s",
 			openingsText(fleet.Openings(s.spec, s.spec.Ocean.SSHPort)))
 	}
 	var unknown []string

@@ -222,7 +222,7 @@ another_operator() {
 
 digitaloceans_own_client() {
     (cd "$repo/testdata/e2e/js" && core env DIGITALOCEAN_TOKEN="$token" node_modules/.bin/node digitalocean.mjs \
-        --api "$DIGITALOCEAN_API_URL" --tag fleet:e2e --droplets 3) >"$work/dots" 2>&1 || { cat "$work/dots" >&2; return 1; }
+        --api "$DIGITALOCEAN_API_URL" --tag fleet:e2e --fence fence:e2e --droplets 3) >"$work/dots" 2>&1 || { cat "$work/dots" >&2; return 1; }
 }
 
 # restarted ID PID: the service runs again, as another process.

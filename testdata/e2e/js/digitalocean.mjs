@@ -2,7 +2,7 @@
 // which DigitalOcean makes from its own description of the API. It lists the droplets of a
 // fleet by tag, each again by itself, and the fleet's firewall.
 //
-//   DIGITALOCEAN_TOKEN=… node digitalocean.mjs --api http://127.0.0.1:8080 --tag fleet:three --droplets 3
+//   DIGITALOCEAN_TOKEN=… node digitalocean.mjs --api http://127.0.0.1:8080 --tag fleet:three --fence fence:three --droplets 3
 //
 // Prints a line "ok …" for each thing that was seen, and exits 0 only if all were.
 import { createDigitalOceanClient, DigitalOceanApiKeyAuthenticationProvider } from '@digitalocean/dots'
@@ -16,6 +16,7 @@ const { values: options } = parseArgs({
   options: {
     api: { type: 'string' },
     tag: { type: 'string' },
+    fence: { type: 'string' },
     droplets: { type: 'string', default: '0' } // how many there must be
   }
 })
@@ -44,14 +45,14 @@ async function look () {
     const { droplet } = await api.droplets.byDroplet_id(listed.id).get()
     assert.equal(droplet.name, listed.name)
     assert.equal(droplet.status, 'active')
-    assert.ok(droplet.tags.includes(options.tag), 'its tags')
+    assert.ok(droplet.tags.includes(options.tag) && droplet.tags.includes(options.fence), 'its tags')
     const addresses = [...droplet.networks.v4, ...droplet.networks.v6].map(n => n.ipAddress)
     assert.ok(addresses.length >= 2, 'an address of each family')
     ok('droplet', droplet.id, droplet.name, droplet.region.slug, droplet.sizeSlug, ...addresses)
   }
 
   const { firewalls } = await api.firewalls.get()
-  const [firewall] = firewalls.filter(f => f.tags.includes(options.tag))
+  const [firewall] = firewalls.filter(f => f.tags.includes(options.fence))
   assert.ok(firewall, 'a firewall for the tag')
   assert.deepEqual(firewall.dropletIds ?? [], [], 'no droplet by its ID')
   const opens = port => firewall.inboundRules.some(r => r.protocol === 'tcp' && covers(r.ports, port))

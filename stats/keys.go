@@ -17,14 +17,18 @@ func keyOf(text string) [32]byte {
 			return [32]byte(buf[:32])
 		}
 	}
-	raw, ok := rawKey(text)
-	switch {
-	case ok && len(raw) == sha256.Size:
-		return [32]byte(raw)
-	case ok:
-		return sha256.Sum256(append([]byte("key "), raw...))
+	if raw, ok := rawKey(text); ok {
+		return keyOfRaw(raw)
 	}
 	return sha256.Sum256([]byte("text " + text))
+}
+
+// keyOfRaw is what keyOf is of the text of a raw key.
+func keyOfRaw(raw []byte) [32]byte {
+	if len(raw) == sha256.Size {
+		return [32]byte(raw)
+	}
+	return sha256.Sum256(append([]byte("key "), raw...))
 }
 
 // fleetKeys are the public keys of the relays themselves, as far as their peer IDs tell.

@@ -10,64 +10,79 @@ import (
 )
 
 // Merge adds the readings of a fleet up. Equal readings, in whatever order, give an
-// equal snapshot.
+// equal snapshot. Registries that relays lost are not in it: see [MergeOnto].
 //
 // A relay whose report carries another peer ID than the one it should have, or that of
 // a relay already counted, is unreachable: somebody else answered. The keys in the
 // readings' peer IDs are the fleet's own, and what [IsProbe] tells are its probes: they
 // count nowhere as peers.
 func Merge(at time.Time, readings []Reading) Snapshot {
+	return MergeOnto(nil, at, readings)
+}
+
+// MergeOnto is [Merge] where there is a history: who is in it and in no registry any more is
+// counted, too, and keys that it knows to be the fleet's own are not. It uses the past up;
+// nil is none.
+func MergeOnto(past *Past, at time.Time, readings []Reading) Snapshot {
 	readings = slices.Clone(readings)
 	slices.SortStableFunc(readings, compareReadings)
 	s := Snapshot{
-		GeneratedAt: at.UTC().Truncate(time.Second),
-		Relays:      make([]RelayRow, 0, len(readings)),
-		Unreachable: []string{},
-		Overlap:     []uint64{},
+		GeneratedAt:    at.UTC().Truncate(time.Second),
+		Relays:         make([]RelayRow, 0, len(readings)),
+		Unreachable:    []string{},
+		HistoryMissing: []string{},
+		Overlap:        []uint64{},
 	}
-	all := NewPeers(fleetKeys(readings))
+	all := past.with(fleetKeys(readings))
 	known, probes := false, uint64(0)               // a registry was read
 	owner := make(map[string]string, len(readings)) // peer ID -> node
 	for _, r := range readings {
 		row := r.row(owner)
 		if census := r.census(); census != nil {
 			known = true
-			peers, notPeers := all.addCensus(census)
+			peers, notPeers := all.addCensus(census, past)
 			row.LifetimeUniquePeers, probes = ptr(peers), probes+notPeers
 		}
 		s.add(row)
 	}
 	if known {
+		s.OwnKnown, s.ProbesKnown = ptr(uint64(all.Own())), ptr(probes)
+	}
+	if past != nil {
+		s.HistorySince, s.HistoryMissing = Time{past.since.UTC()}, past.Missing
+	}
+	if known || past != nil {
 		s.count(all, at)
-		s.ProbesKnown = ptr(probes)
 	}
 	return s
 }
 
 // addCensus adds a whole census, and returns how many different peers it has, and how many
 // of its entries are probes.
-func (p *Peers) addCensus(entries []CensusEntry) (peers, probes uint64) {
+func (p *Peers) addCensus(entries []CensusEntry, past *Past) (peers, probes uint64) {
 	p.Begin()
 	for i := range entries {
 		e := &entries[i]
-		if e.IsProbe() {
+		key := keyOf(e.PeerPubkey)
+		if e.IsProbe() || past.isProbe(key) {
 			probes++
 			continue
 		}
-		p.Add(keyOf(e.PeerPubkey), e.FirstSeenAt, e.LastSeenAt)
+		p.Add(key, e.FirstSeenAt, e.LastSeenAt)
 	}
 	return p.counts[p.census-1], probes
 }
 
-// count is what all registries know together.
+// count is what all registries and the past know together.
 func (s *Snapshot) count(all *Peers, at time.Time) {
 	t := NewTally(at)
 	for peer := range all.All() {
-		t.Add(peer)
+		if _, ours := all.own[peer.Key]; !ours {
+			t.Add(peer)
+		}
 	}
 	s.LifetimeUniquePeers, s.Overlap = ptr(t.Peers), t.Overlap
 	s.Active24h, s.Active7d, s.Active30d = ptr(t.Active24h), ptr(t.Active7d), ptr(t.Active30d)
-	s.OwnKnown = ptr(uint64(all.Own()))
 }
 
 // census is all that the relay knows, nil if that was not read: changes alone are not.

@@ -26,7 +26,8 @@ func peerMetrics() []Metric {
 			Name: "lifetime_unique_peers", Alias: "lifetime", Unit: "peers", Kind: KindTotal, Title: "Peers ever seen",
 			Definition: "How many different public keys were ever in the census of any relay of the fleet: each is counted once, however many relays it met, " +
 				"however often it came back, under whatever peer ID and from wherever. What a relay told before it was replaced stays counted.",
-			Source: fromCensus + " `fleetctl stats count` counts census files. With its `--estimate`, a million peers or more are a HyperLogLog of the same keys with the relative standard error beside it.",
+			Source: fromCensus + " `fleetctl stats` adds the census of the moment to the history; where there is no history it has that census alone, says so, and falls " +
+				"when a relay loses its own. `fleetctl stats count` counts census files. With its `--estimate`, a million peers or more are a HyperLogLog of the same keys with the relative standard error beside it.",
 			Limits: newKey + " " + forgets + " Two things make it fall, and both are told: a peer was erased (`fleetctl stats forget`), or its key turned out to be the fleet's own.",
 		},
 		active("active", "24h", "Peers active in 24 hours"),

@@ -78,17 +78,26 @@ func (p *Peers) Add(key [32]byte, first, last int64) {
 		}
 		return
 	}
-	s, isNew := p.find(key)
-	begin, end := seconds(first), seconds(last)
-	if isNew {
-		s.Key, s.First, s.Last, s.From = key, begin, end, p.census
+	s := p.note(key, first, last)
+	if s.Relays == 0 {
+		s.From = p.census
 	}
-	s.First, s.Last = min(s.First, begin), max(s.Last, end)
 	if s.To != p.census {
 		s.To = p.census
 		s.Relays++
 		p.counts[p.census-1]++
 	}
+}
+
+// note takes in when a peer was seen. It is in no census by that.
+func (p *Peers) note(key [32]byte, first, last int64) *Sight {
+	s, isNew := p.find(key)
+	begin, end := seconds(first), seconds(last)
+	if isNew {
+		s.Key, s.First, s.Last = key, begin, end
+	}
+	s.First, s.Last = min(s.First, begin), max(s.Last, end)
+	return s
 }
 
 // seconds keeps times between 1970 and 2106.

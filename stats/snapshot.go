@@ -6,7 +6,7 @@ import "time"
 // never 0. The lists are never nil.
 type Snapshot struct {
 	GeneratedAt         time.Time  `json:"generated_at"`                  // UTC, whole seconds
-	LifetimeUniquePeers *uint64    `json:"lifetime_unique_peers"`         // distinct keys in all registries that were read
+	LifetimeUniquePeers *uint64    `json:"lifetime_unique_peers"`         // distinct keys in all registries that were read, and in the history
 	Connected           *uint64    `json:"sum_connected_across_relays"`   // a peer on two relays counts twice
 	Peak                *uint64    `json:"peak_concurrent_per_relay_max"` // of the relay with the largest
 	HolePunches         HolePunch  `json:"hole_punches"`
@@ -16,7 +16,14 @@ type Snapshot struct {
 	Unreachable         []string   `json:"unreachable"`                 // nodes that sent no report, in the order of Relays
 	Partial             bool       `json:"partial"`                     // something is missing in the sums: see the rows
 
-	// Of the peers in the registries that were read, how many were seen lately.
+	// HistorySince is from when the history is that is in LifetimeUniquePeers and in those
+	// active lately; zero: these are of the registries alone, and fall when a relay loses its.
+	HistorySince Time `json:"history_since"`
+	// HistoryMissing are nodes that left the fleet before their census was read whole, by that
+	// history: LifetimeUniquePeers is at least so much.
+	HistoryMissing []string `json:"history_missing"`
+
+	// Of all these peers, how many were seen lately.
 	Active24h *uint64 `json:"active_peers_24h"`
 	Active7d  *uint64 `json:"active_peers_7d"`
 	Active30d *uint64 `json:"active_peers_30d"`

@@ -150,7 +150,7 @@ func TestUsage_AHistoryOfAnOlderVersionIsNoReasonToStopAndSaysWhatToDo(t *testin
 	}
 	for name, read := range map[string]func() error{
 		"usage": func() error { _, err := s.kept(t.Context(), &usage{}); return err },
-		"stats": func() error { s.past(t.Context()); return nil },
+		"stats": func() error { s.keptHistory(t.Context()); return nil },
 	} {
 		var said strings.Builder
 		s.app.stderr = &said

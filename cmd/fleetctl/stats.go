@@ -6,10 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/relayfleet/fleetctl/fleet"
+	"github.com/relayfleet/fleetctl/pkg/history"
 	"github.com/relayfleet/fleetctl/pkg/render"
 	"github.com/relayfleet/fleetctl/stats"
 )
@@ -23,7 +26,8 @@ func newStats(a *app) *cobra.Command {
 ones that did not answer. What is not known is said so and is never 0; a sum in which
 somebody's part is missing is called "at least". Exit 3 if anything is missing.
 
-'stats collect' appends to a history, which the other commands read.`,
+'stats collect' appends to a history, which the other commands read. Where there is one, it
+is in the lifetime and in those active lately: a relay that lost its census lowers neither.`,
 		Example: `  fleetctl stats --csv >> stats.csv
   fleetctl stats collect --every 1m
   fleetctl stats chart lifetime --since 30d -o svg --out lifetime.svg`,
@@ -38,15 +42,22 @@ somebody's part is missing is called "at least". Exit 3 if anything is missing.
 				return err
 			}
 			defer func() { err = errors.Join(err, s.close()) }()
+			store := s.keptHistory(cmd.Context())
+			if store != nil {
+				defer func() { _ = store.Close() }() // it was only read
+			}
 			done := a.busy("asking every relay of fleet " + s.spec.Name)
-			snapshot, err := s.stats(cmd.Context(), wait)
+			snapshot, untold, err := s.stats(cmd.Context(), wait, store)
 			done()
 			if err != nil {
 				return err
 			}
+			if untold != nil {
+				a.warnOf(untold)
+			}
 			v := statsView{Snapshot: snapshot}
-			if a.outOptions().Graphic {
-				v.past = s.past(cmd.Context())
+			if store != nil && a.outOptions().Graphic {
+				v.past = s.bars(cmd.Context(), store)
 			}
 			return errors.Join(a.show(v), v.problem())
 		},
@@ -77,13 +88,20 @@ func (s *session) wholeReading(ctx context.Context, m fleet.Machine) stats.Readi
 	return r
 }
 
-// stats reads every box and merges.
-func (s *session) stats(ctx context.Context, wait patience) (stats.Snapshot, error) {
-	readings, err := s.readings(ctx, wait, s.wholeReading)
-	if err != nil {
-		return stats.Snapshot{}, err
+// stats reads every box, and the history meanwhile, and merges. A nil store is none; untold
+// is why it could not be read, and the snapshot is then without it.
+func (s *session) stats(ctx context.Context, wait patience, store *history.Store) (_ stats.Snapshot, untold, err error) {
+	var past *stats.Past
+	var reading sync.WaitGroup
+	if store != nil {
+		reading.Go(func() { past, untold = store.Past(ctx) })
 	}
-	return stats.Merge(s.app.now(), readings), nil
+	readings, err := s.readings(ctx, wait, s.wholeReading)
+	reading.Wait()
+	if err != nil {
+		return stats.Snapshot{}, nil, err
+	}
+	return stats.MergeOnto(past, s.app.now(), readings), untold, nil
 }
 
 // statsView is what `fleetctl stats` says. Its JSON is the snapshot.
@@ -102,6 +120,7 @@ func (v statsView) of(sum *uint64, missing bool, metric string) any {
 
 func (v statsView) Table() render.Table {
 	silent := len(v.Unreachable) > 0
+	unknown := v.Partial || len(v.HistoryMissing) > 0
 	var rate any
 	if r, ok := v.HolePunches.Rate(); ok {
 		rate = fmt.Sprintf("%.1f %%", 100*r)
@@ -110,7 +129,8 @@ func (v statsView) Table() render.Table {
 	}
 	t := render.Table{
 		Facts: []render.Fact{
-			{Name: "lifetime unique peers", Value: v.of(v.LifetimeUniquePeers, v.Partial, "lifetime_unique_peers")},
+			{Name: "lifetime unique peers", Value: v.of(v.LifetimeUniquePeers, unknown, "lifetime_unique_peers")},
+			{Name: "lifetime counted in", Value: v.counted()},
 			{Name: "connected, sum of relays", Value: v.of(v.Connected, silent, "concurrent_peers")},
 			{Name: "peak concurrent, one relay", Value: v.of(v.Peak, silent, "peak_concurrent_peers")},
 			{Name: "hole-punch success rate", Value: rate},
@@ -141,10 +161,21 @@ func (v statsView) Table() render.Table {
 			t.Notes = append(t.Notes, r.Node+": "+w)
 		}
 	}
+	if len(v.HistoryMissing) > 0 {
+		t.Notes = append(t.Notes, render.Names(v.HistoryMissing, mostNames)+" left the fleet before its census was read: lifetime is without whom it alone had met")
+	}
 	if len(v.past) > 0 {
 		t.Notes = append(t.Notes, fmt.Sprintf("the bars are the last %d days of the history", pastDays))
 	}
 	return t
+}
+
+// counted says where the peers of a lifetime were found.
+func (v statsView) counted() string {
+	if v.HistorySince.IsZero() {
+		return "the registries as they are now"
+	}
+	return "the registries, and the history since " + v.HistorySince.UTC().Format(time.DateOnly)
 }
 
 // CSV is one row for each relay, in the columns that dashboards know.

@@ -69,23 +69,27 @@ func (a *app) warnOf(err error) {
 	a.say("fleetctl: warning: %s", text)
 }
 
-// past reads what the bars of `fleetctl stats` show. Without a history there are none,
-// and what is wrong with one is no reason to say nothing of now.
-func (s *session) past(ctx context.Context) map[string][]*float64 {
+// keptHistory opens it for a command that can say something of now without it: nil where
+// there is none, and where it cannot be read, which is told.
+func (s *session) keptHistory(ctx context.Context) *history.Store {
 	store, err := openHistory(ctx, s.dir, history.Options{ReadOnly: true})
-	if err != nil {
-		if !errors.Is(err, history.ErrNone) {
-			s.app.warnOf(err)
-		}
-		return nil
+	if err == nil {
+		return store
 	}
-	defer func() { _ = store.Close() }() // it was only read
+	if !errors.Is(err, history.ErrNone) {
+		s.app.warnOf(err)
+	}
+	return nil
+}
+
+// bars reads what the bars of `fleetctl stats` show; nil is none. What is wrong is told.
+func (s *session) bars(ctx context.Context, store *history.Store) map[string][]*float64 {
 	now := s.app.now()
 	past := make(map[string][]*float64)
 	for _, metric := range []string{"lifetime_unique_peers", "concurrent_peers", "peak_concurrent_peers"} {
 		all, err := store.Series(ctx, metric, history.Query{Since: now.AddDate(0, 0, -pastDays), Until: now, Step: history.StepDay})
 		if err != nil {
-			s.app.say("fleetctl: warning: %v", err)
+			s.app.warnOf(err)
 			return nil
 		}
 		for _, one := range all {

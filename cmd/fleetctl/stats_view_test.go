@@ -147,6 +147,25 @@ func TestFigureCell_WhatIsNotOfAllIsMarkedThoughItIsNoBound(t *testing.T) {
 	}
 }
 
+func TestStats_SaysWhereItsPeersWereCountedAndWhoLeftUnread(t *testing.T) {
+	seven := uint64(7)
+	alone := written(t, statsView{Snapshot: stats.Snapshot{LifetimeUniquePeers: &seven}}, render.FormatTable)
+	if !strings.Contains(alone, "lifetime unique peers:       7\nlifetime counted in:         the registries as they are now\n") {
+		t.Errorf("without a history: got\n%s", alone)
+	}
+	past := written(t, statsView{Snapshot: stats.Snapshot{
+		LifetimeUniquePeers: &seven, HistorySince: stats.Time{Time: time.Date(2026, 11, 2, 23, 0, 0, 0, time.UTC)}, HistoryMissing: []string{"sgp1-1"},
+	}}, render.FormatTable)
+	for _, want := range []string{
+		"lifetime unique peers:       at least 7\nlifetime counted in:         the registries, and the history since 2026-11-02\n",
+		"\nsgp1-1 left the fleet before its census was read: lifetime is without whom it alone had met\n",
+	} {
+		if !strings.Contains(past, want) {
+			t.Errorf("got\n%s\nwant %q in it", past, want)
+		}
+	}
+}
+
 func TestStats_WhatIsKnownOfADamagedCensusIsAtLeast(t *testing.T) {
 	nought, seven := uint64(0), uint64(7)
 	v := statsView{Snapshot: stats.Snapshot{Relays: []stats.RelayRow{

@@ -27,7 +27,7 @@ type telemetry struct {
 	charts    []stats.Series
 	events    []web.Event
 	relays    map[string]history.Relay // by node
-	failures  map[string]uint64        // by node: collections of ours that it did not answer in
+	failures  map[string]uint64        // by node: collections of ours that it did not answer in; nil: none was ours
 }
 
 // fresh is since when something must have been collected to say anything of now.
@@ -63,7 +63,10 @@ func (t telemetry) of(r web.Relay, spec fleet.Spec, fresh time.Time) web.Relay {
 		return r
 	}
 	answering := known.Error == ""
-	r.Answering, r.Failures = &answering, t.failures[r.Node]
+	r.Answering = &answering
+	if t.failures != nil {
+		r.Failures = new(t.failures[r.Node])
+	}
 	damaged := slices.ContainsFunc(known.Damaged, stats.DamagesCensus)
 	if answering {
 		r.CensusDamaged = &damaged
@@ -99,7 +102,7 @@ func (w *watcher) collect(ctx context.Context, s *session) {
 	}
 	w.note(func(v *seen) {
 		t.failures = v.telemetry.failures
-		if t.failures == nil {
+		if t.failures == nil && mine {
 			t.failures = make(map[string]uint64)
 		}
 		for _, node := range silent {

@@ -110,6 +110,31 @@ func TestCollect_TheLimitIsOfReadingAlone(t *testing.T) {
 	})
 }
 
+// What another collector was not answered is not ours to count.
+func TestCollect_WhoCollectsNothingDoesNotSayWhoFailedToAnswer(t *testing.T) {
+	collector, reader := idleWatcher(t), idleWatcher(t)
+	s := keepHistory(t, collector)
+	reader.flags.noCollect, reader.store = true, &keeper{}
+	t.Cleanup(func() {
+		if err := reader.store.close(); err != nil {
+			t.Error(err)
+		}
+	})
+	for _, of := range []struct {
+		who  string
+		w    *watcher
+		want string
+	}{{"the collector", collector, "1"}, {"one beside it", reader, "unknown"}} { // its node has no machine
+		of.w.app.now = lookTime
+		of.w.collect(t.Context(), s)
+		of.w.note(func(v *seen) { v.look = threeSeen(t, fleet.Serving).look })
+		r := of.w.Look().Fleet.Relays[0]
+		if got := said(r.Failures); got != of.want || said(r.Answering) != "false" {
+			t.Errorf("%s: %s collections were not answered by a relay that is answering: %s, want %s and false", of.who, got, said(r.Answering), of.want)
+		}
+	}
+}
+
 func TestSeries_AQuestionThatCannotBeAnsweredIsTheAskersFault(t *testing.T) {
 	w := idleWatcher(t)
 	s := keepHistory(t, w)

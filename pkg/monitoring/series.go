@@ -63,7 +63,7 @@ func Series() []Metric {
 		{"fleet_collected_time_seconds", Gauge, nil, "When the last collection ended that at least one relay answered in."},
 		{"fleet_collection_duration_seconds", Gauge, nil, "How long the last collection took."},
 		{"fleet_collection_interval_seconds", Gauge, nil, "How long after one collection of its own serve makes the next; another program may collect instead."},
-		{"fleet_collection_failures_total", Counter, []string{LabelNode, LabelRegion}, "Collections in which the relay did not answer."},
+		{"fleet_collection_failures_total", Counter, []string{LabelNode, LabelRegion}, "Collections of serve's own in which the relay did not answer; left out where another program collects, or none does."},
 		{"fleet_certificate_expiry_time_seconds", Gauge, []string{"certificate"}, "When a certificate ends: that of 'serve' itself; left out without TLS."},
 		{"fleet_build_info", Gauge, []string{"version"}, "1; the version of fleetctl that serves this."},
 	}

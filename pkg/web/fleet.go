@@ -53,8 +53,10 @@ type Relay struct {
 	ReservationLimit *int      `json:"reservation_limit"`
 	Users            *int      `json:"users"` // connected now
 	// Answering says whether its telemetry was read in the last collection; nil before one.
-	Answering     *bool    `json:"answering"`
-	Failures      uint64   `json:"collection_failures"` // collections since serve began that it did not answer in
+	Answering *bool `json:"answering"`
+	// Failures are collections since serve began that it did not answer in; nil where
+	// another program collects, or none does.
+	Failures      *uint64  `json:"collection_failures"`
 	CensusDamaged *bool    `json:"census_damaged"`
 	Warnings      []string `json:"warnings"`
 }

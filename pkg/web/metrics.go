@@ -147,9 +147,7 @@ func (c *collector) relay(node [2]string, r Relay, send sender) {
 	truth("fleet_relay_serving", r.Verified)
 	truth("fleet_relay_census_damaged", r.CensusDamaged)
 	send("fleet_relay_info", 1, r.Node, r.Region, r.State, r.Version)
-	if r.Answering != nil {
-		send("fleet_collection_failures_total", float64(r.Failures), id...)
-	}
+	known(send, "fleet_collection_failures_total", r.Failures, id...)
 }
 
 // peers sends the numbers of peers that the last collection made.

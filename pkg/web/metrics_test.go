@@ -45,7 +45,8 @@ func TestMetrics_OfAFleet(t *testing.T) {
 			t.Errorf("%s is %q, want %q", name, got[name], want)
 		}
 	}
-	for _, name := range []string{`fleet_relay_serving{node="sgp1-1",region="sgp1"}`, `fleet_active_peers{window="7d"}`, "fleet_monthly_cost"} {
+	for _, name := range []string{`fleet_relay_serving{node="sgp1-1",region="sgp1"}`, `fleet_active_peers{window="7d"}`, "fleet_monthly_cost",
+		`fleet_collection_failures_total{node="nyc1-1",region="nyc1"}`} {
 		if v, there := got[name]; there {
 			t.Errorf("%s is not known and is %s", name, v)
 		}
@@ -84,6 +85,7 @@ func TestMetrics_OfALookOfBeforeNothingIsSaid(t *testing.T) {
 
 func TestMetrics_AreThoseThatAlertsGoBy(t *testing.T) {
 	f := ill()
+	f.Relays[0].Failures = ptr(uint64(1))
 	f.Figures["active_peers_7d"] = stats.Figure{Value: ptr(1.0)}
 	f.Cost = []Cost{{Currency: "USD", Monthly: 18}}
 	s, err := New(Config{Source: &source{Board: NewBoard(f)}, Now: today})

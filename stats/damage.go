@@ -2,6 +2,16 @@ package stats
 
 import "strings"
 
+// BrokenError means that what arrived is no census, or none from some place on: the relay
+// keeps, or sends, something else. That a transfer ended early is none, and says nothing of
+// the census.
+type BrokenError struct{ Err error }
+
+func (e *BrokenError) Error() string { return e.Err.Error() }
+
+// Unwrap is what is wrong with the text.
+func (e *BrokenError) Unwrap() error { return e.Err }
+
 // DamagesCensus reports whether what a relay says in [Telemetry.Damaged] is, or may be, about
 // what it knows of peers. What it says of the files of its counters and its cursors is not:
 // where these were lost, its census is still whole.

@@ -32,11 +32,14 @@ func (in *input) rest() []byte { return in.buf[in.pos:] }
 
 // why is the reason for the end of the text.
 func (in *input) why() error {
-	if in.err == nil || errors.Is(in.err, io.EOF) {
+	if in.arrived() {
 		return errCut
 	}
 	return in.err
 }
+
+// arrived reports whether all of the text is there as far as its reader knows.
+func (in *input) arrived() bool { return in.err == nil || errors.Is(in.err, io.EOF) }
 
 // fill reads until there are n bytes from the position on, or no more. Only what the
 // reader says of itself when it gave nothing is an error, and not its end.
@@ -72,7 +75,7 @@ func (in *input) fill(n int) error {
 
 // broken is why the reader stopped, once all that it gave was read.
 func (in *input) broken() error {
-	if in.pos < len(in.buf) || in.err == nil || errors.Is(in.err, io.EOF) {
+	if in.pos < len(in.buf) || in.arrived() {
 		return nil
 	}
 	return in.err

@@ -14,6 +14,9 @@ type Reading struct {
 	Registry []CensusEntry // nil: not read; empty: it has met nobody
 	Err      error         // the first reason why a part is missing
 	Warnings []string      // what the operator should know beside it: "registry: entry 7: …"
+	// Broken is a [BrokenError] of its census, nil if there was none; it is in Err or in
+	// Warnings, too. What was only not read, or not to its end, is none.
+	Broken error
 
 	// What a collector reads instead of a whole report; see pkg/host, Hosts.Collect.
 	Telemetry *Telemetry

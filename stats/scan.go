@@ -21,8 +21,9 @@ type ScanOptions struct {
 // An entry that makes no sense is left out and the rest is used, also where the text
 // around it is broken: reading goes on where the next entry begins. These are told of by
 // a [DamagedError], and so are entries that were seen in the future, which are not left
-// out. Any other error (no array, cut off, nothing recognisable follows a broken entry,
-// more than a thousand of them) comes after everything before it was given out. Keys are in canonical base64.
+// out. Any other text (no array, cut off, nothing recognisable follows a broken entry, more
+// than a thousand of them) is a [BrokenError]. That, or what the reader itself fails with,
+// comes after everything before it was given out. Keys are in canonical base64.
 func ScanRegistry(r io.Reader, now time.Time, o ScanOptions, each func(*Row) error) error {
 	return newScan(r, now, o).scan(each)
 }
@@ -57,6 +58,8 @@ func (s *scan) scan(each func(*Row) error) error {
 		return s.stop
 	case err == nil && (s.bad.Damaged > 0 || s.bad.Ahead > 0):
 		err = &s.bad
+	case err != nil && s.in.arrived():
+		err = &BrokenError{err}
 	}
 	if err != nil {
 		return fmt.Errorf("registry: %w", err)

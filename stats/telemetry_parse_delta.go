@@ -33,9 +33,9 @@ type deltaLine struct {
 
 // ParseDelta reads one page as a stream. Lines are counted from 1. Entries that make no
 // sense are left out, those seen in the future count as seen now, and a [DamagedError]
-// tells of both. After any other error (no page, no end, larger than [MaxDelta] or
-// [DeltaPage]) the page holds what was read until there, and no end: what its cursor
-// would have covered is asked for again.
+// tells of both. After any other error (no end, larger than [MaxDelta], or no page or more
+// than a [DeltaPage], which are a [BrokenError]) the page holds what was read until there,
+// and no end: what its cursor would have covered is asked for again.
 func ParseDelta(r io.Reader, now time.Time) (CensusPage, error) {
 	p := deltaParser{in: bufio.NewReaderSize(&atMost{r: r, left: MaxDelta}, MaxRegistryEntry), now: now}
 	err := p.parse()
@@ -92,10 +92,7 @@ func (p *deltaParser) parse() error {
 		err = errCut
 	}
 	if err == nil {
-		_, err = decode(text, &p.page.Delta, "registry", "full")
-	}
-	if err == nil && !isLife(p.page.Registry) {
-		err = fmt.Errorf("registry: %q, accepted are 32 hex digits", clean(p.page.Registry, 80))
+		err = p.first(text)
 	}
 	if err != nil {
 		p.page.Delta = Delta{}
@@ -114,16 +111,28 @@ func (p *deltaParser) parse() error {
 		default:
 			done, err := p.take(text)
 			if err != nil {
-				return fmt.Errorf("line %d: %w", p.line, err)
+				return fmt.Errorf("line %d: %w", p.line, &BrokenError{err})
 			}
 			if done {
 				return p.nothingMore()
 			}
 		}
 		if p.bad.Entries > DeltaPage {
-			return fmt.Errorf("line %d: more than %d entries", p.line, DeltaPage)
+			return fmt.Errorf("line %d: %w", p.line, &BrokenError{fmt.Errorf("more than %d entries", DeltaPage)})
 		}
 	}
+}
+
+// first reads the line that says what follows.
+func (p *deltaParser) first(text []byte) error {
+	_, err := decode(text, &p.page.Delta, "registry", "full")
+	if err == nil && !isLife(p.page.Registry) {
+		err = fmt.Errorf("registry: %q, accepted are 32 hex digits", clean(p.page.Registry, 80))
+	}
+	if err != nil {
+		return &BrokenError{err}
+	}
+	return nil
 }
 
 // take reads one line, and reports whether it is the last.
@@ -177,10 +186,14 @@ func (p *deltaParser) end(line deltaLine) error {
 }
 
 func (p *deltaParser) nothingMore() error {
-	if _, err := p.next(); !errors.Is(err, io.EOF) {
-		return fmt.Errorf("line %d: something follows the end", p.line)
+	switch _, err := p.next(); {
+	case errors.Is(err, io.EOF):
+		return nil
+	case err == nil, errors.Is(err, errCut), errors.Is(err, errLongLine):
+		return fmt.Errorf("line %d: %w", p.line, &BrokenError{errors.New("something follows the end")})
+	default:
+		return fmt.Errorf("line %d: %w", p.line, err)
 	}
-	return nil
 }
 
 // atMost is a reader that fails beyond so many bytes.

@@ -175,38 +175,47 @@ func TestParseDelta_WhatWasSeenInTheFutureIsSeenNowAndReported(t *testing.T) {
 func TestParseDelta_ACutOffAnswerKeepsWhatWasReadAndHasNoEnd(t *testing.T) {
 	whole := deltaText(t, true, goodEntry, goodEntry, goodEntry)
 	for name, c := range map[string]struct {
-		text string
-		keep int
-		want string
+		text   string
+		keep   int
+		want   string
+		broken bool
 	}{
-		"nothing at all":      {"", 0, "line 1: the text is cut off"},
-		"in the first line":   {whole[:10], 0, "line 1: the text is cut off"},
-		"between two rows":    {strings.Join(strings.SplitAfter(whole, "\n")[:3], ""), 2, "after line 3: the text is cut off"},
-		"in a row":            {whole[:len(encoded(t, Delta{Registry: someLife, Full: true}))+len(goodEntry)+40], 1, "line 3: the text is cut off"},
-		"in the last line":    {whole[:len(whole)-1], 3, "line 5: the text is cut off"},
-		"a row is missing":    {strings.Replace(whole, goodEntry+"\n", "", 1), 2, "entries: 3, and 2 came"},
-		"something follows":   {whole + "{}\n", 3, "something follows the end"},
-		"a bad cursor":        {strings.Replace(whole, someLife+"-9", "?", 1), 3, "cursor:"},
-		"another first line":  {`{"registry":"x","full":true}` + "\n", 0, `line 1: registry: "x"`},
-		"HTML":                {"<html>\n", 0, "line 1: not JSON"},
-		"more than one page":  {deltaText(t, false, slicesRepeat(goodEntry, DeltaPage+1)...), DeltaPage + 1, "more than 10000 entries"},
-		"a page without end":  {encoded(t, Delta{Registry: someLife}) + "\n" + strings.Repeat("\n", MaxDelta), 0, "more than 10000 entries"},
-		"a line without end":  {encoded(t, Delta{Registry: someLife}) + "\n" + strings.Repeat("x", MaxDelta+1), 0, "larger than 16777216 bytes"},
-		"a first without end": {strings.Repeat("x", MaxDelta+1), 0, "larger than 16777216 bytes"},
+		"nothing at all":      {"", 0, "line 1: the text is cut off", false},
+		"in the first line":   {whole[:10], 0, "line 1: the text is cut off", false},
+		"between two rows":    {strings.Join(strings.SplitAfter(whole, "\n")[:3], ""), 2, "after line 3: the text is cut off", false},
+		"in a row":            {whole[:len(encoded(t, Delta{Registry: someLife, Full: true}))+len(goodEntry)+40], 1, "line 3: the text is cut off", false},
+		"in the last line":    {whole[:len(whole)-1], 3, "line 5: the text is cut off", false},
+		"a row is missing":    {strings.Replace(whole, goodEntry+"\n", "", 1), 2, "entries: 3, and 2 came", true},
+		"something follows":   {whole + "{}\n", 3, "something follows the end", true},
+		"a bad cursor":        {strings.Replace(whole, someLife+"-9", "?", 1), 3, "cursor:", true},
+		"another first line":  {`{"registry":"x","full":true}` + "\n", 0, `line 1: registry: "x"`, true},
+		"HTML":                {"<html>\n", 0, "line 1: not JSON", true},
+		"more than one page":  {deltaText(t, false, slicesRepeat(goodEntry, DeltaPage+1)...), DeltaPage + 1, "more than 10000 entries", true},
+		"a page without end":  {encoded(t, Delta{Registry: someLife}) + "\n" + strings.Repeat("\n", MaxDelta), 0, "more than 10000 entries", true},
+		"a line without end":  {encoded(t, Delta{Registry: someLife}) + "\n" + strings.Repeat("x", MaxDelta+1), 0, "larger than 16777216 bytes", false},
+		"a first without end": {strings.Repeat("x", MaxDelta+1), 0, "larger than 16777216 bytes", false},
 	} {
 		got, err := ParseDelta(strings.NewReader(c.text), at)
 		var damaged *DamagedError
 		if err == nil || errors.As(err, &damaged) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got %v, want %s", name, err, c.want)
 		}
+		if got := isBroken(err); got != c.broken {
+			t.Errorf("%s: is it no census: got %t, want %t", name, got, c.broken)
+		}
 		if len(got.Entries) != c.keep || got.End != (DeltaEnd{}) {
 			t.Errorf("%s: %d entries, end %+v; want %d and no end", name, len(got.Entries), got.End, c.keep)
 		}
 	}
 	broken := io.MultiReader(strings.NewReader(whole[:len(whole)/2]), failing{})
-	if got, err := ParseDelta(broken, at); !errors.Is(err, errFailing) || len(got.Entries) == 0 {
+	if got, err := ParseDelta(broken, at); !errors.Is(err, errFailing) || len(got.Entries) == 0 || isBroken(err) {
 		t.Errorf("a broken connection: %d entries, %v; want some and its error", len(got.Entries), err)
 	}
+}
+
+func isBroken(err error) bool {
+	var broken *BrokenError
+	return errors.As(err, &broken)
 }
 
 func slicesRepeat(text string, n int) []string {

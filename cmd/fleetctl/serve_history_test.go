@@ -37,6 +37,36 @@ func TestTelemetry_WhatIsOldSaysNothingOfNow(t *testing.T) {
 	}
 }
 
+func TestTelemetry_ACensusThatDidNotArriveIsNotDamaged(t *testing.T) {
+	w := idleWatcher(t)
+	keepHistory(t, w)
+	const id = "12D3KooWGzCXDd7ZPV5qyVbEWNtgHuzpSrUwCGWcr4iJ4ysYf4bq"
+	for name, c := range map[string]struct {
+		r    stats.Reading
+		want string
+	}{
+		"slow":      {stats.Reading{Err: errors.New("no answer within 30s: GET /api/census/delta: context deadline exceeded")}, "false"},
+		"no census": {stats.Reading{Broken: errors.New("the text is cut off")}, "true"},
+	} {
+		c.r.Node, c.r.PeerID, c.r.Telemetry = "nyc1-1", id, &stats.Telemetry{PeerID: id, Now: lookTime().Unix()}
+		if err := w.store.with(func(store *history.Store) error {
+			if _, err := store.Ingest(t.Context(), lookTime(), []stats.Reading{c.r}); err != nil {
+				return err
+			}
+			told, err := newTelemetry(t.Context(), store, lookTime())
+			if err != nil {
+				return err
+			}
+			if got := said(told.of(web.Relay{Node: "nyc1-1"}, fleet.Spec{}, lookTime()).CensusDamaged); got != c.want {
+				t.Errorf("%s: is the census damaged: got %s, want %s", name, got, c.want)
+			}
+			return nil
+		}); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestCompose_TelemetryGetsOldWhileCollectingFails(t *testing.T) {
 	value := 7.0
 	v := threeSeen(t, fleet.Serving, fleet.Serving, fleet.Serving)

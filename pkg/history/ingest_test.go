@@ -107,6 +107,35 @@ func TestIngest_DamagedCountersMakeNoCensusUnread(t *testing.T) {
 	wantFigure(t, figures(t, s, at), "lifetime_unique_peers", "1")
 }
 
+func TestIngest_ACensusThatDidNotArriveIsUnreadAndNotDamaged(t *testing.T) {
+	slow := errText("no answer within 30s: GET /api/census/delta: context deadline exceeded")
+	broken := &stats.BrokenError{Err: errText("bootnode-peers.json: registry: the text is cut off")}
+	for name, c := range map[string]struct {
+		spoil  func(*stats.Reading)
+		events []EventKind
+	}{
+		"slow":                 {func(r *stats.Reading) { r.Err = slow }, nil},
+		"slow at once":         {func(r *stats.Reading) { r.Err, r.Delta = slow, nil }, nil},
+		"no census":            {func(r *stats.Reading) { r.Err, r.Broken = broken, broken }, []EventKind{EventDamaged}},
+		"slow, then no census": {func(r *stats.Reading) { r.Err, r.Broken, r.Delta = slow, broken, nil }, []EventKind{EventDamaged}},
+	} {
+		s := open(t, Options{})
+		at := monday()
+		ingest(t, s, at, answer(1, at, 1, entry(1, at, at)))
+		at = at.Add(time.Minute)
+		r := answer(1, at, 1, entry(2, at, at))
+		c.spoil(&r)
+		sum := ingest(t, s, at, r)
+		if !slices.Equal(sum.Unread, []string{"nyc1-1"}) || !slices.Equal(kinds(sum.Events), c.events) {
+			t.Errorf("%s: got unread %q and events %v, want nyc1-1 and %v", name, sum.Unread, kinds(sum.Events), c.events)
+		}
+		relays, err := s.Relays(t.Context())
+		if err != nil || (len(relays[0].Damaged) > 0) != (len(c.events) > 0) {
+			t.Errorf("%s: got damage %q and %v, want some: %t", name, relays[0].Damaged, err, len(c.events) > 0)
+		}
+	}
+}
+
 func TestIngest_ACensusOfWhichEntriesWereLeftOutWasNotReadWhole(t *testing.T) {
 	s := open(t, Options{})
 	at := monday()

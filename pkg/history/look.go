@@ -41,7 +41,7 @@ const (
 	EventReturned    EventKind = "returned"     // it answers again
 	EventReimaged    EventKind = "reimaged"     // its counters or its census began anew
 	EventRotated     EventKind = "rotated"      // it has another peer ID than before
-	EventDamaged     EventKind = "damaged"      // its registry or its counters are damaged, or could not be read whole
+	EventDamaged     EventKind = "damaged"      // its registry or its counters are damaged
 	EventRepaired    EventKind = "repaired"     // they are not any more
 	EventClockSkew   EventKind = "clock_skew"   // its clock differs from ours by more than a minute
 	EventCounterFell EventKind = "counter_fell" // a counter fell within its life

@@ -49,7 +49,7 @@ func (in *ingestion) census(ctx context.Context, relay *relayRow, r stats.Readin
 	} else if r.Delta == nil {
 		relay.cursor = ""
 	}
-	return !slices.ContainsFunc(damageOf(r), stats.DamagesCensus), nil
+	return r.Err == nil && !slices.ContainsFunc(damageOf(r), stats.DamagesCensus), nil
 }
 
 // chunk is how many peers are looked up and written at once.

@@ -153,8 +153,7 @@ func (r *relayRow) keepGauges(g stats.Gauges) error {
 	return nil
 }
 
-// lookDamage notes files that a relay says are damaged, and censuses that were read with
-// an error.
+// lookDamage notes files that a relay says are damaged, or that were found to be.
 func (in *ingestion) lookDamage(ctx context.Context, relay *relayRow, r stats.Reading) error {
 	was := relay.damaged
 	relay.damaged = damageOf(r)
@@ -167,7 +166,8 @@ func (in *ingestion) lookDamage(ctx context.Context, relay *relayRow, r stats.Re
 	return nil
 }
 
-// damageOf is what is wrong with the files of a relay, or was with the reading of them.
+// damageOf is what is wrong with the files of a relay. What was not read, or not to its
+// end, is not damaged.
 func damageOf(r stats.Reading) []string {
 	out := []string{}
 	if r.Telemetry != nil {
@@ -175,8 +175,8 @@ func damageOf(r stats.Reading) []string {
 			out = append(out, clean(text, 300))
 		}
 	}
-	if r.Err != nil {
-		out = append(out, clean(r.Err.Error(), 300))
+	if r.Broken != nil {
+		out = append(out, clean(r.Broken.Error(), 300))
 	}
 	if r.LeftOut > 0 {
 		out = append(out, fmt.Sprintf("%d entries of its census make no sense and are left out", r.LeftOut))

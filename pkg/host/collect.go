@@ -100,6 +100,9 @@ type collection struct {
 
 // wrong notes a reason why a part is missing, or that a part of it is damaged.
 func (c *collection) wrong(err error) {
+	if c.out.Broken == nil {
+		c.out.Broken = brokenCensus(err)
+	}
 	var damaged *stats.DamagedError
 	switch {
 	case err == nil:

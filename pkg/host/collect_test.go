@@ -195,6 +195,7 @@ func TestCollect_WhatCannotBeReadIsMissingAndNamed(t *testing.T) {
 		spoil                      func(*testing.T, *hosttest.Fake, *hosttest.FakeBox, *telling)
 		telemetry, delta, register bool
 		err, warning               string
+		broken                     bool
 	}{
 		"a dead daemon": {
 			spoil:    func(_ *testing.T, _ *hosttest.Fake, b *hosttest.FakeBox, _ *telling) { b.Kill() },
@@ -229,6 +230,25 @@ func TestCollect_WhatCannotBeReadIsMissingAndNamed(t *testing.T) {
 				b.Route("/api/census/delta", endless)
 			},
 			telemetry: true, register: true, err: "delta:",
+		},
+		"a delta that is none": {
+			spoil: func(_ *testing.T, _ *hosttest.Fake, b *hosttest.FakeBox, _ *telling) {
+				b.Route("/api/census/delta", says(200, "<html>\n"))
+			},
+			telemetry: true, register: true, err: "delta:", broken: true,
+		},
+		"a delta that is cut off": {
+			spoil: func(t *testing.T, _ *hosttest.Fake, _ *hosttest.FakeBox, d *telling) {
+				d.set(func() { d.pages[life+"-2"] = strings.TrimSuffix(page(t, false, life+"-3", false, "AAE="), "}\n") })
+			},
+			telemetry: true, delta: true, err: "cut off",
+		},
+		"a delta that is refused, and a damaged register": {
+			spoil: func(t *testing.T, f *hosttest.Fake, b *hosttest.FakeBox, _ *telling) {
+				b.Route("/api/census/delta", says(503, `{"error":"too many requests in flight"}`))
+				put(t, f, machine(22), host.CensusFile, `{"half":`)
+			},
+			telemetry: true, err: "status 503", warning: host.CensusFile, broken: true,
 		},
 		"a damaged row": {
 			spoil: func(t *testing.T, _ *hosttest.Fake, _ *hosttest.FakeBox, d *telling) {
@@ -267,6 +287,9 @@ func TestCollect_WhatCannotBeReadIsMissingAndNamed(t *testing.T) {
 			}
 			if want := strings.Count(c.warning, "damaged"); got.LeftOut != want {
 				t.Errorf("LeftOut = %d, want %d", got.LeftOut, want)
+			}
+			if (got.Broken != nil) != c.broken {
+				t.Errorf("Broken = %v, want one: %t", got.Broken, c.broken)
 			}
 			if c.register && got.Cursor != held {
 				t.Errorf("Cursor = %q, want the one that was given, %q: nothing was read after it", got.Cursor, held)

@@ -57,6 +57,7 @@ func (h *Hosts) Report(ctx context.Context, m fleet.Machine) stats.Reading {
 	if peerErr == nil && strings.TrimSpace(peerID.body) != "" {
 		out.PeerID, peerErr = checkPeerID(strings.TrimSpace(peerID.body))
 	}
+	out.Broken = brokenCensus(registryErr)
 	var damaged *stats.DamagedError
 	if errors.As(registryErr, &damaged) {
 		out.LeftOut = damaged.Damaged
@@ -76,6 +77,15 @@ func (h *Hosts) Report(ctx context.Context, m fleet.Machine) stats.Reading {
 		}
 	}
 	return out
+}
+
+// brokenCensus is err if it is of a census that is none, else nil.
+func brokenCensus(err error) error {
+	var broken *stats.BrokenError
+	if !errors.As(err, &broken) {
+		return nil
+	}
+	return err
 }
 
 // parsed reads an answer of status 200 by the parser of its kind.

@@ -56,6 +56,7 @@ func TestReport_WhatCannotBeReadIsMissingAndNamed(t *testing.T) {
 		spoil                    func(*testing.T, *hosttest.Fake, *hosttest.FakeBox)
 		report, census, register bool
 		err, warning             string
+		broken                   bool
 	}{
 		{
 			name: "a register that is not there where nobody was met",
@@ -90,7 +91,7 @@ func TestReport_WhatCannotBeReadIsMissingAndNamed(t *testing.T) {
 			spoil: func(t *testing.T, f *hosttest.Fake, _ *hosttest.FakeBox) {
 				put(t, f, machine(22), host.CensusFile, `{"half":`)
 			},
-			report: true, census: true, err: host.CensusFile,
+			report: true, census: true, err: host.CensusFile, broken: true,
 		}, {
 			name: "one damaged entry",
 			spoil: func(t *testing.T, f *hosttest.Fake, _ *hosttest.FakeBox) {
@@ -103,6 +104,13 @@ func TestReport_WhatCannotBeReadIsMissingAndNamed(t *testing.T) {
 				b.Route("/api/stats", endless)
 			},
 			census: true, register: true, err: "larger than allowed",
+		}, {
+			name: "statistics without end and a damaged register",
+			spoil: func(t *testing.T, f *hosttest.Fake, b *hosttest.FakeBox) {
+				b.Route("/api/bootstrap/census", endless)
+				put(t, f, machine(22), host.CensusFile, `{"half":`)
+			},
+			report: true, err: "larger than allowed", warning: host.CensusFile, broken: true,
 		}, {
 			name: "a negative counter",
 			spoil: func(_ *testing.T, _ *hosttest.Fake, b *hosttest.FakeBox) {
@@ -132,6 +140,9 @@ func TestReport_WhatCannotBeReadIsMissingAndNamed(t *testing.T) {
 			}
 			if said := strings.Join(got.Warnings, "\n"); !strings.Contains(said, c.warning) {
 				t.Errorf("Warnings = %q, want %q", said, c.warning)
+			}
+			if (got.Broken != nil) != c.broken {
+				t.Errorf("Broken = %v, want one: %t", got.Broken, c.broken)
 			}
 		})
 	}

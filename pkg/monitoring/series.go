@@ -47,7 +47,7 @@ func Series() []Metric {
 		{"fleet_relay_answering", Gauge, relay, "1 if the relay's telemetry was read in the last collection, else 0."},
 		{"fleet_relay_published", Gauge, relay, "1 if the relay has a record in DNS, else 0."},
 		{"fleet_relay_serving", Gauge, relay, "1 if the last probe found the relay serving or full, 0 if it found it not to; left out for one that could not be probed from here."},
-		{"fleet_relay_census_damaged", Gauge, relay, "1 if the relay says that files it counts in are damaged, or its census could not be parsed; else 0."},
+		{"fleet_relay_census_damaged", Gauge, relay, "1 if the census of the relay is damaged: it says so, or what was read is no census; 0 if not, also where it was not read to its end."},
 		{"fleet_relay_info", Gauge, []string{LabelNode, LabelRegion, "state", "version"}, "1; the relay's state in words of 'fleetctl status', and the version that runs."},
 
 		{"fleet_lifetime_unique_peers", Gauge, nil, "Distinct peers that ever connected, without the fleet's relays and probes."},

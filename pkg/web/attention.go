@@ -55,7 +55,7 @@ func relayAttention(r Relay, say sayer) {
 		say(toneBad, "%s is published and a probe found it not serving", r.Node)
 	}
 	if r.CensusDamaged != nil && *r.CensusDamaged {
-		say(toneWarn, "%s says that files it counts in are damaged", r.Node)
+		say(toneWarn, "the census of %s is damaged", r.Node)
 	}
 	if r.Answering != nil && !*r.Answering && toneOf(r.State) == toneGood {
 		say(toneWarn, "%s did not answer the last collection: numbers of peers are at least so large", r.Node)

@@ -237,7 +237,7 @@ func (w *watcher) survey(ctx context.Context, s *session) {
 		w.lost(err)
 		return
 	}
-	var asked []web.NameServer
+	asked := []web.NameServer{}
 	for _, r := range found.readings {
 		one := web.NameServer{Name: r.Source.Server.String(), State: string(r.State)}
 		switch {
@@ -265,18 +265,19 @@ func (w *watcher) lost(err error) {
 	})
 }
 
-// price asks the provider what the machines cost.
+// price asks the provider what the machines cost. An old price may be a wrong one, and so
+// is that of some of them.
 func (w *watcher) price(ctx context.Context, s *session) {
 	ctx, cancel := context.WithTimeout(ctx, surveyLimit)
 	defer cancel()
+	var cost []web.Cost // not known
 	quote, err := s.b.Provider.Quote(ctx, nil)
-	if err != nil || quote.Currency == "" {
-		w.note(func(v *seen) { v.cost = nil }) // an old price may be a wrong one
-		return
+	switch monthly := monthlyOf(quote); {
+	case err != nil:
+	case quote.Currency == "":
+		cost = []web.Cost{}
+	case monthly != nil:
+		cost = []web.Cost{{Currency: quote.Currency, Monthly: *monthly}}
 	}
-	cost := web.Cost{Currency: quote.Currency}
-	for _, line := range quote.Now {
-		cost.Monthly += line.Monthly
-	}
-	w.note(func(v *seen) { v.cost = []web.Cost{cost} })
+	w.note(func(v *seen) { v.cost = cost })
 }

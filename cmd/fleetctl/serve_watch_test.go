@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -159,6 +160,37 @@ func TestServe_DNSServersThatCannotBeAskedTurnUnknown(t *testing.T) {
 	}
 	if before[0].State != "in sync" {
 		t.Error("what a page shows was changed under it")
+	}
+}
+
+// quoted is a provider that names prices.
+type quoted struct {
+	fleet.Provider
+	quote fleet.Quote
+	err   error
+}
+
+func (q quoted) Quote(context.Context, []fleet.NewMachine) (fleet.Quote, error) {
+	return q.quote, q.err
+}
+
+func TestServe_ACostThatIsNotKnownIsNeitherNothingNorAPartOfIt(t *testing.T) {
+	w := idleWatcher(t)
+	line := func(monthly float64) fleet.PriceLine { return fleet.PriceLine{Node: "nyc1-1", Monthly: monthly} }
+	for name, c := range map[string]struct {
+		quoted
+		want []web.Cost
+	}{
+		"all prices are named":                {quoted{quote: fleet.Quote{Currency: "USD", Now: []fleet.PriceLine{line(6), line(12)}}}, []web.Cost{{Currency: "USD", Monthly: 18}}},
+		"no machine is there yet":             {quoted{quote: fleet.Quote{Currency: "USD"}}, []web.Cost{{Currency: "USD"}}},
+		"machines cost nothing":               {quoted{quote: fleet.Quote{Now: []fleet.PriceLine{line(0)}}}, []web.Cost{}},
+		"the price of one of them is unknown": {quoted{quote: fleet.Quote{Currency: "USD", Now: []fleet.PriceLine{line(6), line(0)}}}, nil},
+		"the provider does not answer":        {quoted{err: errors.New("away")}, nil},
+	} {
+		w.price(t.Context(), &session{b: fleet.Backends{Provider: c.quoted}})
+		if got := w.Look().Fleet.Cost; !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%s: got %#v, want %#v", name, got, c.want)
+		}
 	}
 }
 

@@ -153,11 +153,7 @@ func (v *usageView) price(quote fleet.Observed[fleet.Quote]) {
 		v.Notes = append(v.Notes, "the machines cost nothing, and no transfer is counted")
 		return
 	}
-	var total float64
-	known := true
 	for _, line := range q.Now {
-		total += line.Monthly
-		known = known && line.Monthly > 0
 		for i := range v.Relays {
 			row := &v.Relays[i]
 			if row.Node != line.Node || row.machine != line.ID { // of a node there are two machines while one replaces the other
@@ -171,11 +167,21 @@ func (v *usageView) price(quote fleet.Observed[fleet.Quote]) {
 			}
 		}
 	}
-	if known {
-		v.Cost.Monthly = &total
-	} else {
+	if v.Cost.Monthly = monthlyOf(q); v.Cost.Monthly == nil {
 		v.Notes = append(v.Notes, "the provider names no price for some machines, so the sum is not known")
 	}
+}
+
+// monthlyOf is what the machines of a fleet cost together; nil unless the price of each is known.
+func monthlyOf(q fleet.Quote) *float64 {
+	var total float64
+	for _, line := range q.Now {
+		if line.Monthly <= 0 {
+			return nil
+		}
+		total += line.Monthly
+	}
+	return &total
 }
 
 // sum adds up what is known.

@@ -58,7 +58,7 @@ func Series() []Metric {
 
 		{"fleet_dns_differences", Gauge, nil, "Records that 'fleetctl dnsaddr sync' would add or remove now."},
 		{"fleet_dns_read_time_seconds", Gauge, nil, "When the records were last read."},
-		{"fleet_monthly_cost", Gauge, []string{"currency"}, "What the fleet's machines cost in a month; left out where they cost nothing."},
+		{"fleet_monthly_cost", Gauge, []string{"currency"}, "What the fleet's machines cost in a month; left out where they cost nothing, or the price of one is not known."},
 
 		{"fleet_collected_time_seconds", Gauge, nil, "When the last collection ended that at least one relay answered in."},
 		{"fleet_collection_duration_seconds", Gauge, nil, "How long the last collection took."},

@@ -88,11 +88,30 @@ type eventsAnswer struct {
 // MarshalJSON tells durations in seconds.
 func (c Collected) MarshalJSON() ([]byte, error) {
 	type plain Collected
+	var took *float64
+	if c.Took > 0 {
+		took = new(c.Took.Seconds())
+	}
 	return json.Marshal(struct {
 		plain
-		Took  float64 `json:"took_secs"`
-		Every float64 `json:"every_secs"` // 0: none is made here
-	}{plain(c), c.Took.Seconds(), c.Every.Seconds()})
+		Took  *float64 `json:"took_secs"`
+		Every float64  `json:"every_secs"` // 0: none is made here
+	}{plain(c), took, c.Every.Seconds()})
+}
+
+// MarshalJSON tells of a plan that is not known that it is not: empty lists would be one
+// that changes nothing.
+func (p Plan) MarshalJSON() ([]byte, error) {
+	type plain Plan
+	if !p.At.IsZero() {
+		return json.Marshal(plain(p))
+	}
+	return json.Marshal(struct {
+		Steps   []Step  `json:"steps"`
+		Waiting []Step  `json:"waiting"`
+		Kept    []Step  `json:"kept"`
+		Refused *string `json:"refused"`
+	}{})
 }
 
 // metric is the definition of a metric as JSON tells it.

@@ -122,6 +122,45 @@ func TestAPI_UnknownIsNull(t *testing.T) {
 	}
 }
 
+// An empty list is one of which it is known that nothing is on it.
+func TestAPI_WhatIsNotKnownIsNoEmptyList(t *testing.T) {
+	at := func(v any, path ...string) any {
+		for _, name := range path {
+			m, ok := v.(map[string]any)
+			if !ok {
+				return "missing"
+			}
+			var there bool
+			if v, there = m[name]; !there {
+				return "missing"
+			}
+		}
+		return v
+	}
+	none := well(1)
+	none.Cost, none.Zone.Servers = []Cost{}, []NameServer{}
+	for _, c := range []struct {
+		fleet Fleet
+		known bool
+	}{{blank(), false}, {none, true}} {
+		_, server := serve(t, c.fleet, nil)
+		var whole, plan any
+		for path, into := range map[string]*any{"fleet": &whole, "plan": &plan} {
+			if err := json.Unmarshal([]byte(ask(t, http.MethodGet, server.URL+"/api/v1/"+path, nil).text), into); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for what, got := range map[string]any{
+			"plan: steps": at(plan, "steps"), "plan: waiting": at(plan, "waiting"), "plan: kept": at(plan, "kept"), "plan: refused": at(plan, "refused"),
+			"fleet: steps": at(whole, "plan", "steps"), "cost": at(whole, "cost"), "servers": at(whole, "zone", "servers"), "took": at(whole, "collected", "took_secs"),
+		} {
+			if got == "missing" || (got != nil) != c.known {
+				t.Errorf("%s is %v, known: %t", what, got, c.known)
+			}
+		}
+	}
+}
+
 func TestAPI_SeriesAsksForWhatWasMeant(t *testing.T) {
 	from, server := serve(t, well(1), nil)
 	for _, test := range []struct {

@@ -16,7 +16,7 @@ const (
 )
 
 // clean is a fleet without control characters, marks that turn text around, and texts
-// without end, and with lists where JSON needs them.
+// without end, and with lists where JSON needs them: nil is unknown where that can be.
 func clean(f Fleet) Fleet {
 	f.Name, f.Version = word(f.Name), word(f.Version)
 	f.Relays = each(f.Relays, len(f.Relays), cleanRelay)
@@ -26,7 +26,7 @@ func clean(f Fleet) Fleet {
 		return e
 	})
 	f.Zone.Name, f.Zone.Error = render.SafeUpTo(f.Zone.Name, 255), sentence(f.Zone.Error)
-	f.Zone.Servers = each(f.Zone.Servers, listLimit, func(s NameServer) NameServer {
+	f.Zone.Servers = eachKnown(f.Zone.Servers, listLimit, func(s NameServer) NameServer {
 		return NameServer{Name: render.SafeUpTo(s.Name, 255), State: word(s.State), Detail: sentence(s.Detail)}
 	})
 	f.Plan.Steps = each(f.Plan.Steps, len(f.Plan.Steps), cleanStep)
@@ -34,7 +34,7 @@ func clean(f Fleet) Fleet {
 	f.Plan.Kept = each(f.Plan.Kept, len(f.Plan.Kept), cleanStep)
 	f.Plan.Refused = sentence(f.Plan.Refused)
 	f.Collected.Error = sentence(f.Collected.Error)
-	f.Cost = each(f.Cost, listLimit, func(c Cost) Cost { return Cost{Currency: word(c.Currency), Monthly: c.Monthly} })
+	f.Cost = eachKnown(f.Cost, listLimit, func(c Cost) Cost { return Cost{Currency: word(c.Currency), Monthly: c.Monthly} })
 	figures := make(map[string]stats.Figure, len(f.Figures))
 	for name, figure := range f.Figures {
 		figures[word(name)] = cleanFigure(figure)
@@ -84,6 +84,14 @@ func each[T any](list []T, limit int, f func(T) T) []T {
 		out = append(out, f(v))
 	}
 	return out
+}
+
+// eachKnown is each of a list that may be unknown, which is nil.
+func eachKnown[T any](list []T, limit int, f func(T) T) []T {
+	if list == nil {
+		return nil
+	}
+	return each(list, limit, f)
 }
 
 // regions lists the regions of relays, sorted.

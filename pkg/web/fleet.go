@@ -32,7 +32,7 @@ type Fleet struct {
 	Charts  []stats.Series          `json:"-"`
 	Events  []Event                 `json:"-"`        // the newest first
 	Errors  []string                `json:"errors"`   // readings that failed as a whole
-	Cost    []Cost                  `json:"cost"`     // in a month; empty where nothing is paid or known
+	Cost    []Cost                  `json:"cost"`     // in a month; empty where nothing is paid, nil where it is not known
 	Version string                  `json:"fleetctl"` // of the program that looks
 }
 
@@ -70,7 +70,7 @@ type Zone struct {
 	Foreign *int      `json:"foreign"`
 	// Differences is how many records `fleetctl dnsaddr sync` would add, change or remove.
 	Differences *int         `json:"differences"`
-	Servers     []NameServer `json:"servers"`
+	Servers     []NameServer `json:"servers"` // nil: none was asked yet
 }
 
 // NameServer is a DNS server that was asked for the records.
@@ -80,7 +80,7 @@ type NameServer struct {
 	Detail string `json:"detail"` // of what is not in sync
 }
 
-// Plan is what `fleetctl up` would do.
+// Plan is what `fleetctl up` would do. Of one that is not known JSON has null for each field.
 type Plan struct {
 	At      time.Time `json:"at,omitzero"` // when it was made; zero: it is not known
 	Steps   []Step    `json:"steps"`
@@ -101,9 +101,9 @@ type Step struct {
 // Collected is how the last collection of telemetry went.
 type Collected struct {
 	At       time.Time     `json:"at,omitzero"` // when the last one ended in which a relay answered; zero: none yet
-	Took     time.Duration `json:"-"`
-	Every    time.Duration `json:"-"`     // zero: none is made here
-	Error    string        `json:"error"` // of the last one as a whole
+	Took     time.Duration `json:"-"`           // zero: it is not known
+	Every    time.Duration `json:"-"`           // zero: none is made here
+	Error    string        `json:"error"`       // of the last one as a whole
 	Answered *int          `json:"answered"`
 }
 

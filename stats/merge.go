@@ -105,7 +105,7 @@ func (s *Snapshot) add(row RelayRow) {
 	if row.Status == StatusUnreachable {
 		s.Unreachable = append(s.Unreachable, row.Node)
 	}
-	s.Partial = s.Partial || row.Status != StatusOK
+	s.Partial = s.Partial || !row.Status.Whole()
 	s.Connected = sum(s.Connected, row.Connected)
 	s.Reservations = sum(s.Reservations, row.Reservations)
 	s.Circuits = sum(s.Circuits, row.Circuits)
@@ -144,6 +144,8 @@ func (r Reading) row(owner map[string]string) RelayRow {
 		row.Status = StatusPartial
 	case r.census() == nil:
 		row.Status, err = StatusPartial, errors.New("its registry was not read")
+	case r.Old:
+		row.Status = StatusOld
 	}
 	if err != nil {
 		row.Error = clean(err.Error(), 500)
@@ -182,7 +184,7 @@ func (r Reading) stranger(owner map[string]string) error {
 
 // tell copies what a report or telemetry says into the row.
 func (row *RelayRow) tell(r Reading) {
-	row.PeerID = r.answerer()
+	row.PeerID, row.Old = r.answerer(), ptr(r.Old)
 	if r.Report != nil {
 		row.tellReport(r.Report)
 	}

@@ -89,6 +89,26 @@ func TestMerge_ReadsTelemetryAsItReadsAReport(t *testing.T) {
 	}
 }
 
+func TestMerge_MarksOldRelaysAndIsWholeWithThem(t *testing.T) {
+	r := healthy()
+	r[0].Old = true
+	s := Merge(at, r)
+	if row := s.Relays[1]; row.Status != StatusOld || row.Old == nil || !*row.Old || s.Partial || s.CSVRows()[1][10] != "old" {
+		t.Errorf("got %s, old %v, partial %t, %v; want old and all there", row.Status, row.Old, s.Partial, s.CSVRows()[1])
+	}
+	if row := s.Relays[0]; row.Status != StatusOK || row.Old == nil || *row.Old {
+		t.Errorf("got %s, old %v of a relay with telemetry", row.Status, row.Old)
+	}
+	r[0].Registry, r[1].Report = nil, nil
+	s = Merge(at, r)
+	if row := s.Relays[1]; row.Status != StatusPartial || row.Old == nil || !*row.Old || !s.Partial {
+		t.Errorf("without a registry: got %s, old %v, partial %t; want an old one of which a part is missing", row.Status, row.Old, s.Partial)
+	}
+	if row := s.Relays[0]; row.Old != nil {
+		t.Errorf("a relay that did not answer is said to be old: %t", *row.Old)
+	}
+}
+
 func TestMerge_TellsOfWrongClocks(t *testing.T) {
 	for _, c := range []struct {
 		now     int64

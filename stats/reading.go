@@ -38,6 +38,6 @@ type Reading struct {
 	// LeftOut is how many entries of the census made no sense, and are not in Registry or Delta.
 	LeftOut int
 	// Old says that the relay has neither telemetry nor deltas: its files and its old API
-	// were read.
+	// were read. Unknown, and false, of one that did not answer.
 	Old bool
 }

@@ -59,9 +59,13 @@ type Status string
 // The statuses of a row.
 const (
 	StatusOK          Status = "ok"
+	StatusOld         Status = "old"         // all was read that its old API and its files have, which is less
 	StatusPartial     Status = "partial"     // it sent a report, but something is missing or damaged
 	StatusUnreachable Status = "unreachable" // it sent no report
 )
+
+// Whole reports whether all was read that the relay has.
+func (s Status) Whole() bool { return s == StatusOK || s == StatusOld }
 
 // RelayRow is one relay in a snapshot.
 type RelayRow struct {
@@ -82,4 +86,5 @@ type RelayRow struct {
 	FleetRelays         *uint64   `json:"fleet_relays_connected"` // no users; an old daemon does not tell
 	Probes              *uint64   `json:"probes_connected"`       // likewise
 	ClockAheadSecs      *int64    `json:"clock_ahead_secs"`       // of its clock before ours, negative if it is behind
+	Old                 *bool     `json:"old"`                    // it has neither telemetry nor deltas; nil: it did not answer
 }

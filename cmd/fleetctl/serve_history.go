@@ -59,6 +59,9 @@ func (t telemetry) of(r web.Relay, spec fleet.Spec, fresh time.Time) web.Relay {
 		r.ReservationLimit = &limit
 	}
 	known, ok := t.relays[r.Node]
+	if !known.LastAnswered.IsZero() {
+		r.Old = &known.Old // it is so until another daemon answers
+	}
 	if !ok || known.LastAsked.IsZero() || known.LastAsked.Before(fresh) {
 		return r
 	}

@@ -29,6 +29,12 @@ func TestTelemetry_WhatIsOldSaysNothingOfNow(t *testing.T) {
 	if r := all.of(web.Relay{Node: "nyc1-1"}, fleet.Spec{}, now.Add(-time.Hour)); r.CensusDamaged == nil || *r.CensusDamaged {
 		t.Errorf("a relay of which the counters were damaged: %s, want a census that is not", said(r.CensusDamaged))
 	}
+	old := telemetry{relays: map[string]history.Relay{"nyc1-1": {Node: "nyc1-1", LastAnswered: now.Add(-time.Hour), Old: true}, "fra1-1": {Node: "fra1-1", Error: "no answer"}}}
+	for node, want := range map[string]string{"nyc1-1": "true", "fra1-1": "unknown", "sgp1-1": "unknown"} {
+		if r := old.of(web.Relay{Node: node}, fleet.Spec{}, now); said(r.Old) != want {
+			t.Errorf("%s: old %s, want %s", node, said(r.Old), want)
+		}
+	}
 	if r := of(now, "no answer"); r.Users != nil || r.Answering == nil || *r.Answering || r.CensusDamaged != nil {
 		t.Errorf("a relay that did not answer: %+v, want not answering, and nothing else known", r)
 	}

@@ -151,12 +151,15 @@ func (v statsView) Table() render.Table {
 			uptime = float64(*r.UptimeSecs) / 3600
 		}
 		lifetime := any(r.LifetimeUniquePeers)
-		if r.Status != stats.StatusOK {
+		if !r.Status.Whole() {
 			lifetime = render.Marked{Mark: "≥", Value: lifetime}
 		}
 		t.Rows = append(t.Rows, []any{
 			r.Node, r.Status, r.Connected, r.Peak, lifetime, r.Reservations, r.Circuits, uptime, r.NATStatus, render.PeerID(r.PeerID),
 		})
+		if r.Old != nil && *r.Old {
+			t.Notes = append(t.Notes, r.Node+": an old relay, read through its files and its old API: it tells less, and not the time of its clock")
+		}
 		for _, w := range r.Warnings {
 			t.Notes = append(t.Notes, r.Node+": "+w)
 		}
@@ -198,7 +201,7 @@ func (v statsView) CSV() render.Table {
 func (v statsView) problem() error {
 	var errs []error
 	for _, r := range v.Relays {
-		if r.Status != stats.StatusOK {
+		if !r.Status.Whole() {
 			err := fmt.Errorf("%s: %s: %s", r.Node, r.Status, cmp.Or(r.Error, strings.Join(r.Warnings, "; ")))
 			errs = append(errs, withCode(exitPartial, ofNode(r.Node, hintOf(r.Node, r.Status == stats.StatusUnreachable, err))))
 		}

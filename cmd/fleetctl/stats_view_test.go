@@ -166,6 +166,22 @@ func TestStats_SaysWhereItsPeersWereCountedAndWhoLeftUnread(t *testing.T) {
 	}
 }
 
+func TestStats_AnOldRelayIsCalledSoAndIsNoReasonToFail(t *testing.T) {
+	v := statsView{Snapshot: stats.Merge(time.Now(), []stats.Reading{{Node: "nyc1-1", Old: true, Report: &stats.Report{}, Registry: []stats.CensusEntry{}}})}
+	got := written(t, v, render.FormatTable)
+	for _, want := range []string{"\nnyc1-1  old  ", "\nnyc1-1: an old relay, read through its files and its old API", "lifetime unique peers:       0\n"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("got\n%s\nwant %q in it", got, want)
+		}
+	}
+	if err := v.problem(); err != nil {
+		t.Errorf("got %v, want exit 0", err)
+	}
+	if got := written(t, v, render.FormatCSV); !strings.Contains(got, ",nyc1-1,old") {
+		t.Errorf("CSV: got\n%s", got)
+	}
+}
+
 func TestStats_WhatIsKnownOfADamagedCensusIsAtLeast(t *testing.T) {
 	nought, seven := uint64(0), uint64(7)
 	v := statsView{Snapshot: stats.Snapshot{Relays: []stats.RelayRow{

@@ -23,7 +23,8 @@ type group struct {
 }
 
 // serveDiscovery lists the relays as targets of a Prometheus. Each is read through us: its
-// own port is open to nobody.
+// own port is open to nobody. One that is missing, and an old one, have no series to read:
+// as targets they would be down for ever.
 func (s *Server) serveDiscovery(w http.ResponseWriter, r *http.Request) {
 	f := s.now().fleet
 	scheme := "http"
@@ -32,7 +33,7 @@ func (s *Server) serveDiscovery(w http.ResponseWriter, r *http.Request) {
 	}
 	groups, told := []group{}, make(map[string]bool)
 	for _, relay := range f.Relays {
-		if told[relay.Node] || relay.State == "missing" { // it has no machine that could be read
+		if told[relay.Node] || relay.State == "missing" || relay.old() {
 			continue
 		}
 		told[relay.Node] = true

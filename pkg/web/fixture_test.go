@@ -64,6 +64,7 @@ func ill() Fleet {
 	f.Relays[3].State, f.Relays[3].Published = "draining", ptr(false)
 	f.Relays[4].CensusDamaged = ptr(true)
 	f.Relays[5].Reservations = ptr(1001)
+	f.Relays[5].Old, f.Relays[5].Version = ptr(true), ""
 	f.Zone.Differences = ptr(2)
 	f.Plan.Steps = []Step{
 		{Stage: "configure", Action: "configure", Node: "fra1-1", Subject: "box-2", Reason: "the relay does not run"},

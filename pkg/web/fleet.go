@@ -52,6 +52,8 @@ type Relay struct {
 	Reservations     *int      `json:"reservations"`
 	ReservationLimit *int      `json:"reservation_limit"`
 	Users            *int      `json:"users"` // connected now
+	// Old says that it is a daemon without telemetry and without /metrics; nil is unknown.
+	Old *bool `json:"old"`
 	// Answering says whether its telemetry was read in the last collection; nil before one.
 	Answering *bool `json:"answering"`
 	// Failures are collections since serve began that it did not answer in; nil where
@@ -60,6 +62,9 @@ type Relay struct {
 	CensusDamaged *bool    `json:"census_damaged"`
 	Warnings      []string `json:"warnings"`
 }
+
+// old reports whether it is known to be an old daemon.
+func (r Relay) old() bool { return r.Old != nil && *r.Old }
 
 // Zone is the name that the fleet is published at.
 type Zone struct {

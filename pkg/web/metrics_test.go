@@ -140,9 +140,10 @@ func TestDiscovery_LeadsToEachRelayThroughUs(t *testing.T) {
 	}
 }
 
-func TestDiscovery_LeavesOutWhatHasNoMachineAndKeepsWhatIsUnknown(t *testing.T) {
-	f := well(3)
+func TestDiscovery_LeavesOutWhatHasNoSeriesAndKeepsWhatIsUnknown(t *testing.T) {
+	f := well(4)
 	f.Relays[0].State, f.Relays[1].State, f.Relays[2].State = "missing", "unknown", "down"
+	f.Relays[2].Old, f.Relays[3].Old = ptr(false), ptr(true)
 	_, server := serve(t, f, nil)
 	var got []group
 	text := ask(t, http.MethodGet, server.URL+monitoring.PathDiscovery, nil).text
@@ -154,6 +155,6 @@ func TestDiscovery_LeavesOutWhatHasNoMachineAndKeepsWhatIsUnknown(t *testing.T) 
 		nodes = append(nodes, g.Labels[monitoring.LabelNode])
 	}
 	if want := []string{"fra1-1", "sgp1-1"}; !slices.Equal(nodes, want) {
-		t.Errorf("targets are %q, want %q: nyc1-1 has no machine", nodes, want)
+		t.Errorf("targets are %q, want %q: nyc1-1 has no machine, and ams3-1 is an old daemon", nodes, want)
 	}
 }

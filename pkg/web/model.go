@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 )
@@ -54,6 +55,7 @@ type row struct {
 	Held      string // reservations, used and limit
 	Share     int    // percent of them; -1 is unknown
 	Connected string
+	Runs      string // the version, or what else is known of it
 	First     string // address
 }
 
@@ -137,7 +139,10 @@ func newRow(r Relay, nth int) row {
 		ID: "row-" + r.Node, Relay: r, State: phrase{toneOf(r.State), r.State},
 		Published: answer(r.Published, "published", "not published", toneWarn),
 		Verified:  answer(r.Verified, "yes", "no", toneBad),
-		Held:      count(r.Reservations), Share: -1, Connected: count(r.Users),
+		Held:      count(r.Reservations), Share: -1, Connected: count(r.Users), Runs: cmp.Or(r.Version, "unknown"),
+	}
+	if r.Version == "" && r.old() {
+		out.Runs = "old"
 	}
 	if nth > 1 {
 		out.ID += "-" + strconv.Itoa(nth)

@@ -39,6 +39,7 @@ func TestPage_ShowsEveryRelayWithItsState(t *testing.T) {
 	for node, want := range map[string]string{
 		"nyc1-1": "nyc1-1 ● serving 137 of 1,024 13 % ● published ● yes 211 v1.2.3 /ip4/203.0.0.0/tcp/9100 …00000000",
 		"fra1-1": "fra1-1 ✕ down its API does not answer: connection refused unknown of 1,024 ● published ✕ no unknown v1.2.3 /ip4/203.0.0.1/tcp/9100 …00007950",
+		"sfo3-1": "sfo3-1 ● serving 1,001 of 1,024 97 % ● published ● yes 566 old /ip4/203.0.0.5/tcp/9100 …00198130",
 		"sgp1-1": "sgp1-1 ? unreadable sgp1-1 (203.0.0.2:22): dial: no answer within 10s unknown of 1,024 ● published ? unknown unknown unknown /ip4/203.0.0.2/tcp/9100 …00031738",
 		"ams3-1": "ams3-1 ▲ draining 548 of 1,024 53 % ▲ not published ● yes 144 v1.2.3 /ip4/203.0.0.3/tcp/9100 …00071364",
 	} {

@@ -189,15 +189,19 @@ func (p *Provider) driftOf(d godo.Droplet, m fleet.Machine) []fleet.Drift {
 	if !hasTag(d.Tags, p.fence()) {
 		out = append(out, fleet.Drift{Name: "cloud firewall", From: "not before it", To: p.firewallName() + ", which closes all ports but the fleet's", Fix: fleet.FixInPlace})
 	}
-	if missing := p.missingTags(d); len(missing) > 0 {
+	if missing := p.missingTags(d, m); len(missing) > 0 {
 		out = append(out, fleet.Drift{Name: "tags", From: "without " + strings.Join(missing, ", "), To: "with them", Fix: fleet.FixInPlace})
 	}
 	return out
 }
 
-// missingTags are those of the spec that a droplet does not have.
-func (p *Provider) missingTags(d godo.Droplet) []string {
+// missingTags are those that a droplet does not have and that are known: its slot, which its
+// name still says, and the spec's.
+func (p *Provider) missingTags(d godo.Droplet, m fleet.Machine) []string {
 	var out []string
+	if slot := tagSlot + m.Node; !m.Unmarked && !hasTag(d.Tags, slot) {
+		out = append(out, slot)
+	}
 	for _, t := range p.spec.Ocean.Tags {
 		if !hasTag(d.Tags, t) {
 			out = append(out, t)

@@ -93,14 +93,14 @@ func (p *Provider) retag(ctx context.Context, id int, kind string, have, want []
 	return nil
 }
 
-// Adjust puts a droplet behind the firewall, and the spec's tags on it. Tags that the spec
-// does not name stay.
+// Adjust puts a droplet behind the firewall, and its slot and the spec's tags on it. Tags
+// that the spec does not name stay.
 func (p *Provider) Adjust(ctx context.Context, id string) error {
 	d, err := p.own(ctx, id)
 	if err == nil && len(valuesOf(d.Tags, tagAdopted)) > 0 {
 		return nil // nothing is changed on it
 	}
-	missing := p.missingTags(d)
+	missing := p.missingTags(d, p.machine(d))
 	if !hasTag(d.Tags, p.fence()) {
 		missing = append([]string{p.fence()}, missing...)
 	}

@@ -192,8 +192,22 @@ func (row *RelayRow) tell(r Reading) {
 		row.tellTelemetry(r.Telemetry)
 		row.clock(r)
 	}
-	if value(row.HolePunches.Succeeded) == 0 && value(row.HolePunches.Failed) == 0 && r.Telemetry == nil {
-		row.HolePunches = HolePunch{} // daemons of old report 0 and 0, always: they cannot see hole punches either
+	if r.Telemetry == nil {
+		row.untell()
+	}
+}
+
+// untell takes out what a daemon of old reports as 0 whatever there was: it counts it where
+// a client does, which a relay is not, and cannot see hole punches.
+func (row *RelayRow) untell() {
+	if value(row.Reservations) == 0 {
+		row.Reservations = nil
+	}
+	if value(row.Circuits) == 0 {
+		row.Circuits = nil
+	}
+	if value(row.HolePunches.Succeeded) == 0 && value(row.HolePunches.Failed) == 0 {
+		row.HolePunches = HolePunch{}
 	}
 }
 

@@ -178,6 +178,26 @@ func TestContract09_CorruptRegistryCostsOnlyItself(t *testing.T) {
 }
 
 // contract.md, section 7, row 11.
+func TestContract11_ReservationsAndCircuitsOfAnOldDaemonAreUnknownWhereItSaysZero(t *testing.T) {
+	readings := healthy()
+	readings[0].Report.RelayReservations, readings[0].Report.RelayCircuits = 0, 0
+	s := Merge(at, readings)
+	equal(t, "reservations of the other", s.Reservations, 10)
+	equal(t, "circuits of the other", s.Circuits, 4)
+	unknown(t, "its reservations", s.Relays[1].Reservations)
+	unknown(t, "its circuits", s.Relays[1].Circuits)
+	if s.Partial {
+		t.Error("it is partial, want not: all that such a daemon tells was read")
+	}
+	readings[1].Report.RelayReservations, readings[1].Report.RelayCircuits = 0, 0
+	s = Merge(at, readings)
+	unknown(t, "reservations of old daemons", s.Reservations)
+	unknown(t, "circuits of old daemons", s.Circuits)
+	readings[0].Report, readings[0].Telemetry = nil, &Telemetry{PeerID: "12D3KooWnyc"}
+	s = Merge(at, readings)
+	equal(t, "reservations of a daemon that counts them", s.Reservations, 0)
+}
+
 func TestContract11_HolePunchesAreNullUnlessObserved(t *testing.T) {
 	s := Merge(at, healthy())
 	unknown(t, "hole punches", s.HolePunches.Succeeded)

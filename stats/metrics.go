@@ -85,8 +85,8 @@ These hold for all of them:
 - A *peer* is a public key, whatever it calls itself and from wherever it comes. The fleet's own relays and the probes of ` + "`fleetctl`" + `
   are no peers and are counted apart.
 - What is unknown is not 0: it is ` + "`null`" + ` in JSON, an empty cell in CSV, ` + "`n/a`" + ` for people.
-- Where a relay did not answer, the figure is of the others and names the relay. It says *at least* where what the relay would tell can
-  only add to it; where it does not, the figure is no bound.
+- Where a relay did not answer, or has an old daemon that does not tell of it, the figure is of the others and names the relay. It says
+  *at least* where what the relay would tell can only add to it; where it does not, the figure is no bound.
 - Everything is counted and exact unless a relative standard error stands beside it. An estimate is made only where one is asked for.
 - Times are those of the relays, corrected by how much their clocks differ from that of the collector; a daemon of old does not tell its
   clock, and the sights of a relay whose clock is wrong by more than a day stay as they are. A sight in the future is taken as one of

@@ -8,6 +8,9 @@ const counted = "Counters of every relay (`/api/telemetry`), which grow within a
 // late is the limit of what is only known at the next collection.
 const late = "A relay that was away is added when it answers again, in the step of that collection."
 
+// zeroOfOld is the limit of what old daemons report as 0 whatever there was.
+const zeroOfOld = "An old daemon that never said more than 0 does not count them: of it they are unknown, and a sum over it is at least so much. "
+
 // splitMetrics split those active in 7 days.
 func splitMetrics() []Metric {
 	split := func(by, title, definition, limits string) Metric {
@@ -42,13 +45,13 @@ func trafficMetrics() []Metric {
 	return []Metric{
 		metric("reservations_granted", "reservations", "reservations", "", "Reservations granted",
 			"How many new reservations were granted within the step. A renewal by a peer that holds one is not counted.",
-			"An old daemon counts renewals too and begins again at each start. "),
+			"An old daemon counts renewals too and begins again at each start. "+zeroOfOld),
 		metric("reservations_refused", "", "reservations", "reason", "Reservations refused",
 			"How many requests for a reservation were refused within the step, by the status that was sent, such as `RESERVATION_REFUSED` (no room, or draining).",
 			"A peer that asks again every minute counts every minute. Old daemons do not tell. "),
 		metric("circuits_opened", "circuits", "circuits", "", "Circuits opened",
 			"How many relayed connections from one peer to another were opened within the step.",
-			"A circuit that was opened may still have failed at its end. "),
+			"A circuit that was opened may still have failed at its end. "+zeroOfOld),
 		metric("circuits_refused", "", "circuits", "reason", "Circuits refused",
 			"How many requests for a circuit were refused within the step, by the status that was sent, such as `NO_RESERVATION` or `RESOURCE_LIMIT_EXCEEDED`.",
 			"Old daemons do not tell. "),

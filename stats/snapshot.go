@@ -10,7 +10,7 @@ type Snapshot struct {
 	Connected           *uint64    `json:"sum_connected_across_relays"`   // a peer on two relays counts twice
 	Peak                *uint64    `json:"peak_concurrent_per_relay_max"` // of the relay with the largest
 	HolePunches         HolePunch  `json:"hole_punches"`
-	Reservations        *uint64    `json:"relay_reservations_accepted"` // since each relay's first start
+	Reservations        *uint64    `json:"relay_reservations_accepted"` // since each relay's first start; of the relays that tell
 	Circuits            *uint64    `json:"relay_circuits_established"`  // likewise
 	Relays              []RelayRow `json:"relays"`                      // one for each reading, by region and node
 	Unreachable         []string   `json:"unreachable"`                 // nodes that sent no report, in the order of Relays

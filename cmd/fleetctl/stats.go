@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -134,8 +135,8 @@ func (v statsView) Table() render.Table {
 			{Name: "connected, sum of relays", Value: v.of(v.Connected, silent, "concurrent_peers")},
 			{Name: "peak concurrent, one relay", Value: v.of(v.Peak, silent, "peak_concurrent_peers")},
 			{Name: "hole-punch success rate", Value: rate},
-			{Name: "reservations served", Value: v.of(v.Reservations, silent, "")},
-			{Name: "circuits established", Value: v.of(v.Circuits, silent, "")},
+			{Name: "reservations served", Value: v.of(v.Reservations, v.untold(func(r stats.RelayRow) *uint64 { return r.Reservations }), "")},
+			{Name: "circuits established", Value: v.of(v.Circuits, v.untold(func(r stats.RelayRow) *uint64 { return r.Circuits }), "")},
 			{Name: "relays answering", Value: fmt.Sprintf("%d of %d", len(v.Relays)-len(v.Unreachable), len(v.Relays))},
 			{Name: "as of", Value: v.GeneratedAt},
 		},
@@ -171,6 +172,12 @@ func (v statsView) Table() render.Table {
 		t.Notes = append(t.Notes, fmt.Sprintf("the bars are the last %d days of the history", pastDays))
 	}
 	return t
+}
+
+// untold reports whether a relay does not tell of a number, because it did not answer or
+// its daemon is one that does not count it.
+func (v statsView) untold(of func(stats.RelayRow) *uint64) bool {
+	return slices.ContainsFunc(v.Relays, func(r stats.RelayRow) bool { return of(r) == nil })
 }
 
 // counted says where the peers of a lifetime were found.

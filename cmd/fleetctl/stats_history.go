@@ -200,7 +200,7 @@ func (m absent) notes() []string {
 			notes = append(notes, before+render.Names(slices.Sorted(maps.Keys(nodes)), mostNames)+after)
 		}
 	}
-	const all, began = " did not answer all the time", "a relay's counters were first read within that time"
+	const all, began = " did not tell all of it", "a relay's counters were first read within that time"
 	switch {
 	case m.began && len(m.less) > 0:
 		say("≥ is at least: ", m.less, all+", or "+began)
@@ -210,7 +210,7 @@ func (m absent) notes() []string {
 		say("≥ is at least: ", m.less, all)
 	}
 	say("", m.known, all)
-	say("n/a is unknown: nothing was read of ", m.unknown, " for that time")
+	say("n/a is unknown: ", m.unknown, " told nothing of that time")
 	return notes
 }
 

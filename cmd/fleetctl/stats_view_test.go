@@ -86,8 +86,8 @@ func TestHistory_SaysWhoWasSilentApartFromWhenNothingWasRead(t *testing.T) {
 	}
 	got := written(t, historyView{TimeZone: "UTC", Series: []stats.Series{s}}, render.FormatTable)
 	for _, want := range []string{
-		"≥ is at least: sgp1-1 did not answer all the time\n",
-		"n/a is unknown: nothing was read of fra1-01, fra1-02, ", "fra1-12 and 8 more for that time\n",
+		"≥ is at least: sgp1-1 did not tell all of it\n",
+		"n/a is unknown: fra1-01, fra1-02, ", "fra1-12 and 8 more told nothing of that time\n",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("got\n%s\nwant %q in it", got, want)
@@ -103,7 +103,7 @@ func TestHistory_AtLeastThoughAllAnsweredIsSaidAsItIs(t *testing.T) {
 		t.Errorf("got\n%s\nwant %q in it", got, want)
 	}
 	s.Points[1].AtLeast, s.Points[1].Missing = true, []string{"sgp1-1"}
-	if got, want := written(t, v, render.FormatTable), "\n≥ is at least: sgp1-1 did not answer all the time, or a relay's counters were first read within that time\n"; !strings.Contains(got, want) {
+	if got, want := written(t, v, render.FormatTable), "\n≥ is at least: sgp1-1 did not tell all of it, or a relay's counters were first read within that time\n"; !strings.Contains(got, want) {
 		t.Errorf("got\n%s\nwant %q in it", got, want)
 	}
 }
@@ -121,7 +121,7 @@ func TestRetention_EveryFormSaysWhoIsMissingAndWhoseWeeksTheyAre(t *testing.T) {
 2026-11-16     10  100.0  ≥50.0
 2026-11-23      4  100.0
 
-≥ is at least: =nyc1-1 did not answer all the time
+≥ is at least: =nyc1-1 did not tell all of it
 weeks begin on Mondays, 00:00 UTC; the last figure of a row is of a week that is not over
 `
 	if got != want {
@@ -144,6 +144,19 @@ func TestFigureCell_WhatIsNotOfAllIsMarkedThoughItIsNoBound(t *testing.T) {
 	}
 	if got := figureCell(f, "relays"); got != int64(3) {
 		t.Errorf("got %v, want 3: so many relays answered, whoever did not", got)
+	}
+}
+
+func TestStats_ASumOverARelayThatDoesNotTellIsAtLeast(t *testing.T) {
+	three := uint64(3)
+	v := statsView{Snapshot: stats.Snapshot{Reservations: &three, Relays: []stats.RelayRow{
+		{Node: "nyc1-1", Reservations: &three, Status: stats.StatusOK}, {Node: "fra1-1", Status: stats.StatusOK},
+	}}}
+	got := written(t, v, render.FormatTable)
+	for _, want := range []string{"reservations served:         at least 3\n", "circuits established:        n/a\n"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("got\n%s\nwant %q in it", got, want)
+		}
 	}
 }
 

@@ -24,7 +24,7 @@ type member struct {
 	answered, census int64
 	asked            int64 // when it was asked last
 	counted          int64 // when its counters were first read; 0: never
-	old              bool
+	oldUntil         int64 // until when its daemon was one that tells less, as far as is known; 0: never was
 }
 
 const forever = int64(1) << 62
@@ -42,14 +42,31 @@ func loadCoverage(ctx context.Context, q querier) (coverage, error) {
 	if err != nil {
 		return c, err
 	}
-	err = each(ctx, q, `SELECT r.id, r.node, m.since, COALESCE(m.until, ?), r.answered, r.census, r.tried, r.counted, r.old
+	err = each(ctx, q, `SELECT r.id, r.node, m.since, COALESCE(m.until, ?), r.answered, r.census, r.tried, r.counted, r.old,
+	COALESCE((SELECT json_extract(state, '$.at') FROM processes p WHERE p.node = r.node), '')
 	FROM members m JOIN relays r ON r.id = m.relay ORDER BY r.node, m.since`, []any{forever}, func(scan func(...any) error) error {
 		var m member
-		err := scan(&m.relay, &m.node, &m.since, &m.until, &m.answered, &m.census, &m.asked, &m.counted, &m.old)
+		var old bool
+		var seen string
+		err := scan(&m.relay, &m.node, &m.since, &m.until, &m.answered, &m.census, &m.asked, &m.counted, &old, &seen)
+		m.oldUntil = oldUntil(old, seen)
 		c.members = append(c.members, m)
 		return err
 	})
 	return c, err
+}
+
+// oldUntil is until when a daemon was one that tells less: it is one still, or was seen to be
+// one last at that time.
+func oldUntil(old bool, seen string) int64 {
+	if old {
+		return forever
+	}
+	at, err := time.Parse(time.RFC3339Nano, seen)
+	if err != nil {
+		return 0
+	}
+	return at.Unix()
 }
 
 // unread are the nodes that were in the fleet at some time of a span and of which no census
@@ -79,17 +96,6 @@ func (c coverage) oldest(census bool) time.Time {
 		}
 	}
 	return stamp(oldest)
-}
-
-// oldNodes are those of daemons that tell less, as of now.
-func (c coverage) oldNodes() []string {
-	out := []string{}
-	for _, m := range c.members {
-		if m.until == forever && m.old {
-			out = append(out, m.node)
-		}
-	}
-	return sorted(out)
 }
 
 func sorted(list []string) []string {

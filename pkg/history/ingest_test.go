@@ -208,10 +208,48 @@ func TestIngest_AnOldDaemonIsAddedUpOverItsStarts(t *testing.T) {
 	tell(60, 1) // it started again
 	f := figures(t, s, at)
 	wantFigure(t, f, "joins", "at least 3") // the first 10 were before
+	wantFigure(t, f, "reservations_granted", "unknown without nyc1-1")
+	wantFigure(t, f, "circuits_opened", "unknown without nyc1-1")
 	wantFigure(t, f, "bytes_relayed", "unknown without nyc1-1")
 	wantFigure(t, f, "hole_punches", "unknown without nyc1-1")
 	wantFigure(t, f, "concurrent_peers", "3")
 	wantFigure(t, f, "lifetime_unique_peers", "1")
+}
+
+// contract.md section 7, row 11.
+func TestContract11_WhatAnOldDaemonTellsAsZeroIsUnknownThenAndLater(t *testing.T) {
+	s := open(t, Options{})
+	start := monday()
+	old := func(at time.Time, granted, circuits uint64) stats.Reading {
+		return stats.Reading{
+			Node: "nyc1-1", Region: "nyc1", Old: true, Registry: []stats.CensusEntry{}, At: at,
+			Report: &stats.Report{PeerID: peerID(-1), UptimeSecs: uint64(at.Sub(start).Seconds()), RelayReservations: granted, RelayCircuits: circuits},
+		}
+	}
+	grown := func(n int, at time.Time, granted uint64) stats.Reading {
+		r := answer(n, at, 1)
+		r.Telemetry.Counters.Granted = granted
+		return r
+	}
+	series := func(metric string, by bool, want ...string) {
+		t.Helper()
+		if got := points(t, s, metric, Query{Step: StepHour, Since: start.Add(time.Hour), By: by}); !slices.Equal(got, want) {
+			t.Errorf("%s: got %q, want %q", metric, got, want)
+		}
+	}
+	hour := func(n int) time.Time { return start.Add(time.Duration(n) * time.Hour) }
+	ingest(t, s, start, old(start, 0, 0), grown(2, start, 10))
+	ingest(t, s, hour(1), old(hour(1), 0, 0), grown(2, hour(1), 10))
+	series("reservations", false, "11-02 13:00 at least 0 without nyc1-1")
+	series("reservations", true, "nyc1-1 11-02 13:00 unknown without nyc1-1", "nyc1-2 11-02 13:00 0")
+	ingest(t, s, hour(2), old(hour(2), 3, 0), grown(2, hour(2), 14))
+	series("reservations", false, "11-02 13:00 0", "11-02 14:00 7") // this one does count them
+	series("circuits", false, "11-02 13:00 at least 0 without nyc1-1", "11-02 14:00 at least 0 without nyc1-1")
+	ingest(t, s, hour(3), answer(1, hour(3), 1), grown(2, hour(3), 14)) // it is replaced by one of now
+	ingest(t, s, hour(4), answer(1, hour(4), 1), grown(2, hour(4), 14))
+	series("circuits", false, "11-02 13:00 at least 0 without nyc1-1", "11-02 14:00 at least 0 without nyc1-1", "11-02 15:00 0", "11-02 16:00 0")
+	series("bytes", true, "nyc1-1 11-02 13:00 unknown without nyc1-1", "nyc1-1 11-02 14:00 unknown without nyc1-1", "nyc1-1 11-02 15:00 0", "nyc1-1 11-02 16:00 0",
+		"nyc1-2 11-02 13:00 0", "nyc1-2 11-02 14:00 0", "nyc1-2 11-02 15:00 0", "nyc1-2 11-02 16:00 0")
 }
 
 func TestIngest_TheFleetsOwnKeysCountApartAlsoWhenLearntLate(t *testing.T) {

@@ -21,6 +21,7 @@ type view struct {
 	last   []collection // of each step
 	metric stats.Metric
 	by     bool
+	told   map[int64]bool // relays that ever told of more than 0 of the metric; of counted ones
 }
 
 // lines are series by label.

@@ -8,9 +8,33 @@ import (
 	"github.com/relayfleet/fleetctl/stats"
 )
 
-// oldTells reports whether daemons without telemetry tell of a metric.
-func oldTells(metric string) bool {
-	return slices.Contains([]string{"joins", "leaves", "reservations_granted", "circuits_opened"}, metric)
+// oldTells reports whether a daemon without telemetry tells of a metric. Of reservations and
+// circuits it says 0 whatever there were, unless it ever said more.
+func oldTells(metric string, more bool) bool {
+	switch metric {
+	case "joins", "leaves":
+		return true
+	case "reservations_granted", "circuits_opened":
+		return more
+	}
+	return false
+}
+
+// loadTold notes which relays ever told of more than 0 of the metric.
+func (v *view) loadTold(ctx context.Context) error {
+	v.told = make(map[int64]bool)
+	return each(ctx, v.q, `SELECT DISTINCT relay FROM totals WHERE name = ? AND value > 0`, []any{v.metric.Name}, func(scan func(...any) error) error {
+		var relay int64
+		err := scan(&relay)
+		v.told[relay] = true
+		return err
+	})
+}
+
+// untold reports whether the daemon of a relay was one that does not tell of the metric at
+// some time of a step.
+func (v *view) untold(m member, i int) bool {
+	return m.oldUntil >= v.axis.bounds[i] && !oldTells(v.metric.Name, v.told[m.relay])
 }
 
 // counted is what counters grew by in each step. A step without a collection is unknown;
@@ -25,6 +49,9 @@ func (v *view) counted(ctx context.Context) (lines, error) {
 	}
 	grown, since, err := v.growth(ctx, v.metric.Name, byRelay)
 	if err != nil {
+		return nil, err
+	}
+	if err := v.loadTold(ctx); err != nil {
 		return nil, err
 	}
 	observed := earliest(since, v.axis.len())
@@ -51,7 +78,7 @@ func (v *view) counted(ctx context.Context) (lines, error) {
 		if !v.by && label != "" {
 			continue
 		}
-		line := v.blank(v.countedMissing)
+		line := v.countedBlank()
 		for i := range line {
 			if byRelay && v.quiet(&line[i], label, i) && values[i] == 0 {
 				continue // unknown, not 0
@@ -61,7 +88,7 @@ func (v *view) counted(ctx context.Context) (lines, error) {
 				node = label
 			}
 			from, all := v.countedFrom(i, node)
-			if from == 0 || v.last[i].answered == 0 && values[i] == 0 || rare && observed[i] == 0 {
+			if values[i] == 0 && (from == 0 || v.last[i].answered == 0) || rare && observed[i] == 0 {
 				continue
 			}
 			if list := since[label]; list != nil && list[i] > 0 {
@@ -72,11 +99,6 @@ func (v *view) counted(ctx context.Context) (lines, error) {
 		}
 		out[label] = line
 	}
-	if v.allOld() && !oldTells(v.metric.Name) {
-		for label := range out {
-			out[label] = v.blank(v.countedMissing)
-		}
-	}
 	return out, nil
 }
 
@@ -86,7 +108,7 @@ func (v *view) counted(ctx context.Context) (lines, error) {
 func (v *view) countedFrom(i int, node string) (from int64, all bool) {
 	all = true
 	for _, m := range v.members {
-		if !v.expected(m, i) || node != "" && m.node != node {
+		if !v.expected(m, i) || node != "" && m.node != node || v.untold(m, i) {
 			continue
 		}
 		all = all && m.counted > 0 && m.counted <= v.axis.bounds[i]
@@ -108,26 +130,22 @@ func (v *view) quiet(f *stats.Figure, node string, i int) bool {
 	return len(f.Missing) > 0 || !there
 }
 
-// countedMissing are those who did not answer, and those who do not tell.
-func (v *view) countedMissing(c collection) []string {
-	if c.at == 0 || oldTells(v.metric.Name) {
-		return c.missing
-	}
-	return sorted(append(slices.Clone(c.missing), v.oldNodes()...))
-}
-
-// allOld reports whether no relay of the fleet tells more than old daemons do.
-func (v *view) allOld() bool {
-	n := 0
-	for _, m := range v.members {
-		if m.until == forever {
-			if !m.old {
-				return false
-			}
-			n++
+// countedBlank is a line of which nothing is known yet: each step names who did not answer
+// in it, and who does not tell.
+func (v *view) countedBlank() []stats.Figure {
+	line := v.blank(missingOf)
+	for i := range line {
+		if v.last[i].at == 0 {
+			continue
 		}
+		for _, m := range v.members {
+			if v.expected(m, i) && v.untold(m, i) {
+				line[i].Missing = append(line[i].Missing, m.node)
+			}
+		}
+		line[i].Missing = sorted(line[i].Missing)
 	}
-	return n > 0
+	return line
 }
 
 // growth sums the samples of a counter by label and step. since is the time of the
@@ -207,7 +225,7 @@ func (v *view) sessionLength(ctx context.Context) (lines, error) {
 	}
 	out := lines{}
 	for label, n := range ended {
-		line := v.blank(v.countedMissing)
+		line := v.countedBlank()
 		for i := range line {
 			if n[i] > 0 && secs[label] != nil {
 				line[i] = known(secs[label][i]/n[i], line[i].Missing, stamp(since[label][i]))

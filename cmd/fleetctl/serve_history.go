@@ -133,13 +133,17 @@ func (w *watcher) ingest(ctx context.Context, s *session) (silent []string, err 
 	}); err != nil {
 		return nil, err
 	}
-	limited, cancel := context.WithTimeout(ctx, readLimit)
-	defer cancel()
-	readings, err := s.readings(limited, patience{box: readLimit / 4, total: readLimit / 2}, func(ctx context.Context, m fleet.Machine) stats.Reading {
-		return s.hosts.Collect(ctx, m, cursors[m.Node])
-	})
+	machines, err := w.machines(ctx, s)
 	if err != nil {
 		return nil, err
+	}
+	limited, cancel := context.WithTimeout(ctx, readLimit/2)
+	defer cancel()
+	readings := s.ask(limited, patience{box: readLimit / 4, total: readLimit / 2}, machines, func(ctx context.Context, m fleet.Machine) stats.Reading {
+		return s.hosts.Collect(ctx, m, cursors[m.Node])
+	})
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
 	}
 	err = w.store.with(func(store *history.Store) error {
 		summary, err := store.Ingest(ctx, w.now(), readings)
@@ -147,6 +151,20 @@ func (w *watcher) ingest(ctx context.Context, s *session) (silent []string, err 
 		return err
 	})
 	return silent, err
+}
+
+// machines lists the machines of the fleet: as they were when they were last listed, while
+// the API of the provider does not answer.
+func (w *watcher) machines(ctx context.Context, s *session) ([]fleet.Machine, error) {
+	limited, cancel := context.WithTimeout(ctx, surveyLimit)
+	defer cancel()
+	machines, err := s.b.Provider.Machines(limited)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err != nil && len(w.seen.roster.machines) > 0 {
+		return w.seen.roster.machines, nil
+	}
+	return machines, err
 }
 
 // newTelemetry reads what is shown from the history.

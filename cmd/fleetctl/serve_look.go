@@ -91,11 +91,17 @@ func compose(v seen, now time.Time, f serveFlags) web.Fleet {
 		return out
 	}
 	composeZone(&out, v.look)
+	if !v.look.state.Machines.OK() && !v.roster.at.IsZero() {
+		out.Errors = slices.Concat(out.Errors, []string{"the machines, which are asked as they were listed at " + v.roster.at.UTC().Format("2006-01-02 15:04:05") + " UTC"})
+	}
 	from := vantageOf(v.look.state)
 	var gone []string // peer IDs of relays that are down since
 	for _, r := range v.look.status.Relays {
-		relay := relayOf(r, v.look.state, from)
-		if s, ok := v.signs[r.Machine]; ok && s.at.After(v.look.begun) {
+		relay, machine := relayOf(r, v.look.state, from), r.Machine
+		if machine == "" && !v.look.state.Machines.OK() {
+			machine = v.roster.of(r.Node)
+		}
+		if s, ok := v.signs[machine]; ok && s.at.After(v.look.begun) {
 			if relay = overlay(relay, s); s.life == lifeDown {
 				gone = append(gone, r.PeerID)
 			}

@@ -47,6 +47,24 @@ type sign struct {
 	reason string // of what is not ready, down or unknown
 }
 
+// roster is the machines of a fleet as the provider listed them last. While its API does
+// not answer they are asked as they were then.
+type roster struct {
+	at       time.Time // zero: never
+	machines []fleet.Machine
+}
+
+// of is the machine of a node, "" if it has none: the one in use if it is being replaced.
+func (r roster) of(node string) string {
+	id := ""
+	for _, m := range r.machines {
+		if m.Node == node && (id == "" || m.Phase == fleet.PhaseActive) {
+			id = m.ID
+		}
+	}
+	return id
+}
+
 // overlay is a relay as the last whole look found it, corrected by a sign that came later.
 // What the look knew of a relay that is gone since is no longer known.
 func overlay(r web.Relay, s sign) web.Relay {
@@ -56,8 +74,11 @@ func overlay(r web.Relay, s sign) web.Relay {
 		if r.State == "down" || r.State == "unreadable" {
 			r.State, r.Reason, r.Verified, r.ProbedAt = "ready", "it answers again", nil, time.Time{}
 		}
+		if r.State == "unknown" && r.Verified != nil && *r.Verified {
+			r.State = string(fleet.Serving)
+		}
 	case lifeNotReady, lifeDraining:
-		if alive || r.State == "down" || r.State == "unreadable" {
+		if alive || r.State == "down" || r.State == "unreadable" || r.State == "unknown" {
 			r.State, r.Reason = string(s.life), s.reason
 		}
 	case lifeDown:
@@ -66,7 +87,7 @@ func overlay(r web.Relay, s sign) web.Relay {
 		}
 		r.Reservations, r.Users = nil, nil
 	case lifeUnknown:
-		if alive || r.State == "not ready" || r.State == "down" {
+		if alive || r.State == "not ready" || r.State == "down" || r.State == "unknown" {
 			r.State, r.Reason = "unreadable", s.reason
 		}
 		r.Reservations, r.Users = nil, nil
@@ -77,7 +98,7 @@ func overlay(r web.Relay, s sign) web.Relay {
 // ask asks every running relay for a sign. One that changed is a reason for a whole look.
 func (w *watcher) ask(ctx context.Context, t *tunnels) {
 	w.mu.Lock()
-	machines, before := w.seen.look.state.Machines.Value, w.seen.signs
+	machines, before := w.seen.roster.machines, w.seen.signs
 	w.mu.Unlock()
 	found := signsOf(ctx, t, machines, w.now)
 	if ctx.Err() != nil || len(machines) == 0 {

@@ -41,7 +41,7 @@ func (w *watcher) Series(ctx context.Context, q web.Query) ([]stats.Series, erro
 // Scrape reads /metrics of a relay through the tunnel to its box.
 func (w *watcher) Scrape(ctx context.Context, node string) (io.ReadCloser, error) {
 	w.mu.Lock()
-	machines, tunnels := w.seen.look.state.Machines.Value, w.tunnels
+	machines, tunnels := w.seen.roster.machines, w.tunnels
 	w.mu.Unlock()
 	for _, m := range machines {
 		if m.Node != node || m.Phase != fleet.PhaseActive {

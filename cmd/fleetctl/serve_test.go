@@ -74,6 +74,9 @@ func TestOverlay_ASignCorrectsWhatTheLookFound(t *testing.T) {
 		{"down", lifeUnknown, "unreadable", true, false},
 		{"outgoing", lifeReady, "outgoing", true, true},
 		{"stopped", lifeDown, "stopped", true, false},
+		{"unknown", lifeReady, "serving", true, true}, // a probe verified it
+		{"unknown", lifeDraining, "draining", true, true},
+		{"unknown", lifeUnknown, "unreadable", true, false},
 	} {
 		r := found
 		r.State = test.state

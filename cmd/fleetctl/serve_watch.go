@@ -48,6 +48,7 @@ type seen struct {
 	spec      fleet.Spec
 	specError error // why fleet.yaml as it is now is not the one that is watched
 	look      look  // the last whole one
+	roster    roster
 	signs     map[string]sign
 	servers   []web.NameServer
 	cost      []web.Cost
@@ -138,6 +139,9 @@ func (w *watcher) reopen(ctx context.Context) error {
 				if old.spec.Name == s.spec.Name && old.spec.ID == s.spec.ID {
 					v.telemetry, v.events = old.telemetry, old.events
 				}
+				if old.spec.ID == s.spec.ID && old.spec.Provider == s.spec.Provider {
+					v.roster = old.roster
+				}
 			})
 			return nil
 		}
@@ -176,7 +180,18 @@ func (w *watcher) looks(ctx context.Context, look func(context.Context) look) er
 	r := rhythm{pause: w.flags.look, rest: min(w.flags.look, restAfterLook), again: w.again}
 	return r.repeat(ctx, func() {
 		if taken := look(ctx); ctx.Err() == nil {
-			w.note(func(v *seen) { v.look = taken })
+			w.took(taken)
+		}
+	})
+}
+
+// took notes a look at the whole fleet. A list of its machines that could not be read leaves
+// the one before in use.
+func (w *watcher) took(taken look) {
+	w.note(func(v *seen) {
+		v.look = taken
+		if taken.state.Machines.OK() {
+			v.roster = roster{taken.begun, taken.state.Machines.Value}
 		}
 	})
 }

@@ -49,6 +49,11 @@ func (s *session) readings(ctx context.Context, p patience, read func(context.Co
 	if err != nil {
 		return nil, err
 	}
+	return s.ask(limit, p, machines, read), ctx.Err()
+}
+
+// ask is readings of these machines, until ctx ends, which is when the time for all of them is over.
+func (s *session) ask(ctx context.Context, p patience, machines []fleet.Machine, read func(context.Context, fleet.Machine) stats.Reading) []stats.Reading {
 	held := make(map[string]bool)
 	readings := make([]stats.Reading, len(machines))
 	var group errgroup.Group
@@ -56,7 +61,7 @@ func (s *session) readings(ctx context.Context, p patience, read func(context.Co
 	for i, m := range machines {
 		held[m.Node] = true
 		group.Go(func() error {
-			readings[i] = p.one(limit, m, read)
+			readings[i] = p.one(ctx, m, read)
 			return nil
 		})
 	}
@@ -66,7 +71,7 @@ func (s *session) readings(ctx context.Context, p patience, read func(context.Co
 			readings = append(readings, stats.Reading{Node: slot.Node, Region: slot.Region, Err: errors.New("it has no machine")})
 		}
 	}
-	return readings, ctx.Err()
+	return readings
 }
 
 // one asks one box and says which deadline it missed.

@@ -119,11 +119,12 @@ func (a *aim) pass(ctx context.Context, have []stored, c dnsaddr.Changes) error 
 	}
 	listed := time.Now()
 	want := wanted(a.entry, have, c, p.deletes)
-	if err := a.see(ctx, want); err != nil {
+	everywhere, err := a.see(ctx, want)
+	if err != nil {
 		return err
 	}
-	if len(p.deletes) > 0 && len(want) > 0 && len(a.servers) == 0 && a.resolve != nil {
-		a.log.WarnContext(ctx, "the zone's name servers are not known: waiting before anything is removed")
+	if len(p.deletes) > 0 && !everywhere {
+		a.log.WarnContext(ctx, "not every name server of the zone says what it has: waiting before anything is removed", slog.Duration("for", a.spread))
 		if err := pause(ctx, a.spread); err != nil {
 			return err
 		}

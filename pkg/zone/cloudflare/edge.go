@@ -19,7 +19,7 @@ import (
 // their texts. An error means that it said nothing.
 type Resolve func(ctx context.Context, server, name string) ([]string, error)
 
-// silences is how often a name server may say nothing before it is left out.
+// silences is how often a name server may say nothing before it is asked no more.
 const silences = 2
 
 // wanted are the texts that names must have before anything is deleted: what was added,
@@ -45,45 +45,52 @@ func wanted(entry string, have []stored, c dnsaddr.Changes, deletes []op) map[st
 }
 
 // see returns when every name server of the zone that says anything answers with what is
-// wanted, and with [dnsaddr.ErrNotSeen] if one does not in time.
-func (a *aim) see(ctx context.Context, want map[string][]string) error {
+// wanted, and with [dnsaddr.ErrNotSeen] if one does not in time. It reports whether that
+// is so of all of them: of one that says nothing, or that is not known, it is not known.
+func (a *aim) see(ctx context.Context, want map[string][]string) (everywhere bool, err error) {
 	if a.resolve == nil || len(want) == 0 {
-		return nil
+		return true, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, a.spread)
 	defer cancel()
 	g, ctx := errgroup.WithContext(ctx)
-	for _, server := range a.servers {
-		g.Go(func() error { return a.await(ctx, server, want) })
+	answered := make([]bool, len(a.servers))
+	for i, server := range a.servers {
+		g.Go(func() (err error) {
+			answered[i], err = a.await(ctx, server, want)
+			return err
+		})
 	}
-	return g.Wait()
+	err = g.Wait()
+	return len(answered) > 0 && !slices.Contains(answered, false), err
 }
 
-// await asks one name server until it answers with what is wanted.
-func (a *aim) await(ctx context.Context, server string, want map[string][]string) error {
+// await asks one name server until it answers with what is wanted, and reports whether it
+// does. What a server was seen to lack it lacks until it says otherwise.
+func (a *aim) await(ctx context.Context, server string, want map[string][]string) (answered bool, err error) {
 	began, silent, lacks := time.Now(), 0, ""
 	for {
 		missing, err := a.missing(ctx, server, want)
 		switch {
 		case err == nil && missing == "":
-			return nil
+			return true, nil
 		case err == nil:
-			silent, lacks = 0, missing
-		case ctx.Err() == nil:
+			lacks = missing
+		case ctx.Err() == nil && lacks == "":
 			if silent++; silent == silences {
-				a.log.WarnContext(ctx, "a name server of the zone says nothing: it is left out", slog.String("server", server), slog.Any("error", err))
-				return nil
+				a.log.WarnContext(ctx, "a name server of the zone says nothing: it is asked no more", slog.String("server", server), slog.Any("error", err))
+				return false, nil
 			}
 		}
 		switch err := pause(ctx, a.look); {
 		case err == nil:
 		case errors.Is(err, context.DeadlineExceeded):
 			if lacks == "" {
-				return nil // it said nothing
+				return false, nil // it said nothing
 			}
-			return fleet.WithHint(fmt.Errorf("%w: %s lacks %s after %s, so nothing was removed", dnsaddr.ErrNotSeen, server, lacks, time.Since(began).Round(time.Second)), againHint)
+			return false, fleet.WithHint(fmt.Errorf("%w: %s lacks %s after %s, so nothing was removed", dnsaddr.ErrNotSeen, server, lacks, time.Since(began).Round(time.Second)), againHint)
 		default:
-			return ctx.Err()
+			return false, ctx.Err()
 		}
 	}
 }

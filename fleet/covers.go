@@ -11,7 +11,7 @@ func (p Plan) Covers(next Plan) bool { return len(p.Uncovered(next)) == 0 }
 // Uncovered lists the changes of next that p did not show.
 func (p Plan) Uncovered(next Plan) []Change {
 	out := []Change{}
-	if next.Fleet != p.Fleet {
+	if next.Fleet != p.Fleet || next.Domain != p.Domain || next.Zone != p.Zone {
 		return append(out, next.Changes()...)
 	}
 	for _, c := range next.Changes() {

@@ -15,7 +15,7 @@ const stageParallel = 8
 // reading leaves unknown is deferred or kept, never undone.
 func Diff(s Spec, st State, in Intent) Plan {
 	p := &planner{roles: assign(s, st, in), limits: limitsOf(s.Relay.Limits), ordered: make(map[string]bool), adopting: make(map[spot]bool), plan: Plan{
-		Version: PlanVersion, Fleet: s.Name,
+		Version: PlanVersion, Fleet: s.Name, Domain: strings.ToLower(s.DNS.Domain), Zone: s.DNS.Home(),
 		Stages: []Stage{}, Deferred: []Deferral{}, Kept: []Kept{},
 	}}
 	switch {

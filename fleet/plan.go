@@ -90,6 +90,8 @@ type Kept struct {
 type Plan struct {
 	Version  int        `json:"version"`
 	Fleet    string     `json:"fleet"`
+	Domain   string     `json:"domain"` // at which its records stand, in lower case
+	Zone     string     `json:"zone"`   // that holds them ([DNSSpec.Home])
 	Stages   []Stage    `json:"stages"`
 	Deferred []Deferral `json:"deferred"`
 	Kept     []Kept     `json:"kept"`

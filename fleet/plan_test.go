@@ -95,26 +95,64 @@ func TestDecodePlan_ReadsWhatEncodePlanWrites(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	back, err := fleet.DecodePlan(bytes.NewReader(text), "demo")
+	back, err := fleet.DecodePlan(bytes.NewReader(text), planSpec())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !p.Covers(back) || !back.Covers(p) || p.Digest() != back.Digest() {
+	if p.Domain == "" || p.Zone == "" || !p.Covers(back) || !back.Covers(p) || p.Digest() != back.Digest() {
 		t.Error("a plan read back is another plan")
 	}
 }
 
+// planSpec is what goldenPlan is of, as far as a plan file is bound to it.
+func planSpec() fleet.Spec {
+	return fleet.Spec{Name: "demo", DNS: fleet.DNSSpec{Zone: fleet.ZoneLocal, Domain: "p2p.Demo.test"}}
+}
+
 func TestDecodePlan_RefusesWhatIsNotAPlanOfThisFleetAndVersion(t *testing.T) {
-	for name, text := range map[string]string{
-		"another fleet":    `{"version":1,"fleet":"other","stages":[],"deferred":[],"kept":[]}`,
-		"an older version": `{"version":0,"fleet":"demo"}`,
-		"a newer version":  `{"version":2,"fleet":"demo"}`,
-		"an unknown field": `{"version":1,"fleet":"demo","steps":[]}`,
-		"no JSON":          "\x00\x01",
-		"nothing":          "",
+	for name, tc := range map[string]struct{ text, want string }{
+		"another fleet":        {`{"version":1,"fleet":"other","domain":"p2p.demo.test","zone":"local","stages":[]}`, `for fleet "other", the spec is for "demo"`},
+		"another domain":       {`{"version":1,"fleet":"demo","domain":"p2p.test","zone":"local","stages":[]}`, `for the domain "p2p.test", the spec is for "p2p.demo.test"`},
+		"another zone":         {`{"version":1,"fleet":"demo","domain":"p2p.demo.test","zone":"cloudflare","stages":[]}`, `for the zone "cloudflare", the spec is for "local"`},
+		"neither of them":      {`{"version":1,"fleet":"demo","stages":[],"deferred":[],"kept":[]}`, "does not say for which domain"},
+		"an older version":     {`{"version":0,"fleet":"demo"}`, "version 0"},
+		"a newer version":      {`{"version":2,"fleet":"demo"}`, "version 2"},
+		"an unknown field":     {`{"version":1,"fleet":"demo","steps":[]}`, `unknown field "steps"`},
+		"no JSON":              {"\x00\x01", "not a plan"},
+		"nothing":              {"", "not a plan"},
+		"a domain that is odd": {`{"version":1,"fleet":"demo","domain":"\u001b[2J","zone":"local"}`, `"\x1b[2J"`},
 	} {
-		if _, err := fleet.DecodePlan(strings.NewReader(text), "demo"); err == nil {
-			t.Errorf("%s: got no error", name)
+		if _, err := fleet.DecodePlan(strings.NewReader(tc.text), planSpec()); err == nil || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%s: got error %v, want %s", name, err, tc.want)
+		}
+	}
+}
+
+// changedHomes are a plan's changes with records elsewhere.
+func changedHomes(p fleet.Plan) map[string]fleet.Plan {
+	domain, zone := p, p
+	domain.Domain, zone.Zone = "p2p.elsewhere.test", "elsewhere"
+	return map[string]fleet.Plan{"another domain": domain, "another zone": zone}
+}
+
+func TestCovers_NothingAtAnotherDomainOrInAnotherZone(t *testing.T) {
+	p := goldenPlan(t)
+	for what, elsewhere := range changedHomes(p) {
+		if got := p.Uncovered(elsewhere); len(got) != len(p.Changes()) {
+			t.Errorf("%s: got %d changes that are not covered, want all %d", what, len(got), len(p.Changes()))
+		}
+	}
+}
+
+func TestDNSSpec_HomeSaysWhichZoneTheFileMeans(t *testing.T) {
+	for want, d := range map[string]fleet.DNSSpec{
+		"local":                                 {Zone: fleet.ZoneLocal},
+		"cloudflare":                            {Zone: fleet.ZoneCloudflare},
+		"cloudflare 0123456789abcdef":           {Zone: fleet.ZoneCloudflare, Cloudflare: fleet.CloudflareSpec{ZoneID: "0123456789ABCDEF"}},
+		"rfc2136 demo.test at ns1.demo.test:53": {Zone: fleet.ZoneRFC2136, RFC2136: fleet.RFC2136Spec{Server: "ns1.demo.test:53", Zone: "demo.test"}},
+	} {
+		if got := d.Home(); got != want {
+			t.Errorf("got %q, want %q", got, want)
 		}
 	}
 }

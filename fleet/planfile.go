@@ -5,8 +5,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"strings"
 )
 
 // maxPlanFile bounds a plan file, in bytes: a thousand nodes need about 2 MB.
@@ -21,15 +23,18 @@ func EncodePlan(p Plan) ([]byte, error) {
 	return append(b, '\n'), nil
 }
 
-// Digest identifies what a plan does and leaves for later: plans with the same changes
-// in the same order have equal digests, whatever words explain them. It is 64 hex digits.
+// Digest identifies what a plan does, where, and what it leaves for later: plans with the
+// same changes in the same order to the same zone have equal digests, whatever words
+// explain them. It is 64 hex digits.
 func (p Plan) Digest() string {
 	b, err := json.Marshal(struct {
 		Version  int
 		Fleet    string
+		Domain   string
+		Zone     string
 		Stages   []Stage
 		Deferred []Deferral
-	}{p.Version, p.Fleet, wordless(p.Stages), wordlessDeferrals(p.Deferred)})
+	}{p.Version, p.Fleet, p.Domain, p.Zone, wordless(p.Stages), wordlessDeferrals(p.Deferred)})
 	if err != nil { // a Plan holds nothing that JSON cannot
 		return ""
 	}
@@ -59,9 +64,10 @@ func wordlessDeferrals(all []Deferral) []Deferral {
 	return out
 }
 
-// DecodePlan reads a plan file for the fleet. It refuses another fleet's plan, another
-// version, fields that it does not know, and what is not a plan at all.
-func DecodePlan(r io.Reader, fleet string) (Plan, error) {
+// DecodePlan reads a plan file for the fleet of a spec. It refuses another fleet's plan, one
+// for another domain or zone, another version, fields that it does not know, and what is
+// not a plan at all.
+func DecodePlan(r io.Reader, s Spec) (Plan, error) {
 	data, err := io.ReadAll(io.LimitReader(r, maxPlanFile+1))
 	if err != nil {
 		return Plan{}, fmt.Errorf("plan file: %w", err)
@@ -89,8 +95,24 @@ func DecodePlan(r io.Reader, fleet string) (Plan, error) {
 	if file.Hash != "" && file.Hash != p.Digest() {
 		return Plan{}, fmt.Errorf("plan file: its hash is not that of the plan in it: the file was changed")
 	}
-	if p.Fleet != fleet {
-		return Plan{}, fmt.Errorf("plan file: it is for fleet %q, the spec is for %q", p.Fleet, fleet)
+	if err := p.isOf(s); err != nil {
+		return Plan{}, fmt.Errorf("plan file: it %w", err)
 	}
 	return p, nil
+}
+
+// isOf is an error if the plan is for another fleet, domain or zone than the spec.
+func (p Plan) isOf(s Spec) error {
+	domain, zone := strings.ToLower(s.DNS.Domain), s.DNS.Home()
+	switch {
+	case p.Fleet != s.Name:
+		return fmt.Errorf("is for fleet %q, the spec is for %q", p.Fleet, s.Name)
+	case p.Domain == "" || p.Zone == "":
+		return errors.New("does not say for which domain and zone it is: an earlier version of fleetctl made it")
+	case p.Domain != domain:
+		return fmt.Errorf("is for the domain %q, the spec is for %q", p.Domain, domain)
+	case p.Zone != zone:
+		return fmt.Errorf("is for the zone %q, the spec is for %q", p.Zone, zone)
+	}
+	return nil
 }

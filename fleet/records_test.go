@@ -289,4 +289,9 @@ func TestDigest_IsOfWhatIsDoneAndNotOfTheWords(t *testing.T) {
 	if p.Digest() == reworded.Digest() {
 		t.Error("another change has the same digest")
 	}
+	for what, elsewhere := range changedHomes(p) {
+		if p.Digest() == elsewhere.Digest() {
+			t.Errorf("%s has the same digest", what)
+		}
+	}
 }

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/relayfleet/fleetctl/dnsaddr"
@@ -135,6 +136,18 @@ type RFC2136Spec struct {
 
 // RecordName is the name that holds the TXT records.
 func (d DNSSpec) RecordName() string { return "_dnsaddr." + d.Domain }
+
+// Home says which zone holds the records, as far as the spec does: its kind, and what names
+// it there. Plans for different homes are different plans.
+func (d DNSSpec) Home() string {
+	switch {
+	case d.Zone == ZoneCloudflare && d.Cloudflare.ZoneID != "":
+		return d.Zone + " " + strings.ToLower(d.Cloudflare.ZoneID)
+	case d.Zone == ZoneRFC2136:
+		return d.Zone + " " + d.RFC2136.Zone + " at " + d.RFC2136.Server
+	}
+	return d.Zone
+}
 
 // RolloutSpec says how carefully changes are made.
 type RolloutSpec struct {

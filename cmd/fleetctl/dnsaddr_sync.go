@@ -20,7 +20,8 @@ keeps its record, and is named. A record of somebody else is never touched; one 
 of this fleet that carries no comment becomes the fleet's.
 
 --dry-run prints the plan and its hash. With --plan-hash, sync does what has that hash and
-nothing else, and refuses when the fleet or the zone changed meanwhile.`,
+nothing else, and refuses when the fleet, the zone, or what fleet.yaml says of them changed
+meanwhile.`,
 		Example: `  fleetctl dnsaddr sync --dry-run
   fleetctl dnsaddr sync --yes --plan-hash HASH
   fleetctl dnsaddr sync --dry-run --detailed-exitcode`,

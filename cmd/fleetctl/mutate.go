@@ -238,7 +238,7 @@ func (s *session) keepPlan(f mutationFlags, p fleet.Plan) error {
 	}
 	if f.planHash != "" && f.planHash != p.Digest() {
 		err := fmt.Errorf("the plan is another one than was approved: its hash is %s, --plan-hash says %s", p.Digest(), render.SafeUpTo(f.planHash, 80))
-		return withCode(exitRefused, fleet.WithHint(err, "the fleet or its zone changed meanwhile: look at the plan again with --dry-run"))
+		return withCode(exitRefused, fleet.WithHint(err, "the fleet, its zone or fleet.yaml changed meanwhile: look at the plan again with --dry-run"))
 	}
 	return nil
 }
@@ -250,7 +250,7 @@ func (s *session) savedPlan(path string, now fleet.Plan) (fleet.Plan, error) {
 		return fleet.Plan{}, fmt.Errorf("plan file: %w", err)
 	}
 	defer func() { _ = f.Close() }() // it was only read
-	saved, err := fleet.DecodePlan(f, s.spec.Name)
+	saved, err := fleet.DecodePlan(f, s.spec)
 	if err != nil {
 		return fleet.Plan{}, fleet.WithHint(fmt.Errorf("%s: %w", path, err), "write a new one with 'fleetctl plan --out "+path+"'")
 	}

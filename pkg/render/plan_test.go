@@ -17,7 +17,7 @@ func replacement() (fleet.Plan, Effect) {
 	record := fleet.Ref{Kind: fleet.KindRecord, Node: "nyc1-1", ID: value}
 	slot := fleet.Ref{Kind: fleet.KindMachine, Node: "nyc1-1"}
 	return fleet.Plan{
-			Version: 1, Fleet: "blue",
+			Version: 1, Fleet: "blue", Domain: "p2p.blue.test", Zone: fleet.ZoneLocal,
 			Stages: []fleet.Stage{
 				{Name: fleet.StageProvision, Parallel: 1, Changes: []fleet.Change{
 					{Action: fleet.ActionMark, Ref: machine, Reason: "to be replaced", Fields: []fleet.Field{{Name: "phase", To: "outgoing"}}},
@@ -91,7 +91,7 @@ func TestPlan_JSONIsAPlanFile(t *testing.T) {
 	if !strings.Contains(out.String(), `"deferred": []`) {
 		t.Errorf("no empty list of deferrals in %s", out.String())
 	}
-	if _, err := fleet.DecodePlan(&out, "blue"); err != nil {
+	if _, err := fleet.DecodePlan(&out, fleet.Spec{Name: "blue", DNS: fleet.DNSSpec{Zone: fleet.ZoneLocal, Domain: "p2p.blue.test"}}); err != nil {
 		t.Errorf("the output is no plan file: %v", err)
 	}
 }

@@ -109,9 +109,9 @@ func TestExit_AnInterruptedCommandSaysHowToGoOn(t *testing.T) {
 	}
 }
 
-// A list that the zone's used-up rate does not allow ends dry runs and runs alike.
+// A list that failed ends dry runs and runs alike, with what to do about it.
 func TestExitCode_RateUsedUpAtAListIsThatOfAQuota(t *testing.T) {
-	for want, why := range map[int]error{exitQuota: fleet.WithHint(fmt.Errorf("list: %w", dnsaddr.ErrFull), "wait a minute"), exitPartial: errors.New("list: no answer")} {
+	for want, why := range map[int]error{exitQuota: fleet.WithHint(fmt.Errorf("list: %w", dnsaddr.ErrFull), "wait a minute"), exitPartial: fleet.WithHint(errors.New("list: in another zone"), "correct the ID")} {
 		s, _ := testSession(t, namedProber{})
 		st := fleet.State{}
 		st.Records.Err = why

@@ -316,7 +316,6 @@ func outcomeError(o fleet.Outcome) error {
 // problems turns what a plan from st keeps in spite of a problem into errors.
 func problems(p fleet.Plan, st fleet.State) []error {
 	var errs []error
-	spent := errors.Is(st.Records.Err, dnsaddr.ErrFull) // the zone's rate did not allow to read it
 	for _, k := range p.Problems() {
 		subject := k.Ref.Node
 		if subject == "" {
@@ -331,8 +330,11 @@ func problems(p fleet.Plan, st fleet.State) []error {
 			err = fleet.WithHint(err, "see why with 'fleetctl logs "+k.Ref.Node+"' and 'fleetctl doctor'")
 		}
 		code := exitPartial
-		if spent && strings.HasSuffix(k.Reason, st.Records.Err.Error()) {
-			code, err = exitQuota, fleet.WithHint(err, fleet.Hint(st.Records.Err))
+		if unread := st.Records.Err; unread != nil && strings.HasSuffix(k.Reason, unread.Error()) {
+			err = fleet.WithHint(err, fleet.Hint(unread))
+			if errors.Is(unread, dnsaddr.ErrFull) { // the zone's rate did not allow to read it
+				code = exitQuota
+			}
 		}
 		errs = append(errs, withCode(code, ofNode(k.Ref.Node, err)))
 	}

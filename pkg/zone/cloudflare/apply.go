@@ -84,18 +84,13 @@ type aim struct {
 }
 
 // aim finds the zone and makes sure that it holds the name: the API would put a name from
-// elsewhere below the zone's. A token that may not read the zone leaves it open.
+// elsewhere below the zone's.
 func (z *Zone) aim(ctx context.Context, entry string) (*aim, error) {
-	h, err := z.find(ctx)
-	switch {
-	case err != nil && z.zoneID != "" && unreadable(err):
-		return &aim{Zone: z, id: z.zoneID, entry: strings.ToLower(entry)}, nil
-	case err != nil:
+	h, sure, err := z.holding(ctx, entry)
+	if err != nil {
 		return nil, err
-	case !h.holds(entry):
-		return nil, errOutside(entry, h.Name)
 	}
-	return &aim{Zone: z, id: h.ID, entry: strings.ToLower(entry), sure: true, servers: h.servers()}, nil
+	return &aim{Zone: z, id: h.ID, entry: strings.ToLower(entry), sure: sure, servers: h.servers()}, nil
 }
 
 // pass does what is still to do of the changes, given what is there.

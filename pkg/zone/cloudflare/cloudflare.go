@@ -134,7 +134,8 @@ func New(cfg Config) (*Zone, error) {
 // Limits implements [dnsaddr.Zone].
 func (z *Zone) Limits() dnsaddr.Limits { return dnsaddr.Limits{MinTTL: minTTL, MaxTTL: maxTTL} }
 
-// Records implements [dnsaddr.Zone], in one list of all names. A text that is in no known
+// Records implements [dnsaddr.Zone], in one list of all names. That there are none is an
+// error in a zone that does not hold them. A text that is in no known
 // form is returned as it stands: it is nobody's of ours. The TTL of a record that leaves
 // it to Cloudflare is one second.
 func (z *Zone) Records(ctx context.Context, entry string) ([]dnsaddr.Record, error) {
@@ -157,7 +158,15 @@ func (z *Zone) records(ctx context.Context, entry string) ([]stored, error) {
 	if err != nil {
 		return nil, err
 	}
-	return z.list(ctx, id, entry)
+	have, err := z.list(ctx, id, entry)
+	if err != nil || len(have) > 0 || z.zoneID == "" {
+		return have, err
+	}
+	// Of a zone that was given nobody has seen yet that it is the one whose names these are.
+	if _, _, err := z.holding(ctx, entry); err != nil {
+		return nil, err
+	}
+	return have, nil
 }
 
 // checkEntry wants the entry name of a domain.

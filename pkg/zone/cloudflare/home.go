@@ -109,10 +109,25 @@ func (h home) holds(name string) bool {
 	return name == zone || strings.HasSuffix(name, "."+zone)
 }
 
+// holding returns the zone if it holds a name. A token that may not read a zone whose ID
+// was given leaves open whether it does.
+func (z *Zone) holding(ctx context.Context, name string) (h home, sure bool, err error) {
+	h, err = z.find(ctx)
+	switch {
+	case err != nil && z.zoneID != "" && unreadable(err):
+		return home{ID: z.zoneID}, false, nil
+	case err != nil:
+		return home{}, false, err
+	case !h.holds(name):
+		return home{}, false, errOutside(name, h.Name)
+	}
+	return h, true, nil
+}
+
 // errOutside is of a domain that the zone given does not hold.
 func errOutside(entry, zone string) error {
 	return fleet.WithHint(fmt.Errorf("%w: %s is not in the zone %s", dnsaddr.ErrBadRecord, entry, clean(zone)),
-		"correct dns.domain, or dns.cloudflare.zone_id, which says which zone it is")
+		"correct dns.domain, or the zone's ID in dns.cloudflare.zone_id or CLOUDFLARE_ZONE_ID")
 }
 
 // Status implements [dnsaddr.Zone], with at most one request if the zone's ID was given.

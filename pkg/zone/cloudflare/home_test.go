@@ -104,6 +104,43 @@ func TestHome_AnIDOfAnotherZoneChangesNothingThere(t *testing.T) {
 	}
 }
 
+// A zone has no records at names that are not its own: that says nothing of the records
+// that the fleet has elsewhere.
+func TestRecords_ThatAreNotThereAreLookedForInTheZoneThatHoldsTheDomain(t *testing.T) {
+	zones := []cftest.Zone{{Name: apex}, {Name: "other.test"}}
+	for name, tc := range map[string]struct {
+		zone  string
+		may   cftest.Permission
+		fault cftest.Fault
+		want  string // of the error, "" without one
+	}{
+		"the right one":                {zone: apex, may: cftest.All},
+		"another":                      {zone: "other.test", may: cftest.All, want: "_dnsaddr.p2p.zone.test is not in the zone other.test"},
+		"one without an answer":        {zone: apex, may: cftest.All, fault: cftest.Fault{Path: "/zones/{zone_id}", Times: -1, How: cftest.ErrorBefore}, want: "the API answers 500"},
+		"one that is not ours to read": {zone: apex, may: cftest.DNSEdit},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tokens := []cftest.Token{{Value: cftest.DefaultToken, Grants: []cftest.Grant{{May: tc.may}}}}
+			bubble(t, cftest.Config{Zones: zones, Tokens: tokens}, func(t *testing.T, r *rig) {
+				if tc.fault.Times != 0 {
+					r.Fail(tc.fault)
+				}
+				z := r.zone(func(c *cloudflare.Config) { c.ZoneID = r.ZoneID(tc.zone) })
+				got, err := z.Records(t.Context(), entry)
+				if tc.want == "" && (err != nil || len(got) != 0 || r.total() != 2) {
+					t.Errorf("got %+v, %v, calls %v; want none after two calls", got, err, r.Calls())
+				}
+				if tc.want != "" {
+					wantErr(t, "Records", err, nil, tc.want)
+				}
+				if tc.zone != apex {
+					wantErr(t, "Records", err, dnsaddr.ErrBadRecord, "dns.cloudflare.zone_id", "CLOUDFLARE_ZONE_ID")
+				}
+			})
+		})
+	}
+}
+
 func TestStatus_SaysWhatClientsGet(t *testing.T) {
 	for name, tc := range map[string]struct {
 		zone  cftest.Zone

@@ -15,8 +15,8 @@ import (
 )
 
 // Apply implements [dnsaddr.Zone]. Before the first write it checks what it is going to
-// remove and change ([dnsaddr.ErrEdited]) and that the names and the zone have room for what is
-// added ([dnsaddr.ErrFull]). A value that is at its name under another comment is
+// remove and change ([dnsaddr.ErrEdited]) and that the names and the zone take what is added
+// ([dnsaddr.ErrFull]). A value that is at its name under another comment is
 // [dnsaddr.ErrBadRecord]: Cloudflare holds it once.
 func (z *Zone) Apply(ctx context.Context, entry string, c dnsaddr.Changes) error {
 	select {
@@ -48,13 +48,13 @@ func (z *Zone) apply(ctx context.Context, entry string, c dnsaddr.Changes) error
 	if err != nil {
 		return err
 	}
-	have, known := z.lately(a.entry, c)
+	l, known := z.lately(a.entry, c)
 	if !known {
-		if have, err = z.list(ctx, a.id, a.entry); err != nil {
+		if l, err = z.list(ctx, a.id, a.entry); err != nil {
 			return err
 		}
 	}
-	err = a.pass(ctx, have, c)
+	err = a.pass(ctx, l, c)
 	var write *failedWrite
 	if ctx.Err() != nil || !errors.As(err, &write) || !doubtful(err) && !overtaken(err) {
 		return err
@@ -63,10 +63,10 @@ func (z *Zone) apply(ctx context.Context, entry string, c dnsaddr.Changes) error
 	if err := pause(ctx, z.settle); err != nil {
 		return err
 	}
-	if have, err = z.list(ctx, a.id, a.entry); err != nil {
+	if l, err = z.list(ctx, a.id, a.entry); err != nil {
 		return err
 	}
-	return a.pass(ctx, have, c)
+	return a.pass(ctx, l, c)
 }
 
 // failedWrite is the error of a batch.
@@ -94,13 +94,17 @@ func (z *Zone) aim(ctx context.Context, entry string) (*aim, error) {
 }
 
 // pass does what is still to do of the changes, given what is there.
-func (a *aim) pass(ctx context.Context, have []stored, c dnsaddr.Changes) error {
+func (a *aim) pass(ctx context.Context, l *listing, c dnsaddr.Changes) error {
 	defer a.remember(nil)
+	have := l.have
 	p, err := planOf(a.entry, have, c)
 	if err != nil {
 		return err
 	}
 	a.sure = a.sure || len(have) > 0 // a zone does not hold names of another
+	if err := l.takes(p.posts); err != nil {
+		return err
+	}
 	if err := a.room(ctx, have, p); err != nil {
 		return err
 	}
@@ -184,18 +188,18 @@ func (a *aim) lay(ctx context.Context, ops []op) error {
 
 // readBack lists the zone again and returns what is left to do, which is deletes alone.
 func (a *aim) readBack(ctx context.Context, c dnsaddr.Changes) ([]stored, plan, error) {
-	have, err := a.list(ctx, a.id, a.entry)
+	l, err := a.list(ctx, a.id, a.entry)
 	if err != nil {
 		return nil, plan{}, fmt.Errorf("read back: %w", err)
 	}
-	p, err := planOf(a.entry, have, c)
+	p, err := planOf(a.entry, l.have, c)
 	if err != nil {
 		return nil, plan{}, fmt.Errorf("read back: %w", err)
 	}
 	if missing := slices.Concat(p.posts, p.patches); len(missing) > 0 {
 		return nil, plan{}, fleet.WithHint(fmt.Errorf("read back: %s not in the zone after it was written: nothing was removed", summary(missing)), againHint)
 	}
-	return have, p, nil
+	return l.have, p, nil
 }
 
 // summary names what operations are about.

@@ -119,6 +119,13 @@ func (c *client) zone(ctx context.Context, id string) (home, error) {
 	return got.Result, unread(err)
 }
 
+// Types of records that make a difference here.
+const (
+	typeTXT   = "TXT"
+	typeCNAME = "CNAME"
+	typeNS    = "NS"
+)
+
 // record is a record as the API has it.
 type record struct {
 	ID      string  `json:"id"`
@@ -129,12 +136,11 @@ type record struct {
 	Comment string  `json:"comment"` // null where there is none
 }
 
-// texts reads one page, from 1, of the TXT records whose names begin with prefix and end
-// with suffix, and how many there are on all pages; -1 if the API does not say.
-func (c *client) texts(ctx context.Context, zoneID, prefix, suffix string, page, perPage int) ([]record, int, error) {
+// records reads one page, from 1, of the records of any type whose names begin with prefix
+// and end with suffix, and how many there are on all pages; -1 if the API does not say.
+func (c *client) records(ctx context.Context, zoneID, prefix, suffix string, page, perPage int) ([]record, int, error) {
 	var p dns.RecordListParams
 	p.ZoneID.Value, p.ZoneID.Present = zoneID, true
-	p.Type.Value, p.Type.Present = dns.RecordListParamsTypeTXT, true
 	p.Name.Present = true
 	p.Name.Value.Startswith.Value, p.Name.Value.Startswith.Present = prefix, true
 	p.Name.Value.Endswith.Value, p.Name.Value.Endswith.Present = suffix, true

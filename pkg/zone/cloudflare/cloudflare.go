@@ -135,7 +135,7 @@ func New(cfg Config) (*Zone, error) {
 func (z *Zone) Limits() dnsaddr.Limits { return dnsaddr.Limits{MinTTL: minTTL, MaxTTL: maxTTL} }
 
 // Records implements [dnsaddr.Zone], in one list of all names. That there are none is an
-// error in a zone that does not hold them. A text that is in no known
+// error in a zone that does not hold them, and so is an alias at the entry name. A text that is in no known
 // form is returned as it stands: it is nobody's of ours. The TTL of a record that leaves
 // it to Cloudflare is one second.
 func (z *Zone) Records(ctx context.Context, entry string) ([]dnsaddr.Record, error) {
@@ -158,15 +158,21 @@ func (z *Zone) records(ctx context.Context, entry string) ([]stored, error) {
 	if err != nil {
 		return nil, err
 	}
-	have, err := z.list(ctx, id, entry)
-	if err != nil || len(have) > 0 || z.zoneID == "" {
-		return have, err
+	l, err := z.list(ctx, id, entry)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.closed[l.entry]; err != nil {
+		return nil, err
+	}
+	if len(l.have) > 0 || z.zoneID == "" {
+		return l.have, nil
 	}
 	// Of a zone that was given nobody has seen yet that it is the one whose names these are.
 	if _, _, err := z.holding(ctx, entry); err != nil {
 		return nil, err
 	}
-	return have, nil
+	return l.have, nil
 }
 
 // checkEntry wants the entry name of a domain.

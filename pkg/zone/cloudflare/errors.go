@@ -26,6 +26,7 @@ const (
 	codeQuota        = 81045
 	codeHostTaken    = 81053 // records of other types stand at the name
 	codeCNAME        = 81054
+	codeNS           = 81056
 	codeExists       = 81057
 	codeIdentical    = 81058
 )
@@ -34,6 +35,7 @@ const (
 const (
 	zoneIDHint = "copy the zone's ID, 32 hex digits, from its overview page at Cloudflare into dns.cloudflare.zone_id or CLOUDFLARE_ZONE_ID"
 	tokenHint  = "make a token at Cloudflare with the permissions Zone.DNS:Edit and Zone.Zone:Read for the zone, and put it where the old one is"
+	takenHint  = "remove the CNAME or the other records at that name at Cloudflare, or choose another dns.domain"
 	againHint  = "run the same command again: it plans from what is there now"
 )
 
@@ -163,8 +165,8 @@ func (c *client) meaning(err error) error {
 		return full(err)
 	case has(err, codeRate), e.status == http.StatusTooManyRequests:
 		return fleet.WithHint(fmt.Errorf("%w: %w", dnsaddr.ErrFull, err), "run the same command again in five minutes: it goes on from what is there")
-	case has(err, codeHostTaken, codeCNAME):
-		return fleet.WithHint(err, "remove the CNAME or the other records at that name at Cloudflare, or choose another dns.domain")
+	case has(err, codeHostTaken, codeCNAME, codeNS):
+		return fleet.WithHint(err, takenHint)
 	}
 	return err
 }

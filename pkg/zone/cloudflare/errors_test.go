@@ -76,19 +76,6 @@ func (endless) Read(p []byte) (int, error) { return len(p), nil }
 
 func (endless) Close() error { return nil }
 
-func TestApply_AtANameWithACNAMESaysSo(t *testing.T) {
-	bubble(t, cftest.Config{}, func(t *testing.T, r *rig) {
-		if _, err := r.Put(apex, cftest.Record{Name: entry, Type: "CNAME", Content: "elsewhere.test"}); err != nil {
-			t.Fatal(err)
-		}
-		err := r.zone(nil).Apply(t.Context(), entry, dnsaddr.Changes{Add: several(1, 1)})
-		wantErr(t, "Apply", err, nil, "81053", "remove the CNAME")
-		if r.wrote() != 1 {
-			t.Errorf("got %d writes, want 1", r.wrote())
-		}
-	})
-}
-
 func TestErrors_ADisguisedRecordIsShownAndIsNobodys(t *testing.T) {
 	bubble(t, cftest.Config{}, func(t *testing.T, r *rig) {
 		odd := `{"success":true,"errors":[],"result":[{"id":"1","name":"` + entry + `","type":"TXT","content":"\"a","ttl":1e9,"comment":null},

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/relayfleet/fleetctl/dnsaddr"
+	"github.com/relayfleet/fleetctl/fleet"
 )
 
 // stored is a record and the form in which the API keeps its text.
@@ -24,30 +25,43 @@ const mostRecords = 100_000
 // errMoving: the records changed while their pages were read.
 var errMoving = errors.New("the list changes while it is read")
 
-// list reads the TXT records at all names of the fleet at entry, sorted. A list that does
-// not hold as many records as the API counts is read once more, and is then an error:
-// nothing may be concluded from what is not in it.
-func (z *Zone) list(ctx context.Context, id, entry string) ([]stored, error) {
+// list reads what stands at all names of the fleet at entry. A list that does not hold as
+// many records as the API counts is read once more, and is then an error: nothing may be
+// concluded from what is not in it.
+func (z *Zone) list(ctx context.Context, id, entry string) (*listing, error) {
 	began := time.Now()
-	have, err := z.pages(ctx, id, entry)
+	l, err := z.pages(ctx, id, entry)
 	if errors.Is(err, errMoving) {
 		z.log.WarnContext(ctx, "listing the records again", slog.Any("error", err))
 		if err := pause(ctx, z.settle); err != nil {
 			return nil, err
 		}
-		have, err = z.pages(ctx, id, entry)
+		l, err = z.pages(ctx, id, entry)
 	}
-	if err == nil {
-		z.remember(&listing{entry: strings.ToLower(entry), have: have, at: began})
+	if err != nil {
+		return nil, err
 	}
-	return have, err
+	l.at = began
+	z.remember(l)
+	return l, nil
 }
 
 // listing is a list that was read, and when.
 type listing struct {
-	entry string
-	have  []stored
-	at    time.Time
+	entry  string
+	have   []stored         // the TXT records, sorted
+	closed map[string]error // why none can stand at a name
+	at     time.Time
+}
+
+// takes is an error if one of the records to be added is for a name that takes none.
+func (l *listing) takes(posts []op) error {
+	for _, o := range posts {
+		if err := l.closed[o.Name]; err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // fresh is how old a list may be from which something is only added.
@@ -63,21 +77,21 @@ func (z *Zone) remember(l *listing) {
 // lately is the last list, if it is fresh and only adds are planned from it: if somebody
 // wrote since, the API refuses the batch, and the zone is listed again. What is changed or
 // removed is looked at right before.
-func (z *Zone) lately(entry string, c dnsaddr.Changes) ([]stored, bool) {
+func (z *Zone) lately(entry string, c dnsaddr.Changes) (*listing, bool) {
 	z.mu.Lock()
 	defer z.mu.Unlock()
 	if z.last == nil || z.last.entry != entry || time.Since(z.last.at) > fresh || len(c.Update)+len(c.Remove) > 0 {
 		return nil, false
 	}
-	return z.last.have, true
+	return z.last, true
 }
 
-func (z *Zone) pages(ctx context.Context, id, entry string) ([]stored, error) {
+func (z *Zone) pages(ctx context.Context, id, entry string) (*listing, error) {
 	label, suffix := dnsaddr.Name(""), strings.TrimPrefix(strings.ToLower(entry), strings.TrimSuffix(dnsaddr.Name(""), "."))
 	seen := make(map[string]bool)
-	out := []stored{}
+	l := &listing{entry: strings.ToLower(entry), have: []stored{}, closed: make(map[string]error)}
 	for page := 1; ; page++ {
-		got, total, err := z.api.texts(ctx, id, label, suffix, page, z.perPage)
+		got, total, err := z.api.records(ctx, id, label, suffix, page, z.perPage)
 		if err != nil {
 			return nil, err
 		}
@@ -92,18 +106,36 @@ func (z *Zone) pages(ctx context.Context, id, entry string) ([]stored, error) {
 				return nil, fmt.Errorf("%w: record %q twice", errMoving, clean(r.ID))
 			}
 			seen[r.ID] = true
-			if r.Type == "TXT" && dnsaddr.OfFleet(entry, r.Name) {
-				out = append(out, r.stored())
+			if dnsaddr.OfFleet(entry, r.Name) {
+				l.take(r)
 			}
 		}
 		if len(seen) > total || len(seen) < total && len(got) == 0 {
 			return nil, fmt.Errorf("%w: it holds %d records and counts %d", errMoving, len(seen), total)
 		}
 		if len(seen) == total {
-			slices.SortFunc(out, func(a, b stored) int { return a.Compare(b.Record) })
-			return out, nil
+			slices.SortFunc(l.have, func(a, b stored) int { return a.Compare(b.Record) })
+			return l, nil
 		}
 	}
+}
+
+// take adds a record to the list. Those of most other types stand beside texts, and are
+// nobody's business here.
+func (l *listing) take(r record) {
+	switch r.Type {
+	case typeTXT:
+		l.have = append(l.have, r.stored())
+	case typeCNAME:
+		l.close(r, "is an alias (CNAME) of")
+	case typeNS:
+		l.close(r, "is delegated (NS) to")
+	}
+}
+
+func (l *listing) close(r record, how string) {
+	name := strings.ToLower(r.Name)
+	l.closed[name] = fleet.WithHint(fmt.Errorf("%s %s %s: no text can stand beside that", name, how, clean(r.Content)), takenHint)
 }
 
 // stored reads a record of the API. A text that cannot be read stays as it is.

@@ -15,12 +15,12 @@ const (
 	// MaxFlat is the largest number of relays that all stand at the entry name: some
 	// clients look at 16 records of a name.
 	MaxFlat = 16
-	// EntryRelays stand at the entry name of a larger fleet: their records fit into one
-	// answer of [MaxEDNS] bytes.
+	// EntryRelays stand at the entry name of a larger fleet, or as many fewer as one
+	// answer of [MaxEDNS] bytes holds: longer names and addresses leave room for fewer.
 	EntryRelays = 10
 	// ListRelays is the largest number of relays at the name of one list.
 	ListRelays = 40
-	// CompactRelays stand at the compact name: their records fit into [MaxUDP] bytes.
+	// CompactRelays stand at the compact name, or as many fewer as [MaxUDP] bytes hold.
 	CompactRelays = 4
 	// MaxContent is how much text, in bytes, one name can hold.
 	MaxContent = 8192
@@ -31,31 +31,47 @@ type Node struct {
 	Name   string // "nyc1-1"
 	Region string // "nyc1"
 	Number int    // in its region, from 1
+	// ValueBytes is the length of the longest value that its relay is published with
+	// before any other; 0 stands for that of an IPv4 address by TCP.
+	ValueBytes int
+}
+
+// firstRecord is how many bytes of an answer the first record of n's relay takes.
+func (n Node) firstRecord() int {
+	if n.ValueBytes == 0 {
+		return firstRecord
+	}
+	return recordFrame + 1 + n.ValueBytes
 }
 
 // Layout says at which names each node of a fleet is published. It depends on the spec
 // alone, so that a relay that is replaced, or does not answer, moves no record. It is
 // made by [NewLayout] and does not change; the zero value is the layout of no node.
 type Layout struct {
-	entry string
-	at    map[string][]string // names by node, the entry name first
-	size  map[string]int      // relays by name
+	entry   string
+	compact string              // "" without one
+	at      map[string][]string // names by node, the entry name first
+	size    map[string]int      // relays by name
+	first   map[string]int      // by name: the longest first record of a relay, in bytes of an answer
 }
 
 // NewLayout places nodes. Up to [MaxFlat] of them all stand at the entry name,
-// _dnsaddr.<domain>. Of more, [EntryRelays] do, spread over the regions by a stable hash
-// of their names, and every node stands in a list of its region as well:
+// _dnsaddr.<domain>. Of more, up to [EntryRelays] do, spread over the regions by a stable
+// hash of their names, and every node stands in a list of its region as well:
 // _dnsaddr.<region>.<domain>, and from the 41st node of a region on
 // _dnsaddr.<region>-2.<domain> and so on. A list of [ListRelays] nodes is full for ever,
 // so that no node moves to another when the fleet grows. A compact label that is not ""
-// makes one more name, _dnsaddr.<compact>.<domain>, of at most [CompactRelays] nodes.
+// makes one more name, _dnsaddr.<compact>.<domain>, of up to [CompactRelays] nodes.
 func NewLayout(domain string, nodes []Node, compact string) Layout {
-	l := Layout{entry: strings.ToLower(Name(domain)), at: make(map[string][]string, len(nodes)), size: make(map[string]int)}
+	l := Layout{
+		entry: strings.ToLower(Name(domain)),
+		at:    make(map[string][]string, len(nodes)), size: make(map[string]int), first: make(map[string]int),
+	}
 	first := spread(nodes)
 	if len(nodes) <= MaxFlat {
 		l.place(l.entry, first...)
 	} else {
-		l.place(l.entry, first[:EntryRelays]...)
+		l.place(l.entry, fitting(first, EntryRelays, MaxEDNS-WireSize(l.entry, nil))...)
 		lists := make(map[list]string)
 		for _, n := range nodes {
 			in := listOf(n)
@@ -66,14 +82,27 @@ func NewLayout(domain string, nodes []Node, compact string) Layout {
 		}
 	}
 	if compact != "" {
-		l.place(strings.ToLower(Name(compact+"."+domain)), first[:min(CompactRelays, len(first))]...)
+		l.compact = strings.ToLower(Name(compact + "." + domain))
+		l.place(l.compact, fitting(first, CompactRelays, MaxUDP-Answer{}.Size(l.compact, false))...)
 	}
 	return l
+}
+
+// fitting are the first of the nodes, at most so many, whose first records take no more
+// than room, in bytes: one at least, for which there is room at any name.
+func fitting(nodes []Node, most, room int) []Node {
+	for i, n := range nodes {
+		if room -= n.firstRecord(); i == most || i > 0 && room < 0 {
+			return nodes[:i]
+		}
+	}
+	return nodes
 }
 
 func (l Layout) place(name string, nodes ...Node) {
 	for _, n := range nodes {
 		l.at[n.Name] = append(l.at[n.Name], name)
+		l.first[name] = max(l.first[name], n.firstRecord())
 	}
 	l.size[name] += len(nodes)
 }
@@ -148,6 +177,10 @@ func (l Layout) Names() []string {
 	return append([]string{l.entry}, rest...)
 }
 
+// Compact is the name for clients that read [MaxUDP] bytes and no more, in lower case, ""
+// without one.
+func (l Layout) Compact() string { return l.compact }
+
 // At lists the names at which a node is published, the entry name first if it is one of
 // them; nil for a node that the layout does not have.
 func (l Layout) At(node string) []string { return slices.Clone(l.at[node]) }
@@ -160,16 +193,21 @@ func (l Layout) Relays(name string) int { return l.size[strings.ToLower(name)] }
 
 // Addresses is how many addresses of each relay fit at a name: as many as the answer
 // holds in [MaxUDP] bytes if one of each does, else in [MaxEDNS], and never less than one.
-// Which ones is the order in which a relay's addresses are given.
+// At the compact name it is [MaxUDP] in any case. Which ones is the order in which a
+// relay's addresses are given.
 func (l Layout) Addresses(name string) int {
-	relays := l.Relays(name)
+	name = strings.ToLower(name)
+	relays, first := l.size[name], l.first[name]
 	if relays == 0 {
 		return 0
 	}
 	for _, budget := range []int{MaxUDP, MaxEDNS} {
 		room := (budget - WireSize(name, nil)) / relays
-		if room >= firstRecord {
-			return 1 + (room-firstRecord)/nextRecord
+		if room >= first {
+			return 1 + (room-first)/nextRecord
+		}
+		if name == l.compact {
+			break
 		}
 	}
 	return 1
@@ -178,6 +216,6 @@ func (l Layout) Addresses(name string) int {
 // The sizes in an answer of a relay's first record, by TCP, and of a further one, by QUIC,
 // both at the longest IPv4 address with an Ed25519 peer ID.
 const (
-	firstRecord = 12 + 1 + len("dnsaddr=/ip4/255.255.255.255/tcp/65535/p2p/") + 52
-	nextRecord  = 12 + 1 + len("dnsaddr=/ip4/255.255.255.255/udp/65535/quic-v1/p2p/") + 52
+	firstRecord = recordFrame + 1 + len("dnsaddr=/ip4/255.255.255.255/tcp/65535/p2p/") + 52
+	nextRecord  = recordFrame + 1 + len("dnsaddr=/ip4/255.255.255.255/udp/65535/quic-v1/p2p/") + 52
 )

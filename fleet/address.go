@@ -1,6 +1,8 @@
 package fleet
 
 import (
+	"bytes"
+	"math"
 	"net/netip"
 	"strconv"
 )
@@ -38,6 +40,46 @@ func multiaddrs(ip netip.Addr, p Ports) []string {
 		}
 	}
 	return out
+}
+
+// longestFirst is how many bytes the longest value has that a relay is published with
+// before any other, if its machine has an address of that family. It depends on the spec
+// alone.
+func (s Spec) longestFirst(family string) int {
+	if !lets(s.DNS.Publish.Families, family) {
+		family = s.DNS.Publish.Families[0]
+	}
+	m := Machine{
+		Addrs: []netip.Addr{netip.AddrFrom4([4]byte{255, 255, 255, 255})},
+		Ports: Ports{TCP: math.MaxUint16, QUIC: math.MaxUint16, WS: math.MaxUint16},
+	}
+	if family == FamilyIP6 {
+		m.Addrs[0] = netip.AddrFrom16([16]byte(bytes.Repeat([]byte{0xff}, 16)))
+	}
+	p := publisher{spec: s}
+	first := p.ordered(m)
+	if len(first) == 0 {
+		return 0 // nothing is published, which the check of the spec says
+	}
+	return len("dnsaddr="+first[0]+"/p2p/") + peerIDBytes
+}
+
+// peerIDBytes is the length of an Ed25519 peer ID in text.
+const peerIDBytes = 52
+
+// ip6Alone are the nodes of which the spec itself says that they have an IPv6 address and
+// no other.
+func (s Spec) ip6Alone() map[string]bool {
+	alone := make(map[string]bool)
+	if s.Provider != ProviderHosts {
+		return alone
+	}
+	for _, h := range s.Hosts {
+		if ip, err := netip.ParseAddr(h.Address); err == nil && ip.Unmap().Is6() {
+			alone[h.Node] = true
+		}
+	}
+	return alone
 }
 
 // Announce lists the addresses at which clients reach the relay of m, without its peer

@@ -272,8 +272,13 @@ func (s Spec) Layout() dnsaddr.Layout { return s.layout(s.Slots()) }
 // layout is [Spec.Layout] of slots that are listed already.
 func (s Spec) layout(slots []Slot) dnsaddr.Layout {
 	nodes := make([]dnsaddr.Node, len(slots))
+	usual, six := s.longestFirst(FamilyIP4), s.longestFirst(FamilyIP6)
+	alone := s.ip6Alone()
 	for i, slot := range slots {
-		nodes[i] = dnsaddr.Node{Name: slot.Node, Region: slot.Region, Number: slot.Number}
+		nodes[i] = dnsaddr.Node{Name: slot.Node, Region: slot.Region, Number: slot.Number, ValueBytes: usual}
+		if alone[slot.Node] {
+			nodes[i].ValueBytes = six
+		}
 	}
 	return dnsaddr.NewLayout(s.DNS.Domain, nodes, s.DNS.Publish.Compact)
 }

@@ -90,6 +90,9 @@ func (p *publisher) most(name string) int {
 	n, known := p.room[name]
 	if !known {
 		n = cmp.Or(p.spec.DNS.Publish.Addresses, p.layout.Addresses(name))
+		if name == p.layout.Compact() {
+			n = min(n, p.layout.Addresses(name))
+		}
 		n = max(1, min(n, dnsaddr.MaxContent/longestRecord/max(1, p.layout.Relays(name))))
 		p.room[name] = n
 	}
@@ -97,9 +100,9 @@ func (p *publisher) most(name string) int {
 }
 
 // fitting cuts a relay's values to its share of the answer, which IPv6 fills sooner; a
-// number that the spec names is not cut.
+// number that the spec names is cut at the compact name alone.
 func (p *publisher) fitting(name string, values []string) []string {
-	if p.spec.DNS.Publish.Addresses > 0 || len(values) < 2 {
+	if p.spec.DNS.Publish.Addresses > 0 && name != p.layout.Compact() || len(values) < 2 {
 		return values
 	}
 	relays, budget := p.layout.Relays(name), dnsaddr.MaxEDNS

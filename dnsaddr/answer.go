@@ -15,6 +15,9 @@ type Answer struct {
 	TTL time.Duration
 	// Alias is where a CNAME at the name leads, "" without one. Texts are those at its end.
 	Alias string
+	// NoName is set if the server said that the name does not exist. A name without it may
+	// hold nothing all the same.
+	NoName bool
 }
 
 // Answers are what name servers hold, by name: in lower case, without the final dot.

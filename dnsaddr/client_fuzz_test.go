@@ -24,7 +24,7 @@ func FuzzClients(f *testing.F) {
 				}
 			}
 		}
-		for _, found := range dnsaddr.Lint(entryName, answers) {
+		for _, found := range review(answers).Findings() {
 			if len(found.Detail) > 1000 {
 				t.Errorf("a detail of %d bytes", len(found.Detail))
 			}

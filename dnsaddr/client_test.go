@@ -33,6 +33,11 @@ func quic(n int) string {
 	return fmt.Sprintf("dnsaddr=/ip4/198.151.%d.%d/udp/9101/quic-v1/p2p/%s", 100+n/100, 100+n%100, peerID(n))
 }
 
+// tcp6 is the record of the n-th relay, at an IPv6 address of the greatest length.
+func tcp6(n int) string {
+	return fmt.Sprintf("dnsaddr=/ip6/2600:1f18:1111:2222:3333:4444:5555:%x/tcp/9100/p2p/%s", 0x1000+n, peerID(n))
+}
+
 // flat has n relays at one name, one record each.
 func flat(n int) dnsaddr.Answers {
 	var a dnsaddr.Answer

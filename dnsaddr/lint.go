@@ -33,15 +33,15 @@ const (
 	maxSaneTTL = 24 * time.Hour
 )
 
-// Lint looks at every name for what clients stumble over: the names sorted, the entry name
-// first. Text in a Finding comes from DNS: it is quoted, and not longer than a line.
-func Lint(entry string, answers Answers) []Finding {
-	entry = strings.ToLower(entry)
+// Findings looks at every name for what clients stumble over: the names sorted, the entry
+// name first. Text in a Finding comes from DNS: it is quoted, and not longer than a line.
+func (r Review) Findings() []Finding {
+	entry := strings.ToLower(r.Entry)
 	out := lintDomain(entry)
-	names := slices.DeleteFunc(slices.Sorted(maps.Keys(answers)), func(n string) bool { return n == entry })
+	names := slices.DeleteFunc(slices.Sorted(maps.Keys(r.Answers)), func(n string) bool { return n == entry })
 	for _, name := range append([]string{entry}, names...) {
-		l := &linting{name: name}
-		l.answer(answers[name])
+		l := &linting{review: r, name: name}
+		l.answer(r.Answers[name])
 		out = append(out, l.found...)
 	}
 	return out
@@ -68,8 +68,9 @@ func lintDomain(entry string) []Finding {
 
 // linting is one name being looked at.
 type linting struct {
-	name  string
-	found []Finding
+	review Review
+	name   string
+	found  []Finding
 }
 
 func (l *linting) add(g Grade, check, detail, fix string) {
@@ -81,11 +82,19 @@ func (l *linting) answer(a Answer) {
 		l.add(Warning, "cname", "it is an alias of "+excerpt(a.Alias), "put the records at the name itself: nothing can stand beside an alias, and each client has one more name to resolve")
 	}
 	if len(a.Texts) == 0 {
-		l.add(Problem, "empty", "no TXT records", "publish the relays: 'fleetctl dnsaddr sync'")
+		detail := "no TXT records"
+		if a.NoName {
+			detail = "no such name"
+		}
+		l.add(Problem, "empty", detail, l.review.fixEmpty())
 		return
 	}
 	if a.TTL != 0 && (a.TTL < minSaneTTL || a.TTL > maxSaneTTL) {
-		l.add(Warning, "ttl", fmt.Sprintf("the TTL is %d s, clients do well with 60 to 86400", int(a.TTL/time.Second)), "set dns.ttl to 300")
+		fix := "set dns.ttl to 300"
+		if l.review.Foreign {
+			fix = "set the TTL of the records to 300"
+		}
+		l.add(Warning, "ttl", fmt.Sprintf("the TTL is %d s, clients do well with 60 to 86400", int(a.TTL/time.Second)), fix)
 	}
 	s := read(l.name, a)
 	seen := make(map[string]string) // by peer ID and protocols: the address
@@ -167,15 +176,19 @@ func (l *linting) size(a Answer) {
 	for _, t := range a.Texts {
 		content += len(strings.Join(t, "")) + 2 // with its quotes
 	}
+	const openTCP = "tell clients that TCP/53 must be open"
 	switch {
+	case l.name == l.review.Compact && l.review.tooLarge(l.name):
+		l.add(Problem, "compact", fmt.Sprintf("the answer at the compact name has %d bytes, more than %d: clients that read no more find nothing", a.Size(l.name, false), MaxUDP), l.review.fixCompact())
 	case size > maxMessage:
 		l.add(Problem, "size", fmt.Sprintf("the answer has %d bytes, more than any answer holds", size), "spread the relays over lists")
 	case size > 4096:
-		l.add(Warning, "size", fmt.Sprintf("the answer has %d bytes: it comes by TCP/53 alone, whatever a client asks for", size), "tell clients that TCP/53 must be open")
+		l.add(Warning, "size", fmt.Sprintf("the answer has %d bytes: it comes by TCP/53 alone, whatever a client asks for", size), openTCP)
 	case size > MaxEDNS:
-		l.add(Warning, "size", fmt.Sprintf("the answer has %d bytes, more than %d: it needs TCP/53", size, MaxEDNS), "tell clients that TCP/53 must be open, or publish fewer addresses at the name")
-	case a.Size(l.name, false) > MaxUDP:
-		l.add(Note, "size", fmt.Sprintf("the answer has %d bytes, more than %d: js-libp2p and old rust-libp2p need TCP/53, nim-libp2p finds nothing", size, MaxUDP), "set dns.publish.compact if such clients are served")
+		ways := append([]string{openTCP}, l.review.fewerAddresses(l.name)...)
+		l.add(Warning, "size", fmt.Sprintf("the answer has %d bytes, more than %d: it needs TCP/53", size, MaxEDNS), strings.Join(ways, ", or "))
+	case l.review.tooLarge(l.name):
+		l.add(Note, "size", fmt.Sprintf("the answer has %d bytes, more than %d: js-libp2p and old rust-libp2p need TCP/53, nim-libp2p finds nothing", size, MaxUDP), l.review.fixLarge())
 	}
 	if content > MaxContent {
 		l.add(Warning, "content", fmt.Sprintf("the records have %d characters, Cloudflare takes %d for one name", content, MaxContent), "spread the relays over lists")
@@ -204,35 +217,4 @@ func (l *linting) count(s served) {
 		grade, fix = Problem, fmt.Sprintf("spread the relays over lists of at most %d", ListRelays)
 	}
 	l.add(grade, "count", detail, fix)
-}
-
-// Fix says what to change so that a loss is none, to whoever publishes.
-func (l Loss) Fix(f Family) string {
-	switch l.Reason {
-	case LostTruncated:
-		switch {
-		case !f.LargeAnswers():
-			return "set dns.publish.compact, and give such clients that name"
-		case !f.EDNS():
-			return "open TCP/53 towards the resolver, or set dns.publish.compact and give such clients that name"
-		}
-		return "open TCP/53 towards the resolver, or publish fewer addresses at the name"
-	case LostTooLarge, LostLimit:
-		return "give clients the names of the lists, or the peer ID of one relay"
-	case LostForeign:
-		return "remove what is no dnsaddr record"
-	case LostMalformed:
-		return "remove the value, or write it anew"
-	case LostStrings:
-		return "write the value as one string of at most 255 bytes"
-	case LostNoID:
-		return "end the value in /p2p/ID"
-	case LostPointer:
-		return "publish the addresses themselves"
-	case LostTransport:
-		return "publish a TCP address as well"
-	case LostMissing:
-		return "publish the relays"
-	}
-	return ""
 }

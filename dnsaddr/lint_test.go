@@ -12,7 +12,15 @@ import (
 	"github.com/relayfleet/fleetctl/dnsaddr"
 )
 
-const entryName = "_dnsaddr." + domain
+const (
+	entryName   = "_dnsaddr." + domain
+	compactName = "_dnsaddr.few." + domain
+)
+
+// review is a look at a fleet without a compact name.
+func review(answers dnsaddr.Answers) dnsaddr.Review {
+	return dnsaddr.Review{Entry: entryName, Answers: answers}
+}
 
 func TestLint_NamesWhatClientsStumbleOver(t *testing.T) {
 	atOtherHost := strings.Replace(tcp(0), "198.151.100.100", "198.151.100.200", 1)
@@ -24,6 +32,7 @@ func TestLint_NamesWhatClientsStumbleOver(t *testing.T) {
 		{"three good ones", dnsaddr.Answer{Texts: texts(tcp(0), tcp(1), tcp(2)).Texts, TTL: 5 * time.Minute}, ""},
 		{"two transports of one relay", texts(tcp(0), quic(0)), ""},
 		{"nothing", dnsaddr.Answer{}, "problem empty"},
+		{"no such name", dnsaddr.Answer{NoName: true}, "problem empty"},
 		{"SPF", texts(tcp(0), "v=spf1 -all"), "problem foreign"},
 		{"text without =", texts(tcp(0), "hello"), "warning foreign"},
 		{"space before", texts(" " + tcp(0)), "warning foreign"},
@@ -48,7 +57,7 @@ func TestLint_NamesWhatClientsStumbleOver(t *testing.T) {
 		{"613", flat(613)[entryName], "problem size warning content problem count"},
 	} {
 		var got []string
-		for _, f := range dnsaddr.Lint(entryName, dnsaddr.Answers{entryName: c.answer}) {
+		for _, f := range review(dnsaddr.Answers{entryName: c.answer}).Findings() {
 			got = append(got, string(f.Grade), f.Check)
 			if f.Name != entryName || f.Detail == "" || f.Fix == "" {
 				t.Errorf("%s: finding is not whole: %+v", c.name, f)
@@ -67,7 +76,7 @@ func TestLint_LooksAtTheNameItself(t *testing.T) {
 	} {
 		entry := dnsaddr.Name(name)
 		got := ""
-		for _, f := range dnsaddr.Lint(entry, dnsaddr.Answers{entry: texts(tcp(0))}) {
+		for _, f := range (dnsaddr.Review{Entry: entry, Answers: dnsaddr.Answers{entry: texts(tcp(0))}}).Findings() {
 			got += f.Check
 		}
 		if got != want {
@@ -97,9 +106,116 @@ func TestJudge_SeventeenRelaysInOurLayout(t *testing.T) {
 			t.Errorf("%s over %s: %d tried, %d by peer ID; want %d, %d", v.Family, v.Network, len(v.Relays), v.Pinned, tried, pinned)
 		}
 		for _, l := range v.Losses {
-			if l.Fix(v.Family) == "" {
+			if (dnsaddr.Review{Entry: entryName, Compact: compactName, Answers: answers}).Fix(l, v.Family, v.Network) == "" {
 				t.Errorf("%s over %s: no way out of %+v", v.Family, v.Network, l)
 			}
+		}
+	}
+}
+
+func TestLint_ACompactNameAboveItsPacketIsAProblem(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		values []string
+		fix    string // "": no finding
+	}{
+		{"four by IPv4", []string{tcp(0), tcp(1), tcp(2), tcp(3)}, ""},
+		{"three by IPv6", []string{tcp6(0), tcp6(1), tcp6(2)}, ""},
+		{"four by IPv6", []string{tcp6(0), tcp6(1), tcp6(2), tcp6(3)}, "set dns.publish.families to [ip6], so that as few relays stand there as fit"},
+		{"one of four by IPv4 alone", []string{tcp(0), tcp6(1), tcp6(2), tcp6(3)}, "give each of its relays an IPv4 address, or set dns.publish.families to one family that all have"},
+		{"five by IPv4", []string{tcp(0), tcp(1), tcp(2), tcp(3), tcp(4)}, "remove what is not the fleet's, and run 'fleetctl dnsaddr sync'"},
+	} {
+		r := dnsaddr.Review{Entry: entryName, Compact: compactName, Answers: dnsaddr.Answers{entryName: texts(tcp(0)), compactName: texts(c.values...)}}
+		fix := ""
+		for _, f := range r.Findings() {
+			if f.Grade != dnsaddr.Problem || f.Check != "compact" || f.Name != compactName {
+				t.Errorf("%s: got %+v, want a problem with the compact name", c.name, f)
+			}
+			fix = f.Fix
+		}
+		if fix != c.fix {
+			t.Errorf("%s: got %q, want %q", c.name, fix, c.fix)
+		}
+	}
+}
+
+// Advice is something that can be done: nobody is told to publish what is not theirs, to
+// set what is set, or to publish fewer than one address.
+func TestLint_AdviceCanBeFollowed(t *testing.T) {
+	two := dnsaddr.Answer{}
+	for i := range 12 {
+		two.Texts = append(two.Texts, []string{tcp(i)}, []string{quic(i)})
+	}
+	few := texts(tcp(0), tcp(1))
+	twelve := flat(12)[entryName]
+	for _, c := range []struct {
+		name   string
+		review dnsaddr.Review
+		want   []string // what is to be changed, of any finding and loss
+	}{
+		{"one address of each", review(dnsaddr.Answers{entryName: twelve}), []string{
+			"tell clients that TCP/53 must be open",
+			"open TCP/53 towards the resolver, or set dns.publish.compact and give such clients that name",
+			"set dns.publish.compact and give such clients that name",
+		}},
+		{"one address of each, and a compact name", dnsaddr.Review{Entry: entryName, Compact: compactName, Answers: dnsaddr.Answers{entryName: twelve, compactName: few}}, []string{
+			"tell clients that TCP/53 must be open",
+			"open TCP/53 towards the resolver, or give such clients /dnsaddr/few.p2p.example",
+			"give such clients /dnsaddr/few.p2p.example",
+		}},
+		{"five, and a compact name", dnsaddr.Review{Entry: entryName, Compact: compactName, Answers: dnsaddr.Answers{entryName: flat(5)[entryName], compactName: few}}, []string{
+			"give such clients /dnsaddr/few.p2p.example",
+			"open TCP/53 towards the resolver, or give such clients /dnsaddr/few.p2p.example",
+		}},
+		{"five, and nothing at the compact name", dnsaddr.Review{Entry: entryName, Compact: compactName, Answers: dnsaddr.Answers{entryName: flat(5)[entryName], compactName: {}}}, []string{
+			"publish the compact name with 'fleetctl dnsaddr sync', and give such clients that name",
+			"publish the relays: 'fleetctl dnsaddr sync'",
+			"open TCP/53 towards the resolver, or publish the compact name with 'fleetctl dnsaddr sync', and give such clients that name",
+		}},
+		{"five, and a compact name that does not answer", dnsaddr.Review{Entry: entryName, Compact: compactName, Answers: dnsaddr.Answers{entryName: flat(5)[entryName]}}, []string{
+			"give such clients /dnsaddr/few.p2p.example",
+			"open TCP/53 towards the resolver, or give such clients /dnsaddr/few.p2p.example",
+		}},
+		{"five, and five at the compact name", dnsaddr.Review{Entry: entryName, Compact: compactName, Answers: dnsaddr.Answers{entryName: flat(5)[entryName], compactName: flat(5)[entryName]}}, []string{
+			"bring the compact name below 512 bytes, and give such clients that name",
+			"remove what is not the fleet's, and run 'fleetctl dnsaddr sync'",
+			"open TCP/53 towards the resolver, or bring the compact name below 512 bytes, and give such clients that name",
+		}},
+		{"two addresses of each", review(dnsaddr.Answers{entryName: two}), []string{
+			"tell clients that TCP/53 must be open, or publish fewer addresses of each relay (dns.publish.addresses)",
+			"give such clients the peer ID of a relay: by /p2p/ID they find any of these",
+			"open TCP/53 towards the resolver, or publish fewer addresses of each relay (dns.publish.addresses), or set dns.publish.compact and give such clients that name",
+			"open TCP/53 towards the resolver, or set dns.publish.compact and give such clients that name",
+			"set dns.publish.compact and give such clients that name",
+			"give clients the names of the lists, or the peer ID of one relay",
+		}},
+		{"of somebody else", dnsaddr.Review{Entry: entryName, Foreign: true, Answers: dnsaddr.Answers{entryName: {Texts: twelve.Texts, TTL: 30 * time.Second}}}, []string{
+			"set the TTL of the records to 300",
+			"tell clients that TCP/53 must be open",
+			"open TCP/53 towards the resolver, or give such clients the addresses themselves",
+			"give such clients the addresses themselves",
+		}},
+		{"of somebody else, and not there", dnsaddr.Review{Entry: entryName, Foreign: true, Answers: dnsaddr.Answers{entryName: {NoName: true}}}, []string{
+			"see whether the name is right",
+		}},
+	} {
+		got := make(map[string]bool)
+		for _, f := range c.review.Findings() {
+			got[f.Fix] = true
+		}
+		for _, v := range dnsaddr.Judge(entryName, c.review.Answers) {
+			for _, l := range v.Losses {
+				got[c.review.Fix(l, v.Family, v.Network)] = true
+			}
+		}
+		for _, want := range c.want {
+			if !got[want] {
+				t.Errorf("%s: nobody is told to %q", c.name, want)
+			}
+			delete(got, want)
+		}
+		for fix := range got {
+			t.Errorf("%s: somebody is told to %q", c.name, fix)
 		}
 	}
 }
@@ -116,7 +232,7 @@ func TestLint_FindingsAreOneShortPrintableLine(t *testing.T) {
 			a.Texts = append(a.Texts, []string{s, strings.Repeat("x", rapid.IntRange(0, 300).Draw(t, "more"))})
 		}
 		a.Alias = rapid.String().Draw(t, "alias")
-		for _, f := range dnsaddr.Lint(entryName, dnsaddr.Answers{entryName: a}) {
+		for _, f := range review(dnsaddr.Answers{entryName: a}).Findings() {
 			if len(f.Detail) > 1000 || strings.ContainsAny(f.Detail, "\n\r\x1b\x00") {
 				t.Fatalf("detail is not one short line: %q", f.Detail)
 			}

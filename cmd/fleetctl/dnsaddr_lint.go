@@ -107,8 +107,7 @@ func (a *app) lintLayout(flags lintFlags) (lintView, error) {
 	if err != nil {
 		return lintView{}, err
 	}
-	entry, answers := strings.ToLower(spec.DNS.RecordName()), dnsaddr.AnswersOf(records)
-	v := newLintView(entry, answers, flags).withCompact(answers, compactName(spec))
+	v := newLintView(reviewOf(spec, records), flags)
 	v.Source = lintedLayout
 	return v, nil
 }
@@ -120,23 +119,23 @@ func (a *app) lintFleet(ctx context.Context, flags lintFlags) (v lintView, err e
 		return lintView{}, err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
-	entry := strings.ToLower(s.spec.DNS.RecordName())
-	records, err := s.b.Zone.Records(ctx, entry)
+	records, err := s.b.Zone.Records(ctx, s.spec.DNS.RecordName())
 	if err != nil {
 		return lintView{}, err
 	}
-	answers := dnsaddr.AnswersOf(records)
-	v = newLintView(entry, answers, flags).withCompact(answers, compactName(s.spec))
+	v = newLintView(reviewOf(s.spec, records), flags)
 	v.Source = lintedZone
 	return v, nil
 }
 
-// compactName is the name for clients that read 512 bytes, "" without one.
-func compactName(s fleet.Spec) string {
-	if s.DNS.Publish.Compact == "" {
-		return ""
+// reviewOf is the look at a fleet's own records. A compact name without any is looked at, too.
+func reviewOf(s fleet.Spec, records []dnsaddr.Record) dnsaddr.Review {
+	layout := s.Layout()
+	r := dnsaddr.Review{Entry: layout.Entry(), Compact: layout.Compact(), Answers: dnsaddr.AnswersOf(records)}
+	if _, there := r.Answers[r.Compact]; !there && r.Compact != "" {
+		r.Answers[r.Compact] = dnsaddr.Answer{}
 	}
-	return strings.ToLower(dnsaddr.Name(s.DNS.Publish.Compact + "." + s.DNS.Domain))
+	return r
 }
 
 // Bounds of what is asked for at a name of somebody else.
@@ -156,15 +155,28 @@ func (a *app) lintName(ctx context.Context, name string, flags lintFlags) (lintV
 	if err != nil {
 		return lintView{}, err
 	}
+	r := a.reviewOfName(dnsaddr.Name(domain))
 	done := a.busy("asking for " + domain)
-	answers, failed, err := lookAround(ctx, server, domain)
+	answers, failed, err := lookAround(ctx, server, r.Entry, r.Compact)
 	done()
 	if err != nil {
 		return lintView{}, err
 	}
-	v := newLintView(dnsaddr.Name(domain), answers, flags)
+	r.Answers = answers
+	v := newLintView(r, flags)
 	v.Source, v.Resolver, v.Errors = lintedDNS, server.String(), append(v.Errors, failed...)
 	return v, nil
+}
+
+// reviewOfName is the look at a name that a resolver is asked for: one of the fleet's own,
+// if there is a fleet.yaml that says so, or one of somebody else.
+func (a *app) reviewOfName(name string) dnsaddr.Review {
+	if spec, err := a.loadSpec(); err == nil {
+		if layout := spec.Layout(); slices.Contains(layout.Names(), name) {
+			return dnsaddr.Review{Entry: name, Compact: layout.Compact()}
+		}
+	}
+	return dnsaddr.Review{Entry: name, Foreign: true}
 }
 
 // lintServer is the resolver that was named, or this computer's first.
@@ -179,26 +191,31 @@ func lintServer(named string) (resolve.Server, error) {
 	return servers[0], nil
 }
 
-// lookAround asks for a domain's records and for those of the names that they lead to. A
-// name that did not answer, the first one excepted, is in failed.
-func lookAround(ctx context.Context, server resolve.Server, domain string) (_ dnsaddr.Answers, failed []string, _ error) {
-	client, answers := new(resolve.Client), make(dnsaddr.Answers)
-	level := []string{dnsaddr.Name(domain)}
+// lookAround asks for the records of a name, of a compact one if there is one, and of those
+// that they lead to. A name that did not answer, the first one excepted, is in failed and
+// not in the answers: nothing is known of it.
+func lookAround(ctx context.Context, server resolve.Server, entry, compact string) (_ dnsaddr.Answers, failed []string, _ error) {
+	client, answers, asked := new(resolve.Client), make(dnsaddr.Answers), make(map[string]bool)
+	level := []string{entry}
+	if compact != "" {
+		level = append(level, compact)
+	}
 	for depth := 0; depth < lintDepth && len(level) > 0; depth++ {
 		var next []string
 		for _, name := range level {
-			if _, asked := answers[name]; asked || len(answers) >= lintNames {
+			if asked[name] || len(asked) >= lintNames {
 				continue
 			}
+			asked[name] = true
 			got, err := client.Ask(ctx, server, resolve.Question{Name: name})
 			if err == nil {
 				err = got.Err()
 			}
 			if err != nil {
-				if depth == 0 {
+				if name == entry {
 					return nil, nil, fmt.Errorf("%s: %w", name, err)
 				}
-				failed, answers[name] = append(failed, name+": "+err.Error()), dnsaddr.Answer{}
+				failed = append(failed, name+": "+err.Error())
 				continue
 			}
 			answers[name] = answerOf(got)
@@ -211,7 +228,7 @@ func lookAround(ctx context.Context, server resolve.Server, domain string) (_ dn
 
 // answerOf is an answer as the models of clients take it.
 func answerOf(got resolve.Answer) dnsaddr.Answer {
-	a := dnsaddr.Answer{TTL: got.TTL()}
+	a := dnsaddr.Answer{TTL: got.TTL(), NoName: got.NoName()}
 	if len(got.Aliases) > 0 {
 		a.Alias = got.Aliases[len(got.Aliases)-1]
 	}

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/miekg/dns"
 
 	"github.com/relayfleet/fleetctl/dnsaddr"
 	"github.com/relayfleet/fleetctl/pkg/resolve/resolvetest"
@@ -182,6 +183,45 @@ func TestLint_ANameOfSomebodyElse(t *testing.T) {
 		t.Errorf("SPF at the name: got %v, %s; want nothing for js-libp2p alone", v.tried(), v.checks())
 	}
 	lints(t, a, stdout, stderr, exitOK, "boot.example", "--resolver", server.Addr, "--client", "go-libp2p")
+}
+
+// A name that nobody has made is said to be none, and nobody is told to publish what is
+// not theirs.
+func TestLint_ANameThatIsNotThereIsNoneAndNotOursToPublish(t *testing.T) {
+	a, stdout, stderr := testApp(t)
+	server := resolvetest.Start(t, foreignName().Recursive)
+	advice := func(name, detail, fix string) {
+		t.Helper()
+		v := lints(t, a, stdout, stderr, exitUnverified, name, "--resolver", server.Addr)
+		if len(v.Findings) != 1 || v.Findings[0].Detail != detail || v.Findings[0].Fix != fix {
+			t.Errorf("%s: got %+v, want %q and %q", name, v.Findings, detail, fix)
+		}
+	}
+	advice("typo.example", "no such name", "see whether the name is right")
+	spec := "name: blue\nprovider: local\nnodes: [{region: nyc1}]\ndns: {zone: local, domain: p2p.blue.test}\n"
+	if err := os.WriteFile(filepath.Join(a.dir, "fleet.yaml"), []byte(spec), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	advice("typo.example", "no such name", "see whether the name is right")
+	advice("p2p.blue.test", "no such name", "publish the relays: 'fleetctl dnsaddr sync'")
+	server.Answer(resolvetest.Texts("below._dnsaddr.empty.example.", 300, "x").Recursive)
+	advice("empty.example", "no TXT records", "see whether the name is right")
+}
+
+// What is not known is not said to be empty.
+func TestLint_ANameThatDoesNotAnswerIsNotCalledEmpty(t *testing.T) {
+	a, stdout, stderr := testApp(t)
+	zone := foreignName()
+	server := resolvetest.Start(t, func(q *dns.Msg, by string) *dns.Msg {
+		if q.Question[0].Name == "_dnsaddr.b.boot.example." {
+			return resolvetest.Rcode(dns.RcodeServerFailure)(q, by)
+		}
+		return zone.Recursive(q, by)
+	})
+	v := lints(t, a, stdout, stderr, exitUnverified, "boot.example", "--resolver", server.Addr)
+	if len(v.Errors) != 1 || v.checks() != "" || len(v.Names) != 1 {
+		t.Errorf("a name behind it answers SERVFAIL: got errors %q, findings %s, %d names; want one error alone", v.Errors, v.checks(), len(v.Names))
+	}
 }
 
 func TestLint_NamesInACircleAreAskedForOnce(t *testing.T) {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/relayfleet/fleetctl/dnsaddr"
@@ -43,48 +42,51 @@ func (v lintView) nim(c lintedClient) string {
 
 func (v lintView) domain() string { return strings.TrimPrefix(v.Name, "_dnsaddr.") }
 
-// lossTable has what is lost, once for all clients and networks that lose the same.
+// lossTable has what is lost, once for all clients that lose the same in the same networks.
 func (v lintView) lossTable() render.Table {
-	type key struct {
+	type loss struct {
 		reason    dnsaddr.Reason
 		name, fix string
 		count     int
 	}
-	type who struct{ clients, networks []string }
-	var order []key
-	losers := make(map[key]*who)
+	type ofClient struct {
+		loss
+		client string
+	}
+	type inNetworks struct {
+		loss
+		networks string
+	}
+	var each []ofClient
+	in := make(map[ofClient][]string)
 	for _, c := range v.Clients {
 		for _, l := range c.Losses {
-			k := key{l.Reason, l.Name, l.Fix, l.Count}
-			w, ok := losers[k]
-			if !ok {
-				w = new(who)
-				losers[k], order = w, append(order, k)
+			k := ofClient{loss{l.Reason, l.Name, l.Fix, l.Count}, string(c.Client)}
+			if len(in[k]) == 0 {
+				each = append(each, k)
 			}
-			w.clients, w.networks = withWord(w.clients, string(c.Client)), withWord(w.networks, c.Network)
+			in[k] = append(in[k], c.Network)
 		}
+	}
+	var order []inNetworks
+	clients := make(map[inNetworks][]string)
+	for _, k := range each {
+		row := inNetworks{k.loss, strings.Join(in[k], "; ")}
+		if len(in[k]) == len(v.networks()) {
+			row.networks = "any"
+		}
+		if len(clients[row]) == 0 {
+			order = append(order, row)
+		}
+		clients[row] = append(clients[row], k.client)
 	}
 	t := render.Table{Title: "not used", Columns: []render.Column{
 		{Name: "records"}, {Name: "at"}, {Name: "why"}, {Name: "client"}, {Name: "network"}, {Name: "what to change"},
 	}}
 	for _, k := range order {
-		w := losers[k]
-		all := v.networks()
-		slices.SortFunc(w.networks, func(a, b string) int { return slices.Index(all, a) - slices.Index(all, b) })
-		networks := strings.Join(w.networks, "; ")
-		if len(w.networks) == len(all) {
-			networks = "any"
-		}
-		t.Rows = append(t.Rows, []any{k.count, k.name, lossText(k.reason), strings.Join(w.clients, ", "), networks, k.fix})
+		t.Rows = append(t.Rows, []any{k.count, k.name, lossText(k.reason), strings.Join(clients[k], ", "), k.networks, k.fix})
 	}
 	return t
-}
-
-func withWord(list []string, word string) []string {
-	if slices.Contains(list, word) {
-		return list
-	}
-	return append(list, word)
 }
 
 // lossText is a reason in words.

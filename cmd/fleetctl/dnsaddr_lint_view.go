@@ -74,13 +74,13 @@ type lintedFinding struct {
 	Fix    string        `json:"fix"`
 }
 
-// newLintView judges answers as the flags ask.
-func newLintView(entry string, answers dnsaddr.Answers, flags lintFlags) lintView {
+// newLintView judges names as the flags ask.
+func newLintView(r dnsaddr.Review, flags lintFlags) lintView {
 	v := lintView{
-		Name: entry, Relays: len(answers.Relays()), Names: lintedNames(entry, answers), OK: true,
+		Name: r.Entry, Relays: len(r.Answers.Relays()), Names: lintedNames(r.Entry, r.Answers), OK: true,
 		Clients: []lintedClient{}, Findings: []lintedFinding{}, Errors: []string{},
 	}
-	for _, j := range dnsaddr.Judge(entry, answers) {
+	for _, j := range dnsaddr.Judge(r.Entry, r.Answers) {
 		if flags.client.value != everyClient && string(j.Family) != flags.client.value || flags.tcpBlocked && !j.Network.NoTCP {
 			continue
 		}
@@ -89,7 +89,7 @@ func newLintView(entry string, answers dnsaddr.Answers, flags lintFlags) lintVie
 			Queries: j.Queries, Bytes: j.Bytes, Failed: j.Failed, Losses: []lintedLoss{},
 		}
 		for _, l := range j.Losses {
-			c.Losses = append(c.Losses, lintedLoss{Name: l.Name, Reason: l.Reason, Count: l.Count, Fix: l.Fix(j.Family)})
+			c.Losses = append(c.Losses, lintedLoss{Name: l.Name, Reason: l.Reason, Count: l.Count, Fix: r.Fix(l, j.Family, j.Network)})
 		}
 		// A network without TCP is judged where the operator asked for it: a layout may
 		// need TCP, and the findings say so.
@@ -97,10 +97,10 @@ func newLintView(entry string, answers dnsaddr.Answers, flags lintFlags) lintVie
 		v.OK = v.OK && !c.dead
 		v.Clients = append(v.Clients, c)
 	}
-	for _, f := range dnsaddr.Lint(entry, answers) {
+	for _, f := range r.Findings() {
 		v.Findings = append(v.Findings, lintedFinding(f))
 	}
-	return v
+	return v.withCompact(r.Answers, r.Compact)
 }
 
 // withCompact adds what clients make of the compact name.

@@ -110,6 +110,10 @@ func (a Answer) Err() error {
 	return fmt.Errorf("%s answers %s", a.Server, a.Rcode)
 }
 
+// NoName reports whether the server says that the name does not exist, which is more than
+// that it holds no text.
+func (a Answer) NoName() bool { return a.Rcode == rcodeText(dns.RcodeNameError) }
+
 // Values are the values of the records, sorted; never nil.
 func (a Answer) Values() []string {
 	values := make([]string, 0, len(a.Records))

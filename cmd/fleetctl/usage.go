@@ -23,7 +23,8 @@ its memory, the bytes that it relayed this month beside what the plan of its mac
 and what the fleet costs for each peer that was active in the last 30 days.
 
 The bytes of this month are those of the history that 'fleetctl stats collect' and 'fleetctl
-serve' keep; without one they are not known. What is not known is said so and is never 0.
+serve' keep, as of its last collection, and at least so many if that was more than an hour ago;
+without one they are not known. Active peers are of then, too. What is not known is said so and is never 0.
 Exit 3 if a relay did not answer.`,
 		Args:              exactArgs(),
 		ValidArgsFunction: cobra.NoFileCompletions,
@@ -58,6 +59,9 @@ type usage struct {
 	active   stats.Figure            // peers of the last 30 days
 	since    time.Time               // when the month began
 	month    map[string]stats.Figure // bytes relayed since then, by node; nil: no history
+
+	collected time.Time            // when the history was last told of the fleet; zero: never
+	told      map[string]time.Time // and of each node, which answered then; zero: never
 }
 
 // usage asks the relays, the provider and the history.
@@ -100,7 +104,17 @@ func (s *session) kept(ctx context.Context, u *usage) (cursors map[string]string
 	if err != nil {
 		return nil, fmt.Errorf("usage: %w", err)
 	}
+	u.collected = figures.At
 	u.active = figures.Values["active_peers_30d"]
+	u.active.Since.Time = figures.At // who did not answer then is missing
+	relays, err := store.Relays(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("usage: %w", err)
+	}
+	u.told = make(map[string]time.Time, len(relays))
+	for _, r := range relays {
+		u.told[r.Node] = r.LastAnswered
+	}
 	all, err := store.Series(ctx, "bytes_relayed", history.Query{Since: u.since, Until: u.at, Step: history.StepMonth, Location: time.UTC, By: true})
 	if err != nil {
 		return nil, fmt.Errorf("usage: %w", err)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/relayfleet/fleetctl/pkg/render"
 )
@@ -15,6 +16,7 @@ func (v usageView) Table() render.Table {
 			{Name: "cost of a month", Value: v.monthly()},
 			{Name: "cost of an active peer", Value: v.perPeer()},
 			{Name: "as of", Value: v.GeneratedAt},
+			{Name: "month as of", Value: v.CollectedAt},
 		},
 		Columns: []render.Column{
 			{Name: "node"}, {Name: "status"}, {Name: "users"}, {Name: "reservations"}, {Name: "limit"}, {Name: "held"},
@@ -85,8 +87,21 @@ func (v usageView) activeText() any {
 	if v.ActivePeers.Error > 0 {
 		said += fmt.Sprintf(" ± %.1f %%", 100*v.ActivePeers.Error)
 	}
-	return said
+	if len(v.ActivePeers.Missing) > 0 {
+		said += ", without " + render.Names(v.ActivePeers.Missing, mostNames)
+	}
+	return said + v.activeAt()
 }
+
+// activeAt says from when the active peers are, if that is not now.
+func (v usageView) activeAt() string {
+	if v.ActivePeers.AsOf.IsZero() || v.ActivePeers.AsOf.Equal(v.GeneratedAt) {
+		return ""
+	}
+	return ", as of " + utc(v.ActivePeers.AsOf)
+}
+
+func utc(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05Z") }
 
 // monthly is the price of the fleet; that it has none is known, too.
 func (v usageView) monthly() any {
@@ -98,10 +113,13 @@ func (v usageView) monthly() any {
 
 func (v usageView) perPeer() any {
 	said := v.amount(v.Cost.PerPeer, "%.4f")
-	if said != nil && v.Cost.AtMost {
-		return fmt.Sprintf("at most %s", said)
+	if said == nil {
+		return nil
 	}
-	return said
+	if v.Cost.AtMost {
+		said = fmt.Sprintf("at most %s", said)
+	}
+	return fmt.Sprint(said, v.activeAt())
 }
 
 // amount is money, nil if it is not known.

@@ -17,7 +17,8 @@ func threeRelays() usage {
 	at := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 	month := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
 	return usage{
-		at: at, since: month,
+		at: at, since: month, collected: at.Add(-time.Minute),
+		told: map[string]time.Time{"nyc1-1": at.Add(-time.Minute), "sgp1-1": at.Add(-time.Minute)},
 		readings: []stats.Reading{
 			{Node: "sgp1-1", Region: "sgp1", Err: errors.New("connect:\nno route")},
 			{Node: "nyc1-1", Region: "nyc1", Telemetry: &stats.Telemetry{
@@ -60,7 +61,7 @@ func TestUsage_UnknownIsNeverZero(t *testing.T) {
 func TestUsage_SumsSayThatTheyAreAtLeast(t *testing.T) {
 	got := usageText(t, threeRelays(), render.FormatTable)
 	for _, want := range []string{
-		"at least 256 of 1024 (25.0 %)", "at least 3.0 GB of 3.0 TB (0.1 %)", "at least 100", "18.00 USD", "at most 0.1800 USD",
+		"at least 256 of 1024 (25.0 %)", "at least 3.0 GB of 3.0 TB (0.1 %)", "at least 100, without sgp1-1", "18.00 USD", "at most 0.1800 USD",
 		"fra1-1: an old relay",
 	} {
 		if !strings.Contains(got, want) {
@@ -78,6 +79,52 @@ func TestUsage_BytesSinceNobodyKnowsWhenAreOfNoMonth(t *testing.T) {
 	}
 	if !v.Total.BytesPartial || *v.Total.BytesMonth != 1e9 {
 		t.Errorf("got %d bytes in all, partial %t, want those of sgp1-1 and that a part is missing", *v.Total.BytesMonth, v.Total.BytesPartial)
+	}
+}
+
+// Whatever was relayed since the history was last told is in no figure.
+func TestUsage_AMonthOfWhichTheHistoryKnowsAPartIsAtLeast(t *testing.T) {
+	u := threeRelays()
+	for name, c := range map[string]struct {
+		ago  time.Duration
+		want bool
+	}{"a moment ago": {time.Minute, false}, "an hour ago": {time.Hour, false}, "days ago": {10 * 24 * time.Hour, true}} {
+		u.collected = u.at.Add(-c.ago)
+		u.told["nyc1-1"] = u.collected
+		u.active = stats.Figure{Value: new(100.0), Missing: []string{}, Since: stats.Time{Time: u.collected}}
+		v := newUsageView("harbour", u)
+		if got := v.Relays[1]; got.Node != "nyc1-1" || got.BytesAtLeast != c.want || !v.CollectedAt.Equal(u.collected) {
+			t.Errorf("told %s: got %+v, collected at %s, want at least: %t", name, got, v.CollectedAt, c.want)
+		}
+		if got := strings.Contains(strings.Join(v.Notes, "\n"), "nothing was collected since "+u.collected.Format("2006-01-02 15:04:05Z")); got != c.want {
+			t.Errorf("told %s: notes %q, want that it is said: %t", name, v.Notes, c.want)
+		}
+		table := usageText(t, u, render.FormatTable)
+		for _, want := range []string{"100, as of " + u.collected.Format("2006-01-02 15:04:05Z"), "0.1800 USD, as of "} {
+			if !strings.Contains(table, want) {
+				t.Errorf("told %s: got\n%s\nwant %q in it", name, table, want)
+			}
+		}
+	}
+	delete(u.told, "sgp1-1")
+	if v := newUsageView("harbour", u); !v.Relays[2].BytesAtLeast {
+		t.Errorf("got %+v, want at least: nobody knows when it was read", v.Relays[2])
+	}
+}
+
+func TestUsage_TheHistoryDatesWhatItKnows(t *testing.T) {
+	w := idleWatcher(t)
+	s := keepHistory(t, w)
+	w.app.now = lookTime
+	if _, err := w.ingest(t.Context(), s); err != nil { // of a node without a machine
+		t.Fatal(err)
+	}
+	u := usage{at: lookTime().Add(time.Hour), since: lookTime().AddDate(0, 0, -1)}
+	if _, err := s.kept(t.Context(), &u); err != nil {
+		t.Fatal(err)
+	}
+	if told, known := u.told["nyc1-1"]; !u.collected.Equal(lookTime()) || !known || !told.IsZero() {
+		t.Errorf("collected at %s, nyc1-1 told at %s (known: %t), want %s, and never", u.collected, told, known, lookTime())
 	}
 }
 

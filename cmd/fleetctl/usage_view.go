@@ -15,7 +15,8 @@ import (
 type usageView struct {
 	Fleet       string     `json:"fleet"`
 	GeneratedAt time.Time  `json:"generated_at"`
-	Month       string     `json:"month"` // "2026-11", in UTC
+	CollectedAt time.Time  `json:"collected_at,omitzero"` // from when bytes of the month are, and what the history says of peers
+	Month       string     `json:"month"`                 // "2026-11", in UTC
 	Relays      []usageRow `json:"relays"`
 	Total       usageTotal `json:"total"`
 	ActivePeers usagePeers `json:"active_peers_30d"`
@@ -73,10 +74,14 @@ type usageCost struct {
 	AtMost   bool     `json:"per_active_peer_at_most"` // there may be more peers
 }
 
+// usageFresh is how long ago a relay may have been read into the history for the bytes of
+// its month to be all of them.
+const usageFresh = time.Hour
+
 // newUsageView reckons. It decides everything and asks nobody.
 func newUsageView(fleetName string, u usage) usageView {
 	v := usageView{
-		Fleet: fleetName, GeneratedAt: u.at, Month: u.since.Format("2006-01"),
+		Fleet: fleetName, GeneratedAt: u.at, CollectedAt: u.collected, Month: u.since.Format("2006-01"),
 		Relays: []usageRow{}, Missing: []string{}, Notes: []string{},
 	}
 	counted := make(map[string]bool) // nodes of which the month stands in a row
@@ -85,7 +90,7 @@ func newUsageView(fleetName string, u usage) usageView {
 		row.repeats = counted[r.Node]
 		counted[r.Node] = true
 		if f, known := u.month[r.Node]; known && !row.repeats && f.Value != nil && !f.Since.IsZero() { // since nobody knows when is of no month
-			row.BytesMonth, row.BytesAtLeast = new(uint64(*f.Value)), f.AtLeast || f.Since.After(u.since)
+			row.BytesMonth, row.BytesAtLeast = new(uint64(*f.Value)), f.AtLeast || f.Since.After(u.since) || u.at.Sub(u.told[r.Node]) > usageFresh
 		}
 		switch row.Status {
 		case usageUnreachable:
@@ -104,6 +109,9 @@ func newUsageView(fleetName string, u usage) usageView {
 	v.price(u.quote)
 	v.sum()
 	v.peers(u.active)
+	if !u.collected.IsZero() && u.at.Sub(u.collected) > usageFresh {
+		v.Notes = append(v.Notes, "nothing was collected since "+utc(u.collected)+": what was relayed since is not in the month; see 'fleetctl stats collect --help'")
+	}
 	if u.month == nil {
 		v.Notes = append(v.Notes, "what was relayed this month is not known: no history is kept; see 'fleetctl stats collect --help'")
 	}

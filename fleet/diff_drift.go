@@ -40,7 +40,7 @@ func (p *planner) adjust() {
 	switch shared := p.state.Shared; {
 	case len(p.ordered) == 0 && !slices.ContainsFunc(p.state.Machines.Value, func(m Machine) bool { return !m.untouchable() }):
 	case !shared.OK():
-		p.keep(Ref{Kind: KindFleet}, fmt.Sprintf("the firewall could not be read, so it is left as it is: %v", shared.Err), true)
+		p.keep(Ref{Kind: KindFleet}, fmt.Sprintf("the firewall is left as it is: %v", shared.Err), true)
 	case len(shared.Value) > 0:
 		fields := driftFields(shared.Value, FixInPlace)
 		changes = append(changes, Change{Action: ActionAdjust, Ref: Ref{Kind: KindFleet}, Fields: fields, Reason: "changed: " + fieldNames(fields)})

@@ -172,7 +172,8 @@ type Provider interface {
 	// errors. It changes nothing.
 	Quote(ctx context.Context, buy []NewMachine) (Quote, error)
 	// Drift lists how what the provider keeps for the whole fleet, the firewall, differs
-	// from the spec; one that is missing does. It changes nothing.
+	// from the spec; one that is missing does. What EnsureFirewall would refuse to put
+	// right is an error. It changes nothing.
 	Drift(ctx context.Context) ([]Drift, error)
 	// Leftovers names what the provider keeps for the fleet beside its machines: tags,
 	// a firewall, a supervisor, keys. It changes nothing. A fleet that never was, or

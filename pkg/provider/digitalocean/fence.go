@@ -44,7 +44,7 @@ func (p *Provider) moveFirst(ctx context.Context) error {
 	}
 	listed, err := p.tagged(ctx)
 	if err == nil {
-		err = p.onlyOurs(listed)
+		err = p.onlyOurs(have, listed)
 	}
 	if err == nil {
 		err = p.move(ctx, have, p.withFence)

@@ -206,3 +206,51 @@ func TestAdopt_GivesTheIDToAnAdoptedDropletOfAnEarlierFleet(t *testing.T) {
 		}
 	})
 }
+
+// The firewall is before what carries its tag. A droplet that may be another fleet's and has
+// it not is no reason to leave all the others open.
+func TestFirewall_IsPutRightBesideADropletThatIsNotBehindIt(t *testing.T) {
+	bubble(t, dotest.Config{}, func(t *testing.T, r *rig) {
+		p := r.ready()
+		must(t, "EnsureFirewall", p.EnsureFirewall(t.Context()))
+		own, stray := create(t, p, order("fra1-1")), r.add("database", "fleet:seabird")
+		for what, body := range map[string]string{
+			"the tag": `{"name":"fleetctl-seabird","tags":[],"inbound_rules":[{"protocol":"icmp","sources":{"addresses":["::/0"]}}]}`,
+			"a rule":  `{"name":"fleetctl-seabird","tags":["fence:seabird"],"inbound_rules":[{"protocol":"icmp","sources":{"addresses":["::/0"]}}]}`,
+		} {
+			r.do("PUT", "/v2/firewalls/"+r.walls()[0].ID, body)
+			if drift, err := r.provider(nil).Drift(t.Context()); err != nil || len(drift) == 0 {
+				t.Errorf("%s was lost: got drift %+v and error %v, want it shown", what, drift, err)
+			}
+			_, err := r.ready().Quote(t.Context(), []fleet.NewMachine{order("nyc1-1")})
+			must(t, what+" was lost: Quote", err)
+			must(t, what+" was lost: EnsureFirewall", r.provider(nil).EnsureFirewall(t.Context()))
+			if got := r.behind(); !slices.Equal(got, []string{own.ID}) {
+				t.Errorf("%s was lost: behind the firewall: got %q, want %q and not %s", what, got, own.ID, stray)
+			}
+			if drift, err := r.provider(nil).Drift(t.Context()); err != nil || len(drift) != 0 {
+				t.Errorf("%s was lost: got drift %+v and error %v, want none", what, drift, err)
+			}
+		}
+	})
+}
+
+// It was read, and is left as it is for another reason: that is what is said.
+func TestFirewall_BeforeWhatMayBeAnotherFleetsIsLeftAsItIsAndSaidSo(t *testing.T) {
+	bubble(t, dotest.Config{}, func(t *testing.T, r *rig) {
+		must(t, "EnsureFirewall", r.provider(nil).EnsureFirewall(t.Context()))
+		id := r.add("seabird-nyc1-1-01jdv6zz", "fleet:seabird", "slot:nyc1-1", "op:01jdv6zzzzzzzzzzzzzzzzzzzz", "fence:seabird")
+		r.do("PUT", "/v2/firewalls/"+r.walls()[0].ID, `{"name":"fleetctl-seabird","tags":["fence:seabird"],"inbound_rules":[{"protocol":"icmp","sources":{"addresses":["::/0"]}}]}`)
+		before := writes(r)
+		_, err := r.provider(nil).Drift(t.Context())
+		for what, err := range map[string]error{"Drift": err, "EnsureFirewall": r.provider(nil).EnsureFirewall(t.Context())} {
+			wantErr(t, what, err, nil, "firewall fleetctl-seabird", "would close ports of droplet "+id, "hint: run `fleetctl adopt --id "+id+"`", "take fence:seabird off it")
+			if strings.Contains(err.Error(), "read firewall") {
+				t.Errorf("%s: got error %q, want none of a reading that failed", what, err)
+			}
+		}
+		if got := writes(r) - before; got != 0 {
+			t.Errorf("got %d writes, want none", got)
+		}
+	})
+}

@@ -48,7 +48,7 @@ func (p *Provider) ensureFirewall(ctx context.Context) error {
 	}
 	listed, err := p.tagged(ctx)
 	if err == nil {
-		err = p.onlyOurs(listed)
+		err = p.onlyOurs(have, listed)
 	}
 	if err != nil {
 		return err
@@ -62,6 +62,9 @@ func (p *Provider) ensureFirewall(ctx context.Context) error {
 		}
 		have, err = p.makeFirewall(ctx)
 		if err != nil || have == nil || len(p.differences(have)) == 0 {
+			return err
+		}
+		if err := p.onlyOurs(have, listed); err != nil {
 			return err
 		}
 	}
@@ -96,7 +99,7 @@ func (p *Provider) mayFence(have *godo.Firewall, all []godo.Droplet) error {
 			return err
 		}
 	}
-	return p.onlyOurs(all)
+	return p.onlyOurs(have, all)
 }
 
 // fits is an error for tags of a firewall among which there is no room for ours.
@@ -110,14 +113,20 @@ func (p *Provider) fits(tags []string) error {
 }
 
 // onlyOurs is an error if the firewall is, or would be, before a droplet that may be another
-// fleet's of this name.
-func (p *Provider) onlyOurs(listed []godo.Droplet) error {
+// fleet's of this name. It would be before what has its tag; one of an earlier version, before
+// what has the fleet's.
+func (p *Provider) onlyOurs(have *godo.Firewall, listed []godo.Droplet) error {
+	tag := p.fence()
+	if old := tagFleet + p.spec.Name; have != nil && hasTag(have.Tags, old) {
+		tag = old
+	}
 	for _, d := range listed {
 		switch whose, err := p.whose(d); {
 		case err != nil:
 			return err
-		case whose == unproven:
-			return fmt.Errorf("it would close ports of droplet %d (%s): %s", d.ID, clean(d.Name), p.whyUnproven(d))
+		case whose == unproven && hasTag(d.Tags, tag):
+			return fleet.WithHint(fmt.Errorf("it would close ports of droplet %d (%s): %s", d.ID, clean(d.Name), p.whyUnproven(d)),
+				fmt.Sprintf("run `fleetctl adopt --id %d`, or take %s off it at DigitalOcean if it is not this fleet's", d.ID, tag))
 		}
 	}
 	return nil
@@ -190,37 +199,36 @@ func (p *Provider) withFence(have *godo.Firewall) *godo.FirewallRequest {
 	return f
 }
 
-// Drift says how the firewall differs from the spec; one that is missing lacks every rule.
+// Drift says how the firewall differs from the spec; one that is missing lacks every rule. It
+// is an error if EnsureFirewall would not put it right.
 func (p *Provider) Drift(ctx context.Context) ([]fleet.Drift, error) {
-	drift, err := p.drift(ctx)
+	have, listed, err := p.readFirewall(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read firewall %s: %w", p.firewallName(), err)
-	}
-	return drift, nil
-}
-
-func (p *Provider) drift(ctx context.Context) ([]fleet.Drift, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	have, err := p.firewall(ctx)
-	if err != nil {
-		return nil, err
 	}
 	if have == nil {
 		have = &godo.Firewall{Tags: []string{p.fence()}} // so that its rules are what it lacks
 	}
 	found := p.differences(have)
 	if len(found) > 0 {
-		listed, err := p.tagged(ctx)
-		if err == nil {
-			err = p.onlyOurs(listed)
-		}
-		if err != nil {
-			return nil, err
+		if err := p.onlyOurs(have, listed); err != nil {
+			return nil, fmt.Errorf("put firewall %s right: %w", p.firewallName(), err)
 		}
 	}
 	return found, nil
+}
+
+// readFirewall reads the firewall, and if it is not as the spec says, the droplets with the
+// fleet's tag.
+func (p *Provider) readFirewall(ctx context.Context) (have *godo.Firewall, listed []godo.Droplet, err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
+	}
+	have, err = p.firewall(ctx)
+	if err == nil && (have == nil || len(p.differences(have)) > 0) {
+		listed, err = p.tagged(ctx)
+	}
+	return have, listed, err
 }
 
 // differences says what a firewall has and lacks.

@@ -90,7 +90,7 @@ func TestQuote_RefusesWhatCouldNotBeOrdered(t *testing.T) {
 			}
 			r.do("POST", "/v2/firewalls", `{"name":"fleetctl-seabird","tags":["web0","web1","web2","web3","web4"],"inbound_rules":[{"protocol":"icmp","sources":{"addresses":["::/0"]}}]}`)
 		}, []string{"5 tags beside ours"}},
-		"a firewall before what may be others'": {func(r *rig, _ *Config) { r.add("x", "fleet:seabird", "slot:nyc1-9") }, []string{"it would close ports of droplet"}},
+		"a firewall before what may be others'": {func(r *rig, _ *Config) { r.add("x", "fleet:seabird", "fence:seabird", "slot:nyc1-9") }, []string{"it would close ports of droplet"}},
 	} {
 		bubble(t, dotest.Config{}, func(t *testing.T, r *rig) {
 			p := r.provider(func(c *Config) { tc.spoil(r, c) })

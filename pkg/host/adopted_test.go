@@ -118,7 +118,7 @@ func TestLogs_OfAnAdoptedBoxAreThoseOfTheServiceThatAnswers(t *testing.T) {
 // A take-over that is cut off after any write is finished by the next run: the old relay
 // never comes back beside ours, and its key stays.
 func TestTakeOver_TheOldRelayEndsBeforeOursStartsAndItsKeyStays(t *testing.T) {
-	rel := hosttest.Release(t, elfFile(t, elf.EM_X86_64), 1)
+	rel := hosttest.Release(t, hosttest.Program(t, elf.EM_X86_64), 1)
 	for n := int64(0); ; n++ {
 		fake, box, m, h := old(t)
 		for _, path := range []string{"/api/stats", "/api/version", "/api/reservations", "/readyz"} {
@@ -158,7 +158,7 @@ func TestTakeOver_TheOldRelayEndsBeforeOursStartsAndItsKeyStays(t *testing.T) {
 }
 
 func TestTakeOver_WhatIsNotARelaysIsLeft(t *testing.T) {
-	rel := hosttest.Release(t, elfFile(t, elf.EM_X86_64), 1)
+	rel := hosttest.Release(t, hosttest.Program(t, elf.EM_X86_64), 1)
 	for name, c := range map[string]struct {
 		prepare func(*hosttest.FakeBox)
 		want    string
@@ -197,7 +197,7 @@ func TestConfigure_AFreshHostKeepsItsStateWhereItsEntrySays(t *testing.T) {
 	_, box, m, h := debian(t)
 	m.Given, m.State = true, "/srv/relay"
 	box.PutFile("/srv/relay/machine.json", []byte("{}"))
-	if err := h.Configure(t.Context(), m, config(64), hosttest.Release(t, elfFile(t, elf.EM_X86_64), 1)); err != nil {
+	if err := h.Configure(t.Context(), m, config(64), hosttest.Release(t, hosttest.Program(t, elf.EM_X86_64), 1)); err != nil {
 		t.Fatal(err)
 	}
 	if want := "chown -R -h relay:relay /srv/relay"; !slices.Contains(box.Effects(), want) || box.Started() != 1 {
@@ -231,7 +231,7 @@ func TestTakeOver_TheStateDirectoryIsTheOldRelaysUntilItHasEnded(t *testing.T) {
 	m.Adopted, m.HostKey = false, box.ShownHostKey()
 	run := &said{Runner: fake}
 	h := host.New(host.Config{Runner: run, Tunnel: fake, Keys: fake, System: host.SystemOf(oceanSpec(), []string{operatorKey})})
-	if err := h.Configure(t.Context(), m, config(64), hosttest.Release(t, elfFile(t, elf.EM_X86_64), 1)); err != nil {
+	if err := h.Configure(t.Context(), m, config(64), hosttest.Release(t, hosttest.Program(t, elf.EM_X86_64), 1)); err != nil {
 		t.Fatal(err)
 	}
 	ended := slices.Index(run.lines, "systemctl stop bitterbot-relay.service")

@@ -253,7 +253,7 @@ func TestInspect_ADebianBoxThatTalksNonsense(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, box, m, h := debian(t)
-			if err := setUp(t.Context(), h, &m, &trusting{m: &m}, hosttest.Release(t, elfFile(t, elf.EM_X86_64), 1)); err != nil {
+			if err := setUp(t.Context(), h, &m, &trusting{m: &m}, hosttest.Release(t, hosttest.Program(t, elf.EM_X86_64), 1)); err != nil {
 				t.Fatal(err)
 			}
 			script(box)

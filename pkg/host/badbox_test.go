@@ -43,7 +43,7 @@ func serving(t *testing.T) (*hosttest.Fake, *hosttest.FakeBox, fleet.Machine, *h
 	fake := hosttest.NewFake()
 	m := machine(22)
 	h := host.New(host.Config{Runner: fake, Tunnel: fake})
-	if err := h.Configure(t.Context(), m, config(64), hosttest.Release(t, elfFile(t, elf.EM_X86_64), 1)); err != nil {
+	if err := h.Configure(t.Context(), m, config(64), hosttest.Release(t, hosttest.Program(t, elf.EM_X86_64), 1)); err != nil {
 		t.Fatal(err)
 	}
 	return fake, fake.Box(addr(m)), m, h
@@ -224,7 +224,7 @@ func TestConfigure_TheErrorHoldsWhatTheOperatorNeeds(t *testing.T) {
 
 func TestConfigure_DoesNotWaitForAProcessThatHasEnded(t *testing.T) {
 	fake := hosttest.NewFake()
-	rel := hosttest.Release(t, elfFile(t, elf.EM_X86_64), 1)
+	rel := hosttest.Release(t, hosttest.Program(t, elf.EM_X86_64), 1)
 	synctest.Test(t, func(t *testing.T) {
 		h := host.New(host.Config{Runner: fake, Tunnel: fake})
 		began := time.Now()
@@ -238,7 +238,7 @@ func TestConfigure_DoesNotWaitForAProcessThatHasEnded(t *testing.T) {
 func TestConfigure_RefusesABinaryForAnotherSystem(t *testing.T) {
 	fake := hosttest.NewFake()
 	h := host.New(host.Config{Runner: fake, Tunnel: fake})
-	err := h.Configure(t.Context(), machine(22), config(1), hosttest.Release(t, elfFile(t, elf.EM_AARCH64), 1))
+	err := h.Configure(t.Context(), machine(22), config(1), hosttest.Release(t, hosttest.Program(t, elf.EM_AARCH64), 1))
 	if err == nil || !strings.Contains(err.Error(), "built for linux/arm64, the box is linux/amd64") || !strings.Contains(fleet.Hint(err), "GOARCH=amd64 make build") {
 		t.Errorf("Configure = %v with hint %q, want both systems and the command that helps", err, fleet.Hint(err))
 	}
@@ -259,7 +259,7 @@ func TestConfigure_WithoutAnyBinaryNamesTheCommandThatMakesOne(t *testing.T) {
 func TestConfigure_AssertsTheBinaryThatRuns(t *testing.T) {
 	_, box, m, h := serving(t)
 	box.Route("/api/version", says(200, fmt.Sprintf(`{"sha256":%q}`, strings.Repeat("a", 64))))
-	err := h.Configure(t.Context(), m, config(65), hosttest.Release(t, elfFile(t, elf.EM_X86_64), 2))
+	err := h.Configure(t.Context(), m, config(65), hosttest.Release(t, hosttest.Program(t, elf.EM_X86_64), 2))
 	if err == nil || !strings.Contains(err.Error(), "another binary") {
 		t.Errorf("Configure = %v, want that another binary runs", err)
 	}

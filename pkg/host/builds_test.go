@@ -18,7 +18,7 @@ func buildAll(t *testing.T, dirs map[string]elf.Machine) fleet.Release {
 	t.Helper()
 	base := t.TempDir()
 	for dir, processor := range dirs {
-		text, err := os.ReadFile(elfFile(t, processor))
+		text, err := os.ReadFile(hosttest.Program(t, processor))
 		if err != nil {
 			t.Fatal(err)
 		}

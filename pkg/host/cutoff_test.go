@@ -37,7 +37,7 @@ func settled(r fleet.Relay, config, sha256 string) bool {
 // next run does exactly that: the relay runs with the wanted binary and configuration,
 // and was restarted once.
 func TestConfigure_CutOffAfterAnyWriteIsFinishedByTheNext(t *testing.T) {
-	binary := elfFile(t, elf.EM_X86_64)
+	binary := hosttest.Program(t, elf.EM_X86_64)
 	first, second := hosttest.Release(t, binary, 1), hosttest.Release(t, binary, 2)
 	for _, c := range []struct {
 		name   string
@@ -96,7 +96,7 @@ func TestConfigure_CutOffAfterAnyWriteIsFinishedByTheNext(t *testing.T) {
 
 // The first installation, cut off after any write.
 func TestConfigure_FirstCutOffAfterAnyWriteIsFinishedByTheNext(t *testing.T) {
-	rel := hosttest.Release(t, elfFile(t, elf.EM_X86_64), 1)
+	rel := hosttest.Release(t, hosttest.Program(t, elf.EM_X86_64), 1)
 	for n := range int64(40) {
 		fake := hosttest.NewFake()
 		m := machine(22)
@@ -168,7 +168,7 @@ func census(key string, count, first, last int64) string {
 // contract.md section 7, row 15: there was no upgrade and no way back.
 func TestContract15_AnUpgradeCanBeTakenBackWithoutSendingAnything(t *testing.T) {
 	fake := hosttest.NewFake()
-	m, binary := machine(22), elfFile(t, elf.EM_X86_64)
+	m, binary := machine(22), hosttest.Program(t, elf.EM_X86_64)
 	h := host.New(host.Config{Runner: fake, Tunnel: fake})
 	first := hosttest.Release(t, binary, 1)
 	for _, rel := range []fleet.Release{first, hosttest.Release(t, binary, 2), {SHA256: first.SHA256}} {

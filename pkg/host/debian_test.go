@@ -52,7 +52,7 @@ func TestHosts_Debian(t *testing.T) {
 	for p := range 100 {
 		ports <- 2000 + p
 	}
-	hosttest.Run(t, elfFile(t, elf.EM_X86_64), func(testing.TB) hosttest.Box {
+	hosttest.Run(t, hosttest.Program(t, elf.EM_X86_64), func(testing.TB) hosttest.Box {
 		m := bought(<-ports)
 		fake.Box(addr(m)).Debian()
 		return hosttest.Box{
@@ -89,7 +89,7 @@ func setUp(ctx context.Context, h *host.Hosts, m *fleet.Machine, tr *trusting, r
 func TestSetUp_AFreshDebianBoxIsFencedAndServes(t *testing.T) {
 	_, box, m, h := debian(t)
 	tr := &trusting{m: &m}
-	if err := setUp(t.Context(), h, &m, tr, hosttest.Release(t, elfFile(t, elf.EM_X86_64), 1)); err != nil {
+	if err := setUp(t.Context(), h, &m, tr, hosttest.Release(t, hosttest.Program(t, elf.EM_X86_64), 1)); err != nil {
 		t.Fatal(err)
 	}
 	got, err := h.Inspect(t.Context(), m)
@@ -166,7 +166,7 @@ func TestRekey_WhatSSHDRefusesIsTakenBack(t *testing.T) {
 // next run can log into and finishes: one host key of its own, trusted alone, fenced,
 // the relay started once.
 func TestSetUp_CutOffAfterAnyWriteIsFinishedByTheNext(t *testing.T) {
-	rel := hosttest.Release(t, elfFile(t, elf.EM_X86_64), 1)
+	rel := hosttest.Release(t, hosttest.Program(t, elf.EM_X86_64), 1)
 	for n := int64(0); ; n++ {
 		done := false
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
@@ -207,7 +207,7 @@ func TestSetUp_CutOffAfterAnyWriteIsFinishedByTheNext(t *testing.T) {
 // What changes later is converged, whatever write the run is cut off after, and the relay
 // is restarted once for a unit and never for the rest.
 func TestSettle_CutOffAfterAnyWriteIsFinishedByTheNext(t *testing.T) {
-	rel := hosttest.Release(t, elfFile(t, elf.EM_X86_64), 1)
+	rel := hosttest.Release(t, hosttest.Program(t, elf.EM_X86_64), 1)
 	for n := int64(0); ; n++ {
 		fake, box, m, h := debian(t)
 		tr := &trusting{m: &m}
@@ -260,7 +260,7 @@ func driftNames(all []fleet.Drift) string {
 }
 
 func TestConfigure_AnotherUnitRestartsOnceWhateverWriteItIsCutOffAfter(t *testing.T) {
-	rel := hosttest.Release(t, elfFile(t, elf.EM_X86_64), 1)
+	rel := hosttest.Release(t, hosttest.Program(t, elf.EM_X86_64), 1)
 	for n := int64(0); ; n++ {
 		fake, box, m, h := debian(t)
 		if err := setUp(t.Context(), h, &m, &trusting{m: &m}, rel); err != nil {
@@ -314,7 +314,7 @@ func TestConfigure_APackageThatCannotBeHadIsAWarning(t *testing.T) {
 		t.Run(fmt.Sprint(mirror), func(t *testing.T) {
 			_, box, m, h := debian(t)
 			box.Packages(mirror, "chrony")
-			if err := setUp(t.Context(), h, &m, &trusting{m: &m}, hosttest.Release(t, elfFile(t, elf.EM_X86_64), 1)); err != nil {
+			if err := setUp(t.Context(), h, &m, &trusting{m: &m}, hosttest.Release(t, hosttest.Program(t, elf.EM_X86_64), 1)); err != nil {
 				t.Fatal(err)
 			}
 			got, err := h.Inspect(t.Context(), m)
@@ -329,7 +329,7 @@ func TestConfigure_APackageThatCannotBeHadIsAWarning(t *testing.T) {
 }
 
 func TestUninstall_TakesTheRelayAndLeavesItsStateAndTheRest(t *testing.T) {
-	rel := hosttest.Release(t, elfFile(t, elf.EM_X86_64), 1)
+	rel := hosttest.Release(t, hosttest.Program(t, elf.EM_X86_64), 1)
 	for n := int64(0); ; n++ {
 		fake, box, m, h := debian(t)
 		if err := setUp(t.Context(), h, &m, &trusting{m: &m}, rel); err != nil {
@@ -375,7 +375,7 @@ func TestUninstall_TakesTheRelayAndLeavesItsStateAndTheRest(t *testing.T) {
 
 // A host may have a service of its own by the name of ours.
 func TestConfigure_AServiceOfOthersIsNeverOverwritten(t *testing.T) {
-	rel := hosttest.Release(t, elfFile(t, elf.EM_X86_64), 1)
+	rel := hosttest.Release(t, hosttest.Program(t, elf.EM_X86_64), 1)
 	const theirs = "[Service]\nExecStart=/usr/bin/mail-relay\n"
 	for name, make := range map[string]func(*hosttest.FakeBox){
 		"a file":             func(b *hosttest.FakeBox) { b.PutFile(host.UnitFile, []byte(theirs)) },
@@ -404,7 +404,7 @@ func TestConfigure_AServiceOfOthersIsNeverOverwritten(t *testing.T) {
 func TestGivenMachine_ADrainMarkThatWasLeftIsTakenAway(t *testing.T) {
 	_, box, m, h := debian(t)
 	m.Given = true
-	rel := hosttest.Release(t, elfFile(t, elf.EM_X86_64), 1)
+	rel := hosttest.Release(t, hosttest.Program(t, elf.EM_X86_64), 1)
 	marked := func() bool { _, there := box.File(host.DrainMark); return there }
 	configure := func() {
 		t.Helper()
@@ -444,7 +444,7 @@ func TestGivenMachine_ADrainMarkThatWasLeftIsTakenAway(t *testing.T) {
 func TestConfigure_WithoutRoomNothingIsSent(t *testing.T) {
 	_, box, m, h := debian(t)
 	box.Reply("df -Pk", "Filesystem 1024-blocks Used Available Capacity Mounted on\n/dev/vda1 1000 990 10 99% /\n", 0)
-	err := h.Configure(t.Context(), m, config(64), hosttest.Release(t, elfFile(t, elf.EM_X86_64), 1))
+	err := h.Configure(t.Context(), m, config(64), hosttest.Release(t, hosttest.Program(t, elf.EM_X86_64), 1))
 	var noSpace *host.NoSpaceError
 	if !errors.As(err, &noSpace) || fleet.Hint(err) == "" {
 		t.Errorf("Configure = %v, want *host.NoSpaceError with a hint", err)
@@ -470,7 +470,7 @@ func TestProcess_ABoxWithoutAServiceManagerIsKeptByTheRelayItself(t *testing.T) 
 	if got, err := h.Inspect(t.Context(), m); err != nil || got.Installed || got.Active {
 		t.Errorf("Inspect of a fresh box = %+v, %v; want nothing installed", got, err)
 	}
-	rel := hosttest.Release(t, elfFile(t, elf.EM_X86_64), 1)
+	rel := hosttest.Release(t, hosttest.Program(t, elf.EM_X86_64), 1)
 	for _, reservations := range []int{64, 65} {
 		if err := h.Configure(t.Context(), m, config(reservations), rel); err != nil {
 			t.Fatal(err)

@@ -17,7 +17,7 @@ const givenKeys = "/home/fleetctl/.ssh/authorized_keys"
 // a key of the fleet is let in the box shows it, and the next uninstall ends it.
 func TestGivenMachine_CutOffAfterAnyWriteItShowsThatAKeyIsLeft(t *testing.T) {
 	const hers = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPk8YmR8aSXPGQAp7xB8WqyBQHmAFQ8Yt3Z6sN3nJ2dK her\n"
-	rel := hosttest.Release(t, elfFile(t, elf.EM_X86_64), 1)
+	rel := hosttest.Release(t, hosttest.Program(t, elf.EM_X86_64), 1)
 	up := func(h *host.Hosts, m fleet.Machine) error { return h.Configure(t.Context(), m, config(64), rel) }
 	down := func(h *host.Hosts, m fleet.Machine) error { return h.Uninstall(t.Context(), m) }
 	for what, run := range map[string]func(*host.Hosts, fleet.Machine) error{"up": up, "down": down} {
@@ -57,7 +57,7 @@ func TestGivenMachine_TheKeysThatWereAddedGoAndNoOther(t *testing.T) {
 		hers = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPk8YmR8aSXPGQAp7xB8WqyBQHmAFQ8Yt3Z6sN3nJ2dK her\n"
 		ours = operatorKey + "\n"
 	)
-	rel := hosttest.Release(t, elfFile(t, elf.EM_X86_64), 1)
+	rel := hosttest.Release(t, hosttest.Program(t, elf.EM_X86_64), 1)
 	uninstall := func(h *host.Hosts, m fleet.Machine) error { return h.Uninstall(t.Context(), m) }
 	release := func(h *host.Hosts, m fleet.Machine) error { return h.TakeKeysBack(t.Context(), m) }
 	for _, c := range []struct {
@@ -111,7 +111,7 @@ func TestGivenMachine_ManyKeysThatWereAddedGoToo(t *testing.T) {
 	for i := range 20 {
 		keys = append(keys, fmt.Sprintf("ssh-rsa AAAA%0540d key", i))
 	}
-	rel := hosttest.Release(t, elfFile(t, elf.EM_X86_64), 1)
+	rel := hosttest.Release(t, hosttest.Program(t, elf.EM_X86_64), 1)
 	var h *host.Hosts
 	for _, n := range []int{len(keys) - 1, len(keys)} { // one more is noted beside the others
 		h = host.New(host.Config{Runner: fake, Tunnel: fake, Keys: fake, System: host.SystemOf(oceanSpec(), keys[:n])})
@@ -133,7 +133,7 @@ func TestGivenMachine_ManyKeysThatWereAddedGoToo(t *testing.T) {
 func TestGivenMachine_ANoteThatCannotBeReadIsAnError(t *testing.T) {
 	_, box, m, h := debian(t)
 	m.Given = true
-	if err := h.Configure(t.Context(), m, config(64), hosttest.Release(t, elfFile(t, elf.EM_X86_64), 1)); err != nil {
+	if err := h.Configure(t.Context(), m, config(64), hosttest.Release(t, hosttest.Program(t, elf.EM_X86_64), 1)); err != nil {
 		t.Fatal(err)
 	}
 	box.PutFile(host.Settled, make([]byte, 1<<20))

@@ -3,7 +3,10 @@
 package hosttest
 
 import (
+	"bytes"
 	"context"
+	"debug/elf"
+	"encoding/binary"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -83,10 +86,30 @@ func (r *rig) release(t *testing.T, n int) fleet.Release {
 	return Release(t, r.binary, n)
 }
 
-// Release makes the n-th variant of a binary: another digest, the same program.
-func Release(t testing.TB, binary string, n int) fleet.Release {
+// Program makes the smallest file that says for which processor it is built; it is called
+// relay. Boxes in memory need no more.
+func Program(t testing.TB, processor elf.Machine) string {
 	t.Helper()
-	data, err := os.ReadFile(binary)
+	h := elf.Header64{
+		Ident: [elf.EI_NIDENT]byte{0x7f, 'E', 'L', 'F', byte(elf.ELFCLASS64), byte(elf.ELFDATA2LSB), byte(elf.EV_CURRENT)},
+		Type:  uint16(elf.ET_EXEC), Machine: uint16(processor), Version: uint32(elf.EV_CURRENT),
+		Ehsize: 64, Phentsize: 56, Shentsize: 64,
+	}
+	var b bytes.Buffer
+	if err := binary.Write(&b, binary.LittleEndian, h); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "relay")
+	if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// Release makes the n-th variant of a program: another digest, the same program.
+func Release(t testing.TB, program string, n int) fleet.Release {
+	t.Helper()
+	data, err := os.ReadFile(program)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -78,7 +78,7 @@ func (w *world) calls() (total int, which map[string]int) {
 func (w *world) many() fleet.Backends {
 	b := w.backends()
 	b.Hosts = host.New(host.Config{
-		Runner: w.boxes.fake, Tunnel: w.boxes.fake, Keys: w.boxes.fake,
+		Runner: w.boxes.Fake, Tunnel: w.boxes.Fake, Keys: w.boxes.Fake,
 		System: host.SystemOf(w.spec, []string{operatorKey}), Actor: "test", Command: "test", HealthyDeadline: time.Minute,
 	})
 	return b
@@ -204,7 +204,7 @@ func TestScale_DropletsThatAreWaitedForAreListedEveryFiveSeconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const n, boots = 8, 3 * time.Minute
 		w := newFleetOf(t, n)
-		w.boxes.boots = boots
+		w.boxes.Boots = boots
 		var mu sync.Mutex // requests come at once
 		var ordered, last time.Time
 		orders, lists := 0, 0

@@ -107,7 +107,7 @@ func TestTwoOperators_TwoUpsAtOnceMakeOneFleet(t *testing.T) {
 				t.Errorf("droplets: got %d, want %d", n, len(w.spec.Slots()))
 			}
 			for _, d := range w.cloud.Droplets(token) {
-				text, _ := w.boxes.box(d.ID).File("/home/fleetctl/.ssh/authorized_keys")
+				text, _ := w.boxes.Box(d.ID).File("/home/fleetctl/.ssh/authorized_keys")
 				if !strings.Contains(text, operatorKey) {
 					t.Errorf("droplet %s: its keys are %q, want that of the last up among them", d.Name, text)
 				}

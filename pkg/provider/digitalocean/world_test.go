@@ -2,9 +2,8 @@ package digitalocean_test
 
 import (
 	"context"
-	debugelf "debug/elf"
+	"debug/elf"
 	"encoding/base64"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,8 +12,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -28,6 +25,7 @@ import (
 	"github.com/relayfleet/fleetctl/pkg/host/hosttest"
 	"github.com/relayfleet/fleetctl/pkg/provider/digitalocean"
 	"github.com/relayfleet/fleetctl/pkg/provider/digitalocean/dotest"
+	"github.com/relayfleet/fleetctl/pkg/provider/digitalocean/dotest/memorytest"
 	"github.com/relayfleet/fleetctl/pkg/sshx"
 )
 
@@ -42,7 +40,7 @@ const (
 type world struct {
 	spec  fleet.Spec
 	cloud *dotest.Cloud
-	boxes *droplets
+	boxes *memorytest.Droplets
 	zone  *zonetest.Memory
 	kill  *killer
 	token string
@@ -64,17 +62,13 @@ func newLimitedWorld(t *testing.T, limits dotest.Limits) *world {
 	s := fleet.Defaults("bitterbot", fleet.ProviderDigitalOcean, "local", nodes)
 	s.ID, s.DNS.Domain = "01kb4q6s3h", "p2p.bitterbot.test"
 	s.Ocean.Tags = []string{"relay"}
-	w := &world{spec: s, boxes: &droplets{fake: hosttest.NewFake(), addrs: make(map[int]netip.Addr)}, zone: zonetest.NewMemory(), token: token}
+	w := &world{spec: s, boxes: memorytest.New(), zone: zonetest.NewMemory(), token: token}
 	w.kill = &killer{w: w, left: -1}
 	w.cloud = dotest.New(dotest.Config{
 		Accounts: []dotest.Account{{Token: token}, {Token: otherToken}}, Limits: limits, Boxes: w.boxes,
 		Boot: dotest.Lag{Reads: 1}, Tag: dotest.Lag{Reads: 1}, Delete: dotest.Lag{Reads: 1},
 	})
-	path := filepath.Join(t.TempDir(), "relay")
-	if err := os.WriteFile(path, elf(), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	rel, err := host.FindRelease(path, "")
+	rel, err := host.FindRelease(hosttest.Program(t, elf.EM_X86_64), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,17 +84,6 @@ func newLimitedWorld(t *testing.T, limits dotest.Limits) *world {
 	return w
 }
 
-// elf is the head of a program for the boxes; the boxes in memory need no more.
-func elf() []byte {
-	head := make([]byte, 64)
-	copy(head, "\x7fELF\x02\x01\x01")
-	binary.LittleEndian.PutUint16(head[16:], uint16(debugelf.ET_EXEC))
-	binary.LittleEndian.PutUint16(head[18:], uint16(debugelf.EM_X86_64))
-	binary.LittleEndian.PutUint32(head[20:], uint32(debugelf.EV_CURRENT))
-	binary.LittleEndian.PutUint16(head[52:], 64)
-	return head
-}
-
 // backends are what one process of fleetctl works with.
 func (w *world) backends() fleet.Backends { return w.backendsOf(operatorKey) }
 
@@ -108,7 +91,7 @@ func (w *world) backends() fleet.Backends { return w.backendsOf(operatorKey) }
 func (w *world) backendsOf(key string) fleet.Backends {
 	keys := []string{key}
 	hosts := host.New(host.Config{
-		Runner: &killable{Runner: &pinned{w.boxes.fake, w}, k: w.kill}, Tunnel: &killableTunnel{w.boxes.fake, w.kill}, Keys: w.boxes.fake,
+		Runner: &killable{Runner: &pinned{w.boxes.Fake, w}, k: w.kill}, Tunnel: &killableTunnel{w.boxes.Fake, w.kill}, Keys: w.boxes.Fake,
 		System: host.SystemOf(w.spec, keys), Actor: "test", Command: "test", HealthyDeadline: time.Minute,
 	})
 	p, err := digitalocean.New(digitalocean.Config{
@@ -122,7 +105,7 @@ func (w *world) backendsOf(key string) fleet.Backends {
 	if err != nil {
 		panic(err)
 	}
-	return fleet.Backends{Provider: p, Hosts: hosts, Zone: &killableZone{w.zone, w.kill}, Prober: prober{w}, Key: key}
+	return fleet.Backends{Provider: p, Hosts: hosts, Zone: &killableZone{w.zone, w.kill}, Prober: w.boxes, Key: key}
 }
 
 // converge is one command, in a process of its own.
@@ -179,7 +162,7 @@ func (w *world) serves(value string) bool {
 	if err != nil {
 		return false
 	}
-	p, err := prober{w}.Probe(context.Background(), a)
+	p, err := w.boxes.Probe(context.Background(), a)
 	return err == nil && p.Verdict.Verified()
 }
 
@@ -211,14 +194,14 @@ func (w *world) meet() {
 		if err != nil {
 			panic(err)
 		}
-		w.boxes.box(d.ID).PutFile(host.CensusFile, text)
+		w.boxes.Box(d.ID).PutFile(host.CensusFile, text)
 	}
 }
 
 // merge is what daemons do with the imports that they find.
 func (w *world) merge() {
 	for _, d := range w.cloud.Droplets(token) {
-		b := w.boxes.box(d.ID)
+		b := w.boxes.Box(d.ID)
 		var all []json.RawMessage
 		for _, file := range []string{host.CensusFile, host.ImportFile} {
 			var some []json.RawMessage
@@ -241,7 +224,7 @@ func (w *world) lost() []string {
 	known := ""
 	for _, d := range w.cloud.Droplets(token) {
 		for _, file := range []string{host.CensusFile, host.ImportFile} {
-			text, _ := w.boxes.box(d.ID).File(file)
+			text, _ := w.boxes.Box(d.ID).File(file)
 			known += text
 		}
 	}
@@ -252,81 +235,6 @@ func (w *world) lost() []string {
 		}
 	}
 	return out
-}
-
-// prober uses the address of a box in memory.
-type prober struct{ w *world }
-
-func (p prober) Probe(ctx context.Context, a dnsaddr.Addr) (fleet.Probe, error) {
-	out := fleet.Probe{Addr: a, At: time.Now(), Via: fleet.Here, Verdict: fleet.Unreachable, Steps: []fleet.ProbeStep{}}
-	b, ok := p.w.boxes.at(a)
-	switch {
-	case ctx.Err() != nil:
-		return out, ctx.Err()
-	case ok && b.Serves() && b.PeerID() == a.PeerID():
-		out.Verdict = fleet.Serving
-	}
-	return out, nil
-}
-
-// droplets are Debian boxes in memory.
-type droplets struct {
-	fake  *hosttest.Fake
-	boots time.Duration // how long a boot takes
-
-	mu    sync.Mutex
-	addrs map[int]netip.Addr
-	made  byte
-}
-
-func (d *droplets) Boot(ctx context.Context, m dotest.Machine) ([]netip.Addr, error) {
-	select {
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-time.After(d.boots):
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.made++
-	addr := netip.AddrFrom4([4]byte{198, 18, 0, d.made})
-	d.addrs[m.ID] = addr
-	key, err := sshx.DecodeHostKeyMark(tagged(m.Tags, "hostkey:"))
-	if err != nil {
-		return nil, err
-	}
-	d.fake.Box(netip.AddrPortFrom(addr, 22).String()).Debian().Injected(key)
-	return []netip.Addr{addr}, nil
-}
-
-func (d *droplets) PowerOff(_ context.Context, id int) error {
-	d.box(id).Unreachable(errors.New("no route to host"))
-	d.box(id).Kill()
-	return nil
-}
-
-func (d *droplets) PowerOn(_ context.Context, id int) error {
-	d.box(id).Unreachable(nil)
-	return nil
-}
-
-func (d *droplets) Destroy(ctx context.Context, id int) error { return d.PowerOff(ctx, id) }
-
-func (d *droplets) box(id int) *hosttest.FakeBox {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.fake.Box(netip.AddrPortFrom(d.addrs[id], 22).String())
-}
-
-// at is the box at an address.
-func (d *droplets) at(a dnsaddr.Addr) (*hosttest.FakeBox, bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, addr := range d.addrs {
-		if strings.HasPrefix(a.String(), "/ip4/"+addr.String()+"/") {
-			return d.fake.Box(netip.AddrPortFrom(addr, 22).String()), true
-		}
-	}
-	return nil, false
 }
 
 // errKilled is what a process would see that is dead.

@@ -68,6 +68,11 @@ type Machine struct {
 	Given   bool     `json:"given,omitempty"`   // entered by the operator: never made, never deleted
 	Drift   []Drift  `json:"drift,omitempty"`   // how it differs from the spec, as the provider sees it
 
+	// Keys are SSH keys that the provider keeps and the spec lets in, in authorized_keys
+	// form. KeysProblem is why not all of them are known, "" if they are.
+	Keys        []string `json:"keys,omitempty"`
+	KeysProblem string   `json:"keys_problem,omitempty"`
+
 	// Problem is why the provider cannot say that the machine is ours, "" if it can: its
 	// marks could not be read, or are those of another fleet. It holds its slot, its box
 	// counts as unreadable, and nothing is done to it.

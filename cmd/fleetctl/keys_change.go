@@ -158,7 +158,7 @@ func (s *session) warnOfSpec(c keyChange) {
 }
 
 // disagreement of a change with digitalocean.ssh_keys, of which lines are those entries that
-// are no fingerprints: new machines get all of them, and up adds the lines to the others.
+// are no fingerprints: up lets all of them in.
 func disagreement(entries, lines []string, c keyChange) string {
 	inSpec := slices.ContainsFunc(lines, func(line string) bool {
 		k, err := newPublicKey(line)
@@ -166,10 +166,8 @@ func disagreement(entries, lines []string, c keyChange) string {
 	})
 	named := slices.ContainsFunc(entries, func(entry string) bool { return sshx.IsFingerprint(c.key.line, entry) })
 	switch {
-	case c.remove && inSpec:
+	case c.remove && (inSpec || named):
 		return "digitalocean.ssh_keys still has this key: the next 'fleetctl up' lets it in again"
-	case c.remove && named:
-		return "digitalocean.ssh_keys still has this key's fingerprint: machines that are made later let it in again"
 	case !c.remove && !inSpec && !named:
 		return "digitalocean.ssh_keys does not have this key: machines that are made later will not let it in"
 	}

@@ -65,7 +65,7 @@ func TestKeys_WhatTheSpecHasOtherwiseIsSaid(t *testing.T) {
 		want           string
 	}{
 		{"removed, and a line of the spec", []string{key.line}, []string{key.line}, true, "lets it in again"},
-		{"removed, and named by the spec", []string{key.fingerprint}, nil, true, "fingerprint: machines that are made later let it in again"},
+		{"removed, and named by the spec", []string{key.fingerprint}, nil, true, "the next 'fleetctl up' lets it in again"},
 		{"removed, and another's", []string{other.fingerprint}, []string{other.line}, true, ""},
 		{"added, and unknown to the spec", []string{other.fingerprint}, nil, false, "will not let it in"},
 		{"added, and named by the spec", []string{key.fingerprint}, nil, false, ""},

@@ -47,20 +47,13 @@ func (b box) readKeys(ctx context.Context) (account, text, error) {
 
 // keyOf finds the key in a line of authorized_keys, behind its options; "" if it holds none.
 func keyOf(line string) string {
-	_, key, _ := strings.Cut(typedKey(line), " ")
-	return key
-}
-
-// typedKey is the key in a line of authorized_keys with its type, without options and
-// comment; "" if the line holds none.
-func typedKey(line string) string {
 	words := unquotedWords(line)
 	for i := range min(len(words)-1, 2) {
 		switch w := words[i]; {
 		case strings.HasPrefix(w, "#"):
 			return ""
 		case strings.HasPrefix(w, "ssh-"), strings.HasPrefix(w, "ecdsa-sha2-"), strings.HasPrefix(w, "sk-"):
-			return w + " " + words[i+1]
+			return words[i+1]
 		}
 	}
 	return ""
@@ -100,25 +93,9 @@ func missingKeys(has string, wanted []string) []string {
 	return missing
 }
 
-// holds reports whether one of the lines is the key of a fingerprint.
-func holds(lines []string, fingerprint string) bool {
-	return slices.ContainsFunc(lines, func(line string) bool { return sshx.IsFingerprint(typedKey(line), fingerprint) })
-}
-
-// notLetIn warns of each key that the spec names by its fingerprint and that a box does not
-// let in: a fingerprint alone cannot be added. Keys that were not read are not warned of.
-func (s *System) notLetIn(keys text) []string {
-	if len(s.keys) == 0 || keys.warning != "" {
-		return nil
-	}
-	lines := strings.Split(keys.body, "\n")
-	var warnings []string
-	for _, print := range s.named {
-		if !holds(lines, print) {
-			warnings = append(warnings, fmt.Sprintf("key %s of digitalocean.ssh_keys is not let in: 'fleetctl keys add FILE.pub' adds it to machines that exist", print))
-		}
-	}
-	return warnings
+// keysOf are the lines of the keys that m lets in, each key once.
+func (s *System) keysOf(m fleet.Machine) []string {
+	return missingKeys("", slices.Concat(s.keys, m.Keys))
 }
 
 // withKeys adds lines at the end of an authorized_keys; all else stays as it is.

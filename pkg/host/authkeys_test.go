@@ -6,8 +6,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-
-	"github.com/relayfleet/fleetctl/pkg/sshx"
 )
 
 const (
@@ -90,40 +88,40 @@ func FuzzWithoutKey_TakesNoOtherLine(f *testing.F) {
 	})
 }
 
-func TestKeys_NamedByFingerprintAreWarnedOfWhereTheyAreNotLetIn(t *testing.T) {
-	const print = "SHA256:uNiVztksCsDhcc0u9e8BrrobuGCVqLEgQnU9yWxfeYo"
-	sum, err := sshx.Fingerprint(testKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	fingerprints := []string{sum, print, "~/.ssh/id_ed25519.pub"}
-	warned := func(keys []string, has text) string {
-		m, spec := droplet()
-		spec.Ocean.SSHKeys = fingerprints
-		_, warnings := SystemOf(spec, keys).judge(m, systemReadings{keys: has})
-		return strings.Join(slices.DeleteFunc(warnings, func(w string) bool { return !strings.Contains(w, "fleetctl keys add") }), "\n")
-	}
+func TestKeys_OfTheMachineAreLetInBesideThoseOfTheSystem(t *testing.T) {
 	const other = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPk8YmR8aSXPGQAp7xB8WqyBQHmAFQ8Yt3Z6sN3nJ2dK her"
 	for _, c := range []struct {
-		what string
-		keys []string
-		has  text
-		want []string
+		what          string
+		system, their []string
+		has           text
+		want          string // the drift, "" for none
 	}{
-		{"both are missing", []string{other}, text{there: true, body: other + "\n"}, []string{sum, print}},
-		{"one is there", []string{other}, text{there: true, body: "# x\nno-pty " + testKey + "\n" + other + "\n"}, []string{print}},
-		{"one is a line of the spec, too, and drift", []string{other, testKey}, text{there: true, body: other}, []string{print}},
-		{"the keys could not be read", []string{other}, text{there: true, warning: "larger than"}, nil},
-		{"the keys were not read", nil, text{}, nil},
+		{"both are missing", []string{other}, []string{testKey + " laptop"}, text{there: true}, "2 of 2 missing"},
+		{"that of the machine is missing", []string{other}, []string{testKey}, text{there: true, body: other + "\n"}, "1 of 2 missing"},
+		{"there is no other", nil, []string{testKey}, text{there: true, body: other + "\n"}, "1 of 1 missing"},
+		{"it is there, with options", []string{other}, []string{testKey}, text{there: true, body: "# x\nno-pty " + testKey + "\n" + other + "\n"}, ""},
+		{"it is one of the system's, too", []string{testKey + " me"}, []string{testKey}, text{there: true, body: other}, "1 of 1 missing"},
+		{"the keys could not be read", []string{other}, []string{testKey}, text{there: true, warning: "larger than"}, ""},
 	} {
-		got := warned(c.keys, c.has)
-		if n := strings.Count(got, "keys add"); n != len(c.want) {
-			t.Errorf("%s: got %d warnings (%s), want %d", c.what, n, got, len(c.want))
-		}
-		for _, w := range c.want {
-			if !strings.Contains(got, w) {
-				t.Errorf("%s: got %q, want %s named", c.what, got, w)
+		m, spec := droplet()
+		m.Keys = c.their
+		drift, _ := SystemOf(spec, c.system).judge(m, systemReadings{keys: c.has})
+		got := ""
+		for _, d := range drift {
+			if d.Name == driftKeys {
+				got = d.From
 			}
 		}
+		if got != c.want {
+			t.Errorf("%s: got %q, want %q", c.what, got, c.want)
+		}
+	}
+}
+
+func TestKeys_ThatTheProviderDoesNotKnowAreWarnedOf(t *testing.T) {
+	m, spec := droplet()
+	m.KeysProblem = "the account has no SSH key"
+	if _, warnings := SystemOf(spec, nil).judge(m, systemReadings{}); !slices.Contains(warnings, m.KeysProblem) {
+		t.Errorf("got warnings %q, want %q among them", warnings, m.KeysProblem)
 	}
 }

@@ -17,7 +17,7 @@ const addedKey = "added ssh key "
 // letIn adds the keys of the system that the box lacks. On a machine of somebody else's it
 // notes first which these are: a key that was there before is none of ours to take away.
 func (b box) letIn(ctx context.Context, r systemReadings) error {
-	if missing := missingKeys(r.keys.body, b.cfg.System.keys); b.m.Given && len(missing) > 0 {
+	if missing := missingKeys(r.keys.body, b.cfg.System.keysOf(b.m)); b.m.Given && len(missing) > 0 {
 		for _, line := range missing {
 			r.settled[addedKey+keyOf(line)] = "yes"
 		}
@@ -25,7 +25,7 @@ func (b box) letIn(ctx context.Context, r systemReadings) error {
 			return err
 		}
 	}
-	_, err := b.editKeys(ctx, func(has string) (string, error) { return addKeys(has, b.cfg.System.keys), nil })
+	_, err := b.editKeys(ctx, func(has string) (string, error) { return addKeys(has, b.cfg.System.keysOf(b.m)), nil })
 	return err
 }
 

@@ -18,23 +18,16 @@ import (
 type System struct {
 	relay fleet.RelaySpec
 	keys  []string
-	named []string // fingerprints of keys that the spec names and no line here holds
 }
 
 // SystemOf is the system that a spec asks for, nil with provider local. Keys are lines in
-// authorized_keys form that let operators in; they are only ever added. A key that the spec
-// names by its fingerprint comes with a machine's order: a box without it is warned of.
+// authorized_keys form that let operators into every machine, beside those that come with
+// one: see [fleet.Machine].Keys. They are only ever added.
 func SystemOf(spec fleet.Spec, keys []string) *System {
 	if spec.Provider == fleet.ProviderLocal {
 		return nil
 	}
-	s := &System{relay: spec.Relay, keys: slices.Clone(keys)}
-	for _, entry := range spec.Ocean.SSHKeys {
-		if sshx.LooksLikeFingerprint(entry) && !holds(keys, entry) {
-			s.named = append(s.named, entry)
-		}
-	}
-	return s
+	return &System{relay: spec.Relay, keys: slices.Clone(keys)}
 }
 
 // File is one file of a box, as it should be. It belongs to root.

@@ -52,7 +52,7 @@ func (b box) readSystem(ctx context.Context) (systemReadings, error) {
 	}
 	var settled text
 	g.Go(func() (err error) { settled, err = b.text(ctx, Settled, partLimit); return err })
-	if len(b.cfg.System.keys) > 0 {
+	if len(b.cfg.System.keysOf(b.m)) > 0 {
 		g.Go(func() (err error) { r.account, r.keys, err = b.readKeys(ctx); return err })
 	}
 	if !b.m.Given {
@@ -145,13 +145,15 @@ func (s *System) judge(m fleet.Machine, r systemReadings) (drift []fleet.Drift, 
 	}
 	if r.keys.warning != "" {
 		warnings = append(warnings, r.keys.warning)
-	} else if missing := missingKeys(r.keys.body, s.keys); len(missing) > 0 {
+	} else if missing := missingKeys(r.keys.body, s.keysOf(m)); len(missing) > 0 {
 		drift = append(drift, fleet.Drift{
-			Name: driftKeys, From: fmt.Sprintf("%d of %d missing", len(missing), len(s.keys)),
+			Name: driftKeys, From: fmt.Sprintf("%d of %d missing", len(missing), len(s.keysOf(m))),
 			To: "all let in", Fix: fleet.FixInPlace,
 		})
 	}
-	warnings = append(warnings, s.notLetIn(r.keys)...)
+	if m.KeysProblem != "" {
+		warnings = append(warnings, m.KeysProblem)
+	}
 	if m.Given {
 		return drift, warnings
 	}

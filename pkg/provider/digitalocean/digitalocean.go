@@ -93,6 +93,9 @@ type Provider struct {
 	seen  map[int]sighting      // droplets of ours, by ID
 	keys  map[string]accountKey // by fingerprint
 	sold  *catalogue            // what can be bought
+
+	unnamed   error // why keys that the spec names are not known; nil: they are, or nobody looked
+	unnamedAt time.Time
 }
 
 var (

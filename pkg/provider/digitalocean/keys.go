@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/digitalocean/godo"
 	"golang.org/x/crypto/ssh"
@@ -19,7 +20,7 @@ import (
 // EnsureKey registers public SSH keys on the account, as fleetctl-<fleet>: the given one
 // and those of [Config].Keys. One that the account has already is used as it is, whatever
 // its name. Those that the spec names by fingerprint must be there. New droplets know them
-// all; droplets that are there are not changed.
+// all; droplets that are there are not changed: see [fleet.Machine].Keys.
 func (p *Provider) EnsureKey(ctx context.Context, authorizedKey string) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("ensure key: %w", err)
@@ -94,60 +95,127 @@ func (p *Provider) findKey(ctx context.Context, fingerprint string) (bool, error
 	case k == nil || k.ID == 0:
 		return false, errors.New("the API's answer names no key")
 	}
-	public, err := publicKey(*k)
-	if err != nil || ssh.FingerprintLegacyMD5(public) != fingerprint {
+	line, err := lineOf(*k)
+	if err != nil || !sshx.IsFingerprint(line, fingerprint) {
 		return false, fmt.Errorf("key %s: the account holds another key under this fingerprint", fingerprint)
 	}
-	p.knowKey(fingerprint, accountKey{k.ID, sshx.AuthorizedKey(public)})
+	p.knowKey(fingerprint, accountKey{k.ID, line})
 	return true, nil
 }
 
-// namedKeys finds the keys of the spec that are fingerprints. Those that are files or
-// keys themselves come with [Config].Keys.
-func (p *Provider) namedKeys(ctx context.Context) error {
-	var sums []string // SHA256 fingerprints, by which the account cannot be asked
-	for _, name := range p.spec.Ocean.SSHKeys {
-		md5, isMD5 := md5Fingerprint(name)
-		switch {
-		case strings.HasPrefix(name, "SHA256:") && !p.knows(name):
-			sums = append(sums, name)
-		case isMD5 && !p.knows(md5):
-			there, err := p.findKey(ctx, md5)
-			if err != nil {
-				return err
-			}
-			if !there {
-				return unknownKey(name)
-			}
-		}
+// mostKeyText is far above any public key, in bytes.
+const mostKeyText = 16 << 10
+
+// lineOf is a key of the account as a line of authorized_keys: one key without options, its
+// comment without control characters.
+func lineOf(k godo.Key) (string, error) {
+	if len(k.PublicKey) > mostKeyText {
+		return "", fmt.Errorf("key %d of the account is %d bytes long", k.ID, len(k.PublicKey))
 	}
-	if len(sums) == 0 {
+	_, err := plainKey(k.PublicKey)
+	line := ""
+	if err == nil {
+		line, err = sshx.PublicKey([]byte(k.PublicKey))
+	}
+	if err != nil {
+		return "", fmt.Errorf("key %d of the account: %w", k.ID, err)
+	}
+	return line, nil
+}
+
+// namedKeys finds the keys of the spec that are fingerprints, with one request: a single
+// one is asked for, several are looked for in the list. Those that are files or keys
+// themselves come with [Config].Keys.
+func (p *Provider) namedKeys(ctx context.Context) error {
+	missing := slices.DeleteFunc(p.named(), func(n namedKey) bool { return p.knows(n.fingerprint) })
+	switch {
+	case len(missing) == 0:
 		return nil
+	case len(missing) == 1 && !strings.HasPrefix(missing[0].fingerprint, sumPrefix):
+		there, err := p.findKey(ctx, missing[0].fingerprint)
+		if err == nil && !there {
+			err = unknownKey(missing[0].as)
+		}
+		return err
 	}
 	all, err := p.listKeys(ctx)
 	if err != nil {
 		return err
 	}
-	for _, sum := range sums {
-		i := slices.IndexFunc(all, func(k godo.Key) bool {
-			public, err := publicKey(k)
-			return err == nil && ssh.FingerprintSHA256(public) == sum
-		})
-		if i < 0 {
-			return unknownKey(sum)
+	for _, k := range all {
+		line, bad := lineOf(k)
+		for _, n := range missing {
+			if bad == nil && sshx.IsFingerprint(line, n.fingerprint) {
+				p.knowKey(n.fingerprint, accountKey{k.ID, line})
+			}
 		}
-		public, err := publicKey(all[i])
-		if err != nil {
-			return err
-		}
-		p.knowKey(sum, accountKey{all[i].ID, sshx.AuthorizedKey(public)})
 	}
-	return nil
+	var errs []error
+	for _, n := range missing {
+		if !p.knows(n.fingerprint) {
+			errs = append(errs, unknownKey(n.as))
+		}
+	}
+	return errors.Join(errs...)
 }
 
-func publicKey(k godo.Key) (ssh.PublicKey, error) {
-	public, _, _, _, err := ssh.ParseAuthorizedKey([]byte(k.PublicKey))
-	return public, err
+// sumPrefix begins a SHA256 fingerprint, by which the account cannot be asked for a key.
+const sumPrefix = "SHA256:"
+
+// namedKey is a fingerprint in the spec: as the account writes it, and as it stands there.
+type namedKey struct{ fingerprint, as string }
+
+// named lists the fingerprints in the spec, each once.
+func (p *Provider) named() []namedKey {
+	var out []namedKey
+	for _, entry := range p.spec.Ocean.SSHKeys {
+		n := namedKey{entry, entry}
+		if md5, is := md5Fingerprint(entry); is {
+			n.fingerprint = md5
+		} else if !strings.HasPrefix(entry, sumPrefix) {
+			continue
+		}
+		if !slices.ContainsFunc(out, func(has namedKey) bool { return has.fingerprint == n.fingerprint }) {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// letIn says of machines which keys of the account the spec lets in, and why one of them is
+// not known. After a look that failed the account is not asked again for a while.
+func (p *Provider) letIn(ctx context.Context, machines []fleet.Machine) {
+	names := p.named()
+	if len(names) == 0 || len(machines) == 0 {
+		return
+	}
+	p.mu.Lock()
+	problem, at := p.unnamed, p.unnamedAt
+	p.mu.Unlock()
+	if problem == nil || time.Since(at) > remembered {
+		problem = p.namedKeys(ctx)
+		p.mu.Lock()
+		p.unnamed, p.unnamedAt = problem, time.Now()
+		p.mu.Unlock()
+	}
+	said := ""
+	if problem != nil {
+		said = clean("not every key of digitalocean.ssh_keys is known: " + problem.Error())
+		if hint := fleet.Hint(problem); hint != "" {
+			said += "; " + hint
+		}
+	}
+	var keys []string
+	p.mu.Lock()
+	for _, n := range names {
+		if k, known := p.keys[n.fingerprint]; known {
+			keys = append(keys, k.line)
+		}
+	}
+	p.mu.Unlock()
+	for i := range machines {
+		machines[i].Keys, machines[i].KeysProblem = keys, said
+	}
 }
 
 func unknownKey(name string) error {

@@ -37,6 +37,7 @@ func (p *Provider) Machines(ctx context.Context) ([]fleet.Machine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list machines: %w", err)
 	}
+	p.letIn(ctx, machines)
 	return machines, nil
 }
 

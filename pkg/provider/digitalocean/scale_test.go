@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/oklog/ulid/v2"
+	"golang.org/x/crypto/ssh"
 
 	"github.com/relayfleet/fleetctl/fleet"
 	"github.com/relayfleet/fleetctl/pkg/host"
@@ -29,6 +30,9 @@ func newFleetOf(t *testing.T, n int) *world {
 	w.spec.Nodes = []fleet.NodeSpec{{Region: "nyc1", Count: n}}
 	w.spec.DNS.MinRelays = 1
 	w.spec.Ocean.MaxMachines = 2 * n
+	lines, keys := kept(t, 3) // all that are named are one call more, whatever their number
+	w.keep(t, lines...)
+	w.spec.Ocean.SSHKeys = []string{ssh.FingerprintSHA256(keys[0]), ssh.FingerprintLegacyMD5(keys[1]), ssh.FingerprintLegacyMD5(keys[2])}
 	return w
 }
 

@@ -49,7 +49,7 @@ func (r *run) records(ctx context.Context, st Stage) error {
 	for i, c := range writes {
 		finish[i] = r.reporter.begin(st.Name, c)
 	}
-	err = r.b.Zone.Apply(ctx, r.spec.DNS.RecordName(), changes)
+	err = r.write(ctx, now.Value, changes)
 	for i := range writes {
 		finish[i](err)
 	}

@@ -1,9 +1,6 @@
 package fleet
 
-import (
-	"slices"
-	"time"
-)
+import "slices"
 
 // retire removes machines that hold no slot, once nobody is sent to them any more.
 func (p *planner) retire() {
@@ -105,7 +102,8 @@ func (r *retirement) add(p *planner, m Machine, heir Machine) {
 	why := "its end was begun before, and only the delete is left"
 	if m.Phase == PhaseActive || m.Phase == PhaseOutgoing {
 		if relay || !readable {
-			r.waits = append(r.waits, Change{Action: ActionWait, Ref: ref, Fields: []Field{{Name: "for", To: p.longestTTL().String()}}, Reason: "resolvers keep its record for a TTL"})
+			d, reason := p.cached()
+			r.waits = append(r.waits, Change{Action: ActionWait, Ref: ref, Fields: []Field{{Name: "for", To: d.String()}}, Reason: reason})
 		}
 	}
 	if m.Phase != PhaseDoomed {
@@ -138,13 +136,4 @@ func (r *retirement) stages(p *planner) {
 	p.stage(StageRetire, stageParallel, r.drains)
 	p.stage(StageRetire, stageParallel, r.census)
 	p.stage(StageRetire, stageParallel, r.deletes)
-}
-
-// longestTTL is how long a resolver may keep a record of ours that it has seen.
-func (p *planner) longestTTL() time.Duration {
-	longest := p.spec.DNS.TTL
-	for _, rec := range p.owned {
-		longest = max(longest, rec.TTL)
-	}
-	return longest
 }

@@ -73,6 +73,10 @@ type Machine struct {
 	Keys        []string `json:"keys,omitempty"`
 	KeysProblem string   `json:"keys_problem,omitempty"`
 
+	// CachedUntil is the mark "cached", zero if there is none: until then resolvers may keep
+	// records of the fleet, this machine's and others', from before dns.ttl was lowered.
+	CachedUntil time.Time `json:"cached_until,omitzero"`
+
 	// Problem is why the provider cannot say that the machine is ours, "" if it can: its
 	// marks could not be read, or are those of another fleet. It holds its slot, its box
 	// counts as unreadable, and nothing is done to it.
@@ -129,6 +133,7 @@ const (
 	MarkPhase   = "phase"
 	MarkHostKey = "hostkey" // one key, or several with newlines between them while a key is changed
 	MarkAdopted = "adopted" // "yes"; unset when the machine is taken over
+	MarkCached  = "cached"  // of [FormatCached]: until when resolvers may keep what they were given under a longer TTL
 )
 
 // Quote is what a provider says of money and room before something is bought.

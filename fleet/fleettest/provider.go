@@ -180,8 +180,13 @@ func (p *Provider) Delete(ctx context.Context, id string) error {
 func (p *Provider) Mark(ctx context.Context, id string, set map[string]string, unset []string) error {
 	return p.do(ctx, Call{Method: "Mark", Subject: id}, func() error {
 		for _, key := range slices.Concat(slices.Sorted(maps.Keys(set)), unset) {
-			if key != fleet.MarkPhase && key != fleet.MarkHostKey {
+			if key != fleet.MarkPhase && key != fleet.MarkHostKey && key != fleet.MarkCached {
 				return fmt.Errorf("unknown mark %q", key)
+			}
+		}
+		if until, ok := set[fleet.MarkCached]; ok {
+			if _, err := fleet.ParseCached(until); err != nil {
+				return err
 			}
 		}
 		return p.edit(id, func(m *fleet.Machine) {
@@ -201,6 +206,8 @@ func mark(m *fleet.Machine, key, value string) {
 		m.Phase = fleet.Phase(value)
 	case fleet.MarkHostKey:
 		m.HostKey = value
+	case fleet.MarkCached:
+		m.CachedUntil, _ = fleet.ParseCached(value) // "" is no time
 	}
 }
 

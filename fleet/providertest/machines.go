@@ -3,6 +3,7 @@ package providertest
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -133,6 +134,29 @@ func hostKeyMark(t *testing.T, f *fixture) {
 	must(t, "Mark", f.p.Mark(f.ctx, m.ID, map[string]string{fleet.MarkHostKey: key}, nil))
 	if got := f.get(t, m.ID).HostKey; got != key {
 		t.Errorf("after the mark: got host key %q, want %q", got, key)
+	}
+}
+
+func markCached(t *testing.T, f *fixture) {
+	m := f.create(t, order("nyc1-1"))
+	begin := time.Now().Truncate(time.Second)
+	for _, until := range []time.Time{begin.Add(time.Hour), begin.Add(time.Hour), begin.Add(24 * time.Hour)} {
+		must(t, "Mark", f.p.Mark(f.ctx, m.ID, map[string]string{fleet.MarkCached: fleet.FormatCached(until)}, nil))
+		for what, p := range map[string]fleet.Provider{"this handle": f.p, "another": f.Again(t)} {
+			ms, err := p.Machines(f.ctx)
+			must(t, "Machines", err)
+			i := slices.IndexFunc(ms, func(o fleet.Machine) bool { return o.ID == m.ID })
+			if i < 0 || !ms[i].CachedUntil.Equal(until) || ms[i].Phase != m.Phase || ms[i].HostKey != m.HostKey {
+				t.Errorf("%s lists %+v, want %s with nothing changed but cached until %s", what, ms, m.ID, until)
+			}
+		}
+	}
+	if err := f.p.Mark(f.ctx, m.ID, map[string]string{fleet.MarkCached: "tomorrow"}, nil); err == nil {
+		t.Error("Mark with what is no time: got no error")
+	}
+	must(t, "Mark", f.p.Mark(f.ctx, m.ID, nil, []string{fleet.MarkCached}))
+	if got := f.get(t, m.ID).CachedUntil; !got.IsZero() {
+		t.Errorf("after unset: got %s, want none", got)
 	}
 }
 

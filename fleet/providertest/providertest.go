@@ -66,6 +66,7 @@ func promises() []promise {
 		{"ListIsSortedByID", sortedList},
 		{"MarkOfAbsentMachineIsErrNoMachine", markAbsent},
 		{"UnknownMarkIsRefused", markUnknown},
+		{"CachedMarkIsKept", markCached},
 		{"StartOfRunningMachineChangesNothing", startRunning},
 		{"StartOfAbsentMachineIsErrNoMachine", startAbsent},
 		{"DeleteOfAbsentMachineSucceeds", deleteAbsent},

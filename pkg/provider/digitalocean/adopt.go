@@ -171,7 +171,7 @@ func (p *Provider) release(ctx context.Context, id string) error {
 	}
 	// Adopted goes after the slot: without one nothing is done to it. The fleet's name goes
 	// before its ID, without which it would prove nothing.
-	for _, kind := range []string{tagSlot, tagPhase, tagState, tagAdopted, tagFence, tagFleet} {
+	for _, kind := range []string{tagSlot, tagPhase, tagState, tagCached, tagAdopted, tagFence, tagFleet} {
 		for _, v := range valuesOf(d.Tags, kind) {
 			if err := p.detach(ctx, d.ID, kind+v); err != nil {
 				return err

@@ -132,7 +132,7 @@ func (p *Provider) noted(note string) []string {
 	var out []string
 	words := strings.Split(strings.ToLower(note[len(prefix):]), ":")
 	for pair := range slices.Chunk(words, 2) {
-		if kind := pair[0] + ":"; len(pair) == 2 && slices.Contains([]string{tagOp, tagHostKey, tagSlot, tagState}, kind) && pair[1] != "" {
+		if kind := pair[0] + ":"; len(pair) == 2 && slices.Contains([]string{tagOp, tagHostKey, tagSlot, tagState, tagCached}, kind) && pair[1] != "" {
 			out = append(out, kind+pair[1])
 		}
 	}
@@ -174,8 +174,8 @@ func (p *Provider) removeOwn(ctx context.Context, id int, tags []string) error {
 }
 
 // sharedTags are those that droplets of other fleets may carry, too, and that nobody looks
-// for once the droplet is gone: of a node that the spec does not have any more, and of a
-// state directory. Those of the spec's nodes are left to Cleanup.
+// for once the droplet is gone: of a node that the spec does not have any more, of a
+// state directory and of a time. Those of the spec's nodes are left to Cleanup.
 func (p *Provider) sharedTags(tags []string) []string {
 	var out []string
 	for _, node := range valuesOf(tags, tagSlot) {
@@ -183,8 +183,10 @@ func (p *Provider) sharedTags(tags []string) []string {
 			out = append(out, tagSlot+node)
 		}
 	}
-	for _, dir := range valuesOf(tags, tagState) {
-		out = append(out, tagState+dir)
+	for _, kind := range []string{tagState, tagCached} {
+		for _, v := range valuesOf(tags, kind) {
+			out = append(out, kind+v)
+		}
 	}
 	return out
 }

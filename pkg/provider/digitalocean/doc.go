@@ -13,11 +13,12 @@
 //	hostkey:HEX     its Ed25519 SSH host key, 64 hex digits; two while a key is changed
 //	adopted:yes     made by others and not taken over
 //	state:DIR       its relay's state is in /var/lib/DIR
+//	cached:SECONDS  until when resolvers may keep records from before dns.ttl was lowered
 //
 // Tags belong to the whole account, and an account may have several fleets. A tag that is
 // one droplet's alone (op, hostkey) goes with the droplet: before a delete, a tag
 // fleet:NAME:gone:… notes them, and whoever finds the note finishes. One that several may
-// carry (slot, phase, adopted, state) goes only while it is on nothing.
+// carry (slot, phase, adopted, state, cached) goes only while it is on nothing.
 //
 // # Money
 //

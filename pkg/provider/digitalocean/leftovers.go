@@ -60,7 +60,7 @@ func (p *Provider) leftovers(ctx context.Context) ([]string, error) {
 // fleet's own tags. The operator's tags stay. It is an error while a machine is listed, and
 // while the firewall protects what is not the fleet's.
 //
-// Of the tags that several fleets share (slots, phases, adopted) it removes those that are
+// Of the tags that several fleets share (slots, phases, adopted, cached) it removes those that are
 // on nothing; of those that are one droplet's, and of state directories, it removes those that
 // a note of this fleet names. A tag that another fleet is just about to use is made again by it.
 func (p *Provider) Cleanup(ctx context.Context) error {
@@ -145,7 +145,7 @@ func (p *Provider) cleanTags(ctx context.Context) error {
 		switch own := p.noted(t.Name); {
 		case len(own) > 0:
 			errs = append(errs, p.removeOwn(ctx, 0, own), p.removeShared(ctx, p.sharedTags(own)), p.removeTag(ctx, t.Name))
-		case unused && (hasTag(shared, t.Name) || p.spec.ID != "" && hasTag([]string{tagFleetID + p.spec.ID}, t.Name)):
+		case unused && (hasTag(shared, t.Name) || hasKind(t.Name, tagCached) || p.spec.ID != "" && hasTag([]string{tagFleetID + p.spec.ID}, t.Name)):
 			errs = append(errs, p.removeTag(ctx, t.Name))
 		}
 	}

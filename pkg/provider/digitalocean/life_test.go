@@ -295,3 +295,32 @@ func TestStart_WaitsForTheDropletToRun(t *testing.T) {
 		})
 	}
 }
+
+// A time is a tag of its own each time: none stays on the account when it is replaced, when
+// its droplet goes, or when a run was killed between.
+func TestMark_OfATimeLeavesNoTags(t *testing.T) {
+	bubble(t, dotest.Config{}, func(t *testing.T, r *rig) {
+		times := func() []string {
+			return slices.DeleteFunc(r.tags(), func(tag string) bool { return !hasKind(tag, tagCached) })
+		}
+		mark := func(p *Provider, m fleet.Machine, until time.Time) error {
+			return p.Mark(t.Context(), m.ID, map[string]string{fleet.MarkCached: fleet.FormatCached(until)}, nil)
+		}
+		p, begin := r.ready(), time.Now()
+		m := create(t, p, order("nyc1-1"))
+		must(t, "Mark", mark(p, m, begin.Add(time.Hour)))
+		must(t, "Mark", mark(p, m, begin.Add(2*time.Hour)))
+		if got, want := times(), []string{tagCached + fleet.FormatCached(begin.Add(2*time.Hour))}; !slices.Equal(got, want) {
+			t.Errorf("a later time: got tags %q, want %q", got, want)
+		}
+		must(t, "Delete", p.Delete(t.Context(), m.ID))
+		if got := times(); len(got) != 0 {
+			t.Errorf("after the delete: got tags %q, want none", got)
+		}
+		r.do(http.MethodPost, "/v2/tags", `{"name":"cached:1"}`) // what a killed run leaves
+		must(t, "Cleanup", p.Cleanup(t.Context()))
+		if got := times(); len(got) != 0 {
+			t.Errorf("after Cleanup: got tags %q, want none", got)
+		}
+	})
+}

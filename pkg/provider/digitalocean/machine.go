@@ -57,7 +57,7 @@ func (p *Provider) machine(d godo.Droplet) fleet.Machine {
 		ID: strconv.Itoa(d.ID), Name: clean(d.Name), Fleet: p.spec.Name, Region: clean(regionOf(d)),
 		Status: statusOf(d), Addrs: addressesOf(d), Ports: fleet.Ports{SSH: p.spec.Ocean.SSHPort},
 		HostKey: hostKeys(d.Tags), User: fleet.LoginUser, Sudo: true, Labels: labels(d.Tags),
-		Adopted: len(valuesOf(d.Tags, tagAdopted)) > 0,
+		Adopted: len(valuesOf(d.Tags, tagAdopted)) > 0, CachedUntil: cachedUntil(d.Tags),
 	}
 	if at, err := time.Parse(time.RFC3339, d.Created); err == nil {
 		m.Created = at.UTC()

@@ -86,7 +86,11 @@ func (p *Provider) retag(ctx context.Context, id int, kind string, have, want []
 		if kind == tagHostKey && !p.onAnother(id, kind+v) { // nothing else has it: it need not stay on the account
 			remove = func() error { return p.removeTag(ctx, kind+v) }
 		}
-		if err := remove(); err != nil {
+		err := remove()
+		if err == nil && kind == tagCached { // a time that passed is on nothing soon, and on other fleets perhaps
+			err = p.removeUnused(ctx, kind+v)
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/digitalocean/godo"
 
@@ -28,6 +29,7 @@ const (
 	tagHostKey = "hostkey:"
 	tagAdopted = "adopted:"
 	tagState   = "state:"
+	tagCached  = "cached:"
 
 	goneNote = ":gone:" // after the fleet's tag: what to remove when a droplet is gone
 )
@@ -37,7 +39,7 @@ const stateRoot = "/var/lib/"
 
 // kinds lists them all.
 func kinds() []string {
-	return []string{tagFleet, tagFleetID, tagFence, tagSlot, tagOp, tagPhase, tagHostKey, tagAdopted, tagState}
+	return []string{tagFleet, tagFleetID, tagFence, tagSlot, tagOp, tagPhase, tagHostKey, tagAdopted, tagState, tagCached}
 }
 
 // isOurs reports whether a tag is of our kinds, whichever fleet's.
@@ -89,7 +91,21 @@ func markings() []marking {
 			}
 			return []string{v}, nil
 		}},
+		{fleet.MarkCached, tagCached, func(v string) ([]string, error) {
+			_, err := fleet.ParseCached(v)
+			return []string{v}, err
+		}},
 	}
+}
+
+// cachedUntil is the latest time of a droplet's tags, zero if there is none.
+func cachedUntil(tags []string) (latest time.Time) {
+	for _, v := range valuesOf(tags, tagCached) {
+		if at, err := fleet.ParseCached(v); err == nil && at.After(latest) {
+			latest = at
+		}
+	}
+	return latest
 }
 
 func phaseValues(v string) ([]string, error) {

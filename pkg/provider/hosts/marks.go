@@ -29,6 +29,7 @@ type marks struct {
 	ID      string `json:"id,omitempty"` // of the fleet; "" says nothing
 	Node    string `json:"node"`         // for people: the spec is what counts
 	Adopted bool   `json:"adopted,omitempty"`
+	Cached  string `json:"cached,omitempty"` // the mark of this name
 }
 
 func stateDir(m fleet.Machine) string { return cmp.Or(m.State, fleet.StateDir) }
@@ -178,12 +179,21 @@ func (p *Provider) reach(ctx context.Context, machine string) (fleet.Machine, er
 // and not kept: see the package.
 func (p *Provider) Mark(ctx context.Context, machine string, set map[string]string, unset []string) error {
 	keys := slices.Concat(slices.Sorted(maps.Keys(set)), unset)
+	kept := false
 	for _, key := range keys {
-		if !slices.Contains([]string{fleet.MarkPhase, fleet.MarkHostKey, fleet.MarkAdopted}, key) {
+		switch key {
+		case fleet.MarkPhase, fleet.MarkHostKey:
+		case fleet.MarkAdopted, fleet.MarkCached:
+			kept = true
+		default:
 			return fmt.Errorf("mark host %s: unknown mark %q", machine, key)
 		}
 	}
-	kept := slices.Contains(keys, fleet.MarkAdopted)
+	if until, ok := set[fleet.MarkCached]; ok {
+		if _, err := fleet.ParseCached(until); err != nil {
+			return wrap("mark host "+machine, err)
+		}
+	}
 	if _, err := p.find(machine); err != nil || !kept {
 		return wrap("mark host", errors.Join(err, ctx.Err()))
 	}
@@ -198,8 +208,11 @@ func (p *Provider) Mark(ctx context.Context, machine string, set map[string]stri
 }
 
 func (k *marks) set(key, value string) {
-	if key == fleet.MarkAdopted {
+	switch key {
+	case fleet.MarkAdopted:
 		k.Adopted = value == "yes"
+	case fleet.MarkCached:
+		k.Cached = value
 	}
 }
 

@@ -243,6 +243,15 @@ func markRecord(r *record, key, value string) error {
 		r.Phase = fleet.Phase(value)
 	case fleet.MarkHostKey:
 		r.HostKey = value
+	case fleet.MarkCached:
+		r.CachedUntil = time.Time{}
+		if value != "" {
+			until, err := fleet.ParseCached(value)
+			if err != nil {
+				return err
+			}
+			r.CachedUntil = until
+		}
 	default:
 		return fmt.Errorf("unknown mark %q", key)
 	}

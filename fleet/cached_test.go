@@ -1,0 +1,188 @@
+package fleet_test
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/relayfleet/fleetctl/fleet"
+	"github.com/relayfleet/fleetctl/fleet/fleettest"
+)
+
+const longTTL = 24 * time.Hour
+
+// longLived is a fleet of three that has been published with a TTL of a day.
+func longLived(t *testing.T) *sim {
+	t.Helper()
+	s := newSim(t, 3)
+	s.spec.DNS.TTL = longTTL
+	must(t, "up", s.up)
+	return s
+}
+
+// waits lists how long the machines of a plan are waited for.
+func waits(p fleet.Plan) []string {
+	var out []string
+	for _, c := range p.Changes() {
+		if c.Action == fleet.ActionWait {
+			out = append(out, c.Fields[0].To)
+		}
+	}
+	return slices.Compact(out)
+}
+
+// A resolver that asked a moment before the TTL was lowered keeps the answer for the TTL
+// that it had then, whatever the zone says now.
+func TestApply_ALoweredTTLIsWaitedForAsLongAsResolversKeepTheOldOne(t *testing.T) {
+	for what, leave := range map[string]func(*sim) (fleet.Outcome, error){
+		"replace": func(s *sim) (fleet.Outcome, error) { return s.replace("ra-1") },
+		"down":    (*sim).down,
+	} {
+		for _, later := range []time.Duration{0, time.Hour, 2 * longTTL} {
+			t.Run(what+" after "+later.String(), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					s := longLived(t)
+					s.spec.DNS.TTL = time.Minute
+					must(t, "up with another TTL", s.up)
+					lowered := time.Now()
+					old := holder(s, "ra-1").Machine.ID
+					time.Sleep(later)
+					began := time.Now()
+					must(t, what, func() (fleet.Outcome, error) { return leave(s) })
+					if slices.ContainsFunc(s.world.Boxes(), func(b fleettest.Box) bool { return b.Machine.ID == old }) {
+						t.Fatal("the old machine is still there")
+					}
+					if got := time.Since(lowered); got < longTTL {
+						t.Errorf("gone %s after the TTL was lowered from %s", got, longTTL)
+					}
+					if got, most := time.Since(began), max(longTTL-later, 0)+time.Hour; got > most {
+						t.Errorf("took %s, want no more than %s", got, most)
+					}
+				})
+			})
+		}
+	}
+}
+
+// Of what was withdrawn under the old TTL the zone says nothing any more, and neither does
+// it of the TTL, if other records have a lower one since.
+func TestApply_ALoweredTTLIsKnownToTheRunAfterOneThatWasKilled(t *testing.T) {
+	for left := range 12 {
+		synctest.Test(t, func(t *testing.T) {
+			s := longLived(t)
+			s.spec.DNS.TTL = time.Minute
+			k := &killer{left: left}
+			k.watch(s)
+			_, err := s.up()
+			s.world.Fault = nil
+			s.zone.Hook(nil)
+			if err != nil && !k.dead {
+				t.Fatalf("after %d effects: %v", left, err)
+			}
+			lowered := time.Now()
+			must(t, "down", s.down)
+			if got := time.Since(lowered); got < longTTL-time.Hour {
+				t.Errorf("killed after %d effects: gone %s after the TTL was lowered from %s", left, got, longTTL)
+			}
+		})
+	}
+}
+
+// Where some machines are no witnesses, the others are.
+func TestApply_ALoweredTTLIsNotedOnMachinesThatMayBeTouched(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := longLived(t)
+		s.b.Provider = othersMade{s.b.Provider, "rb-1"}
+		s.spec.DNS.TTL = time.Minute
+		if _, err := s.up(); err != nil {
+			t.Fatal(err)
+		}
+		for _, b := range s.world.Boxes() {
+			if got, want := !b.Machine.CachedUntil.IsZero(), b.Machine.Node == "rb-1"; got != want {
+				t.Errorf("%s: got a note %v, want %v", b.Machine.Node, got, want)
+			}
+		}
+	})
+}
+
+// A fleet of a thousand is not marked machine by machine.
+func TestApply_ALoweredTTLIsNotedOnAFewMachines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSim(t, 8)
+		s.spec.DNS.TTL = longTTL
+		must(t, "up", s.up)
+		s.spec.DNS.TTL = time.Minute
+		must(t, "up with another TTL", s.up)
+		noted := 0
+		for _, b := range s.world.Boxes() {
+			if !b.Machine.CachedUntil.IsZero() {
+				noted++
+			}
+		}
+		if noted != 3 {
+			t.Errorf("got the note on %d machines, want 3", noted)
+		}
+	})
+}
+
+// A machine that was never told of another TTL, or of one that has passed, changes nothing.
+func TestDiff_TheWaitIsTheLongestThatAResolverMayKeepARecord(t *testing.T) {
+	now := time.Date(2026, 11, 26, 10, 0, 0, 0, time.UTC)
+	for what, c := range map[string]struct {
+		note time.Time
+		ttl  time.Duration // of the records that are there
+		want string
+	}{
+		"the spec's":       {time.Time{}, time.Second, "2s"},
+		"a record's":       {time.Time{}, time.Minute, "1m0s"},
+		"what passed":      {now.Add(-time.Hour), time.Second, "2s"},
+		"what was noted":   {now.Add(90*time.Minute + time.Millisecond), time.Minute, "1h30m1s"},
+		"less than a TTL":  {now.Add(30 * time.Second), time.Minute, "1m0s"},
+		"a part of a time": {now.Add(2100 * time.Millisecond), time.Second, "3s"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, st := settled(t, func(*sim) {})
+				st.At = now
+				for i := range st.Records.Value {
+					st.Records.Value[i].TTL = c.ttl
+				}
+				st.Machines.Value[0].CachedUntil = c.note // whoever it is that is asked
+				p := fleet.Diff(s.spec, st, fleet.Intent{Down: true})
+				if got := waits(p); !slices.Equal(got, []string{c.want}) {
+					t.Errorf("got %q, want every machine waited for %s", got, c.want)
+				}
+			})
+		})
+	}
+}
+
+// The plan says why it waits for longer than the TTL that the operator reads in fleet.yaml.
+func TestDiff_AWaitForAnEarlierTTLSaysSo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, st := settled(t, func(*sim) {})
+		st.Machines.Value[0].CachedUntil = st.At.Add(time.Hour)
+		for _, c := range fleet.Diff(s.spec, st, fleet.Intent{Down: true}).Changes() {
+			if c.Action == fleet.ActionWait && !strings.Contains(c.Reason, "before dns.ttl was lowered") {
+				t.Errorf("got %q, want the earlier TTL named", c.Reason)
+			}
+		}
+	})
+}
+
+// othersMade lists all machines but one node's as adopted.
+type othersMade struct {
+	fleet.Provider
+	but string
+}
+
+func (p othersMade) Machines(ctx context.Context) ([]fleet.Machine, error) {
+	out, err := p.Provider.Machines(ctx)
+	for i := range out {
+		out[i].Adopted = out[i].Node != p.but
+	}
+	return out, err
+}

@@ -23,7 +23,7 @@ func (p *planner) publish() {
 			continue
 		}
 		if err := p.broken[m.ID]; err != nil {
-			p.keep(machineRef(m), err.Error(), true)
+			p.plan.Kept = append(p.plan.Kept, Kept{Ref: machineRef(m), Reason: err.Error(), Problem: true, Hint: Hint(err)})
 		}
 		switch {
 		case m.Problem != "": // nothing of it is waited for

@@ -84,6 +84,7 @@ type Kept struct {
 	Ref     Ref    `json:"ref"`
 	Reason  string `json:"reason"`
 	Problem bool   `json:"problem,omitempty"` // the operator should look at it; the command exits 3
+	Hint    string `json:"hint,omitempty"`    // what the operator does about it, "" if that has to be found out
 }
 
 // Plan is what would be done, in order, and what is left alone.

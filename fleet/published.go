@@ -142,9 +142,11 @@ func (p *publisher) addresses(m Machine, peerID string, most int) ([]dnsaddr.Add
 	case len(out) > 0:
 		return out, nil
 	case private != "":
-		return nil, fmt.Errorf("it has no public address, so nothing of it is published: %s is private, and zone %q is public (dns.publish.scope)", private, p.spec.DNS.Zone)
+		err := fmt.Errorf("it has no public address, so nothing of it is published: %s is private, and zone %q is public", private, p.spec.DNS.Zone)
+		return nil, WithHint(err, "give "+m.Node+" an address that clients reach; if the zone is for a private network alone, set dns.publish.scope: any")
 	}
-	return nil, fmt.Errorf("none of its addresses is one that dns.publish lets into DNS: %s", strings.Join(Announce(p.spec, m), ", "))
+	err := fmt.Errorf("none of its addresses is one that dns.publish lets into DNS: %s", strings.Join(Announce(p.spec, m), ", "))
+	return nil, WithHint(err, "change dns.publish.transports or dns.publish.families, or give "+m.Node+" an address that they let in")
 }
 
 // ordered lists the addresses that dns.publish lets into DNS, what matters most first.

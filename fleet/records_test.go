@@ -219,6 +219,11 @@ func TestSync_ARelayWithoutAPublicAddressIsNamedAndNotPublished(t *testing.T) {
 		if len(p.Changes()) > 0 || len(p.Problems()) != 3 || !strings.HasPrefix(p.Problems()[0].Reason, "it has no public address") {
 			t.Errorf("got changes %+v, problems %+v; want three problems alone", p.Changes(), p.Problems())
 		}
+		for _, k := range p.Problems() {
+			if !strings.Contains(k.Hint, "address that clients reach") || !strings.Contains(k.Hint, "dns.publish.scope") {
+				t.Errorf("%s: got hint %q, want what to do about its address", k.Ref.Node, k.Hint)
+			}
+		}
 		private := "dnsaddr=/ip4/192.168.0.1/tcp/9100/p2p/" + fleettest.PeerID("x")
 		forced := fleet.Plan{Fleet: "demo", Stages: []fleet.Stage{{Name: fleet.StagePublish, Changes: []fleet.Change{
 			{Action: fleet.ActionPublish, Ref: fleet.Ref{Kind: fleet.KindRecord, Node: "ra-1", ID: private}},

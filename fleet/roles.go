@@ -121,7 +121,8 @@ func (r *roles) refuseTwins() {
 		}
 		other, _ := r.held(node)
 		for _, twin := range []Machine{other, m} {
-			r.broken[twin.ID] = fmt.Errorf("%s and %s have one peer ID, %s: nothing of them is published", other.Node, m.Node, peer)
+			r.broken[twin.ID] = WithHint(fmt.Errorf("%s and %s have one peer ID, %s: nothing of them is published", other.Node, m.Node, peer),
+				"find out which of them was copied from the other, and give that one an identity of its own")
 			delete(r.wanted, twin.ID)
 		}
 	}

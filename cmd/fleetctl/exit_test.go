@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/relayfleet/fleetctl/dnsaddr"
@@ -121,5 +122,21 @@ func TestExitCode_RateUsedUpAtAListIsThatOfAQuota(t *testing.T) {
 				t.Errorf("%s, %v: got exit %d, hint %q; want %d, %q", what, why, got, fleet.Hint(err), want, fleet.Hint(why))
 			}
 		}
+	}
+}
+
+// What a plan knows to help is said, and not where to look.
+func TestProblems_SayWhatToDoWhereThePlanKnows(t *testing.T) {
+	p := fleet.Plan{Kept: []fleet.Kept{
+		{Ref: fleet.Ref{Kind: fleet.KindMachine, Node: "nyc1-1"}, Reason: "it has no public address", Problem: true, Hint: "give it one"},
+		{Ref: fleet.Ref{Kind: fleet.KindMachine, Node: "nyc1-2"}, Reason: "silent", Problem: true},
+	}}
+	var got []string
+	for _, err := range problems(p, fleet.State{}) {
+		got = append(got, fleet.Hint(err))
+	}
+	want := []string{"give it one", "see why with 'fleetctl logs nyc1-2' and 'fleetctl doctor'"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got hints %q, want %q", got, want)
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -327,7 +328,7 @@ func problems(p fleet.Plan, st fleet.State) []error {
 		}
 		err := errors.New(text)
 		if k.Ref.Node != "" {
-			err = fleet.WithHint(err, "see why with 'fleetctl logs "+k.Ref.Node+"' and 'fleetctl doctor'")
+			err = fleet.WithHint(err, cmp.Or(k.Hint, "see why with 'fleetctl logs "+k.Ref.Node+"' and 'fleetctl doctor'"))
 		}
 		code := exitPartial
 		if unread := st.Records.Err; unread != nil && strings.HasSuffix(k.Reason, unread.Error()) {

@@ -69,16 +69,20 @@ const lookEvery = 5 * time.Second
 // zone does not hold, at most after rollout.healthy_deadline: a cache that keeps records
 // for longer than it may, a secondary that does not follow. Servers of which none answers
 // are waited for likewise: unknown is not absent. Those that are silent while others answer
-// are named, once in a run. Without a [Lookout], or where nobody knows who the relay is,
-// the time that passed has to be enough.
+// are named, once in a run. Without a [Lookout], or where neither who the relay is nor where
+// its machine is known, the time that passed has to be enough.
 func (r *run) forgotten(ctx context.Context, stage string, c Change, m Machine) error {
 	if r.b.Lookout == nil {
 		return nil
 	}
 	rel := read(ctx, func(ctx context.Context) (Relay, error) { return r.b.Hosts.Inspect(ctx, m) })
-	if !rel.OK() || rel.Value.PeerID == "" {
-		r.reporter.note(stage, c, "its relay cannot be asked who it is: nobody looked whether DNS servers still give its address")
+	if ctx.Err() != nil {
 		return ctx.Err()
+	}
+	peer, addrs := rel.Value.PeerID, Announce(r.spec, m) // a box that is silent has no peer ID
+	if peer == "" && len(addrs) == 0 {
+		r.reporter.note(stage, c, "neither its peer ID nor its address is known: nobody looked whether DNS servers still give it")
+		return nil
 	}
 	began := time.Now()
 	for {
@@ -86,7 +90,7 @@ func (r *run) forgotten(ctx context.Context, stage string, c Change, m Machine) 
 		if err != nil {
 			return fmt.Errorf("ask the DNS servers: %w", err)
 		}
-		why := given(seen.Seen, rel.Value.PeerID)
+		why := given(seen.Seen, peer, addrs)
 		if why == nil {
 			why = seen.blind()
 		}
@@ -106,10 +110,11 @@ func (r *run) forgotten(ctx context.Context, stage string, c Change, m Machine) 
 	}
 }
 
-// given is the first sighting of a relay as an error, nil if there is none.
-func given(late []Sighting, peer string) error {
+// given is the first sighting of a relay as an error, nil if there is none: by its peer ID,
+// or at its machine's addresses, which nobody else has while the machine is there.
+func given(late []Sighting, peer string, addrs []string) error {
 	for _, s := range late {
-		if s.Addr.PeerID() == peer {
+		if s.Addr.PeerID() == peer || slices.Contains(addrs, s.Addr.Dial()) {
 			return fmt.Errorf("%w: %s gives %s, which is not in the zone any more, for %s", errStillGiven, s.Server, s.Addr.Dial(), s.Left)
 		}
 	}

@@ -161,3 +161,34 @@ func TestApply_DownOfManyLooksOnceForAll(t *testing.T) {
 		}
 	})
 }
+
+// A box that does not say who its relay is has an address all the same.
+func TestApply_ASilentBoxIsNotRetiredWhileItsAddressIsGiven(t *testing.T) {
+	const keeps = 12 * time.Second // longer than the TTL
+	for what, port := range map[string]string{"its address": "9100", "that of a neighbour": "9101"} {
+		t.Run(what, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, _ := settled(t, func(*sim) {})
+				s.spec.Rollout.HealthyDeadline = time.Minute
+				look := &hoarder{s: s, until: time.Now().Add(keeps)}
+				for _, rec := range s.peek() {
+					rec.Value = strings.Replace(rec.Value, "/tcp/9100/", "/tcp/"+port+"/", 1)
+					look.seen = append(look.seen, rec)
+				}
+				s.b.Lookout = look
+				dead := holder(s, "ra-1").Machine
+				s.world.Change(dead.ID, func(b *fleettest.Box) { b.SSHDown, b.Mute = true, true })
+				in := s.intent
+				in.Abandon, in.Replace = []string{dead.Node}, []string{dead.ID}
+				began := time.Now()
+				must(t, "replace --abandon", func() (fleet.Outcome, error) { return s.converge(in) })
+				if holder(s, dead.Node).Machine.ID == dead.ID || look.looks == 0 {
+					t.Fatalf("the dead box still holds its slot, or nobody looked (%d looks)", look.looks)
+				}
+				if took := time.Since(began); (took >= keeps) != (port == "9100") {
+					t.Errorf("gone after %s, with the address given to clients for %s", took, keeps)
+				}
+			})
+		})
+	}
+}

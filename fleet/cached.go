@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -15,8 +16,9 @@ import (
 // somebody deletes by hand. No run deletes one of them before the time in the note.
 const witnesses = 3
 
-// writeTakes is how long the write of a zone may take until its last name server follows.
-const writeTakes = 10 * time.Minute
+// writeTakes is how long the write of a zone takes, at most, until its last name server
+// follows. What took longer is noted again.
+const writeTakes = time.Minute
 
 // write applies changes to the zone. A TTL that leaves the zone with them, and is longer than
 // the one of the spec, is noted on machines first: resolvers keep what they were given for
@@ -31,8 +33,8 @@ func (r *run) write(ctx context.Context, now []dnsaddr.Record, c dnsaddr.Changes
 		return err
 	}
 	err := r.b.Zone.Apply(ctx, r.spec.DNS.RecordName(), c)
-	if took := time.Since(began); err == nil && took > writeTakes {
-		err = r.note(ctx, now, began.Add(longest+took))
+	if took := time.Since(began); took > writeTakes && ctx.Err() == nil {
+		err = errors.Join(err, r.note(ctx, now, began.Add(longest+took)))
 	}
 	return err
 }

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/relayfleet/fleetctl/dnsaddr/zonetest"
 	"github.com/relayfleet/fleetctl/fleet"
 	"github.com/relayfleet/fleetctl/fleet/fleettest"
 )
@@ -89,6 +90,28 @@ func TestApply_ALoweredTTLIsKnownToTheRunAfterOneThatWasKilled(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A zone may write late: an API that takes no more requests for a while, name servers that
+// follow slowly.
+func TestApply_ALoweredTTLCountsFromTheEndOfTheWrite(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := longLived(t)
+		s.spec.DNS.TTL = time.Minute
+		s.zone.Hook(func(_ context.Context, c zonetest.Call) error {
+			if c.Op == zonetest.OpApply {
+				time.Sleep(5 * time.Minute)
+			}
+			return nil
+		})
+		must(t, "up with another TTL", s.up)
+		lowered := time.Now()
+		s.zone.Hook(nil)
+		must(t, "down", s.down)
+		if got := time.Since(lowered); got < longTTL {
+			t.Errorf("gone %s after the TTL was lowered from %s", got, longTTL)
+		}
+	})
 }
 
 // Where some machines are no witnesses, the others are.

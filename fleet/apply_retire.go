@@ -13,7 +13,7 @@ func (r *run) wait(ctx context.Context, stage string, c Change, d string) error 
 	if err != nil {
 		return fmt.Errorf("the plan's waiting time: %w", err)
 	}
-	r.reporter.waiting(stage, c, span.String()+" to pass")
+	r.reporter.waiting(stage, c, fmt.Sprintf("%s to pass (%s)", span, c.Reason))
 	return pause(ctx, span)
 }
 

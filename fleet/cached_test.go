@@ -51,6 +51,8 @@ func TestApply_ALoweredTTLIsWaitedForAsLongAsResolversKeepTheOldOne(t *testing.T
 					lowered := time.Now()
 					old := holder(s, "ra-1").Machine.ID
 					time.Sleep(later)
+					var told strings.Builder
+					s.tell = func(e fleet.Event) { told.WriteString(e.Detail + "\n") }
 					began := time.Now()
 					must(t, what, func() (fleet.Outcome, error) { return leave(s) })
 					if slices.ContainsFunc(s.world.Boxes(), func(b fleettest.Box) bool { return b.Machine.ID == old }) {
@@ -58,6 +60,9 @@ func TestApply_ALoweredTTLIsWaitedForAsLongAsResolversKeepTheOldOne(t *testing.T
 					}
 					if got := time.Since(lowered); got < longTTL {
 						t.Errorf("gone %s after the TTL was lowered from %s", got, longTTL)
+					}
+					if got, want := strings.Contains(told.String(), "before dns.ttl was lowered"), later < longTTL; got != want {
+						t.Errorf("told of the earlier TTL: got %v, want %v: %s", got, want, told.String())
 					}
 					if got, most := time.Since(began), max(longTTL-later, 0)+time.Hour; got > most {
 						t.Errorf("took %s, want no more than %s", got, most)

@@ -30,6 +30,9 @@ type Figure struct {
 	Since Time `json:"since"`
 	// Error is the relative standard error of an estimate, 0.008 for 0.8 %; 0 is exact.
 	Error float64 `json:"error"`
+	// Blurred says that the figure is made of whole hours or days of UTC, and that a border of
+	// its step cuts one: what was counted near it may stand on its other side.
+	Blurred bool `json:"blurred"`
 }
 
 // Exact reports whether the value was counted and not estimated.

@@ -9,8 +9,8 @@ import (
 func TestFigure_FromWhenItIsUnknownIsNull(t *testing.T) {
 	at := time.Date(2026, 11, 2, 12, 0, 0, 0, time.UTC)
 	for want, f := range map[string]Figure{
-		`{"value":null,"at_least":false,"missing":[],"since":null,"error":0}`:                   {Missing: []string{}},
-		`{"value":null,"at_least":false,"missing":[],"since":"2026-11-02T12:00:00Z","error":0}`: {Missing: []string{}, Since: Time{at}},
+		`{"value":null,"at_least":false,"missing":[],"since":null,"error":0,"blurred":false}`:                   {Missing: []string{}},
+		`{"value":null,"at_least":false,"missing":[],"since":"2026-11-02T12:00:00Z","error":0,"blurred":false}`: {Missing: []string{}, Since: Time{at}},
 	} {
 		text, err := json.Marshal(f)
 		if err != nil || string(text) != want {

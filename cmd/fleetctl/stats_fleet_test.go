@@ -173,7 +173,7 @@ func (f *testFleet) collectorsRunOneAtATimeAndEndWhenAsked() {
 func (f *testFleet) historyIsWhatWasCollected(peers int) {
 	f.t.Helper()
 	csv := f.must(0, "stats", "history", "--metric", "lifetime", "--since", "2d", "--step", "1d", "--tz", "Europe/Berlin", "-o", "csv").stdout
-	if !strings.HasPrefix(csv, "at,metric,label,unit,value,at_least,missing,since,error\n") || !strings.Contains(csv, fmt.Sprintf(",lifetime_unique_peers,,peers,%d,false,,", peers)) {
+	if !strings.HasPrefix(csv, "at,metric,label,unit,value,at_least,missing,since,error,blurred\n") || !strings.Contains(csv, fmt.Sprintf(",lifetime_unique_peers,,peers,%d,false,,", peers)) {
 		f.t.Errorf("CSV:\n%s", csv)
 	}
 	if !strings.Contains(csv, "T00:00:00+0") {

@@ -169,6 +169,7 @@ type absent struct {
 	less    map[string]bool // of those that are more with it
 	unknown map[string]bool // of figures that nobody knows
 	began   bool            // a figure is at least though nobody's part is missing
+	blurred bool            // a figure is of hours or days of UTC that its border cuts
 }
 
 // mostNames is how many nodes are named below a table. The other forms name all.
@@ -179,6 +180,7 @@ func newAbsent() absent {
 }
 
 func (m *absent) take(f stats.Figure) {
+	m.blurred = m.blurred || f.Blurred
 	in := m.known
 	switch {
 	case f.Value == nil:
@@ -211,6 +213,9 @@ func (m absent) notes() []string {
 	}
 	say("", m.known, all)
 	say("n/a is unknown: ", m.unknown, " told nothing of that time")
+	if m.blurred {
+		notes = append(notes, "what is old is kept by hours, then by days of UTC: near a border of such a step some stand on its other side")
+	}
 	return notes
 }
 
@@ -267,14 +272,14 @@ func figureCell(f stats.Figure, unit string) any {
 // CSV has a row for each point, as Parquet has.
 func (v historyView) CSV() render.Table {
 	t := render.Table{}
-	for _, name := range []string{"at", "metric", "label", "unit", "value", "at_least", "missing", "since", "error"} {
+	for _, name := range []string{"at", "metric", "label", "unit", "value", "at_least", "missing", "since", "error", "blurred"} {
 		t.Columns = append(t.Columns, render.Column{Name: name})
 	}
 	for _, s := range v.Series {
 		for _, p := range s.Points {
 			t.Rows = append(t.Rows, []any{
 				p.At.Format(time.RFC3339), s.Metric, s.Label, s.Unit, p.Value, p.AtLeast,
-				p.Missing, p.Since.Time, p.Error,
+				p.Missing, p.Since.Time, p.Error, p.Blurred,
 			})
 		}
 	}

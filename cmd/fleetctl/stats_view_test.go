@@ -95,6 +95,23 @@ func TestHistory_SaysWhoWasSilentApartFromWhenNothingWasRead(t *testing.T) {
 	}
 }
 
+func TestHistory_DaysThatAreCutFromThoseOfUTCAreCalledSo(t *testing.T) {
+	s := days("joins", time.UTC, 5, 6)
+	v := historyView{TimeZone: "UTC", Series: []stats.Series{s}}
+	const note = "near a border of such a step some stand on its other side\n"
+	if got := written(t, v, render.FormatTable); strings.Contains(got, note) {
+		t.Errorf("nothing is blurred: got\n%s", got)
+	}
+	s.Points[1].Blurred = true
+	if got := written(t, v, render.FormatTable); !strings.Contains(got, note) {
+		t.Errorf("got\n%s\nwant %q in it", got, note)
+	}
+	got := strings.ReplaceAll(written(t, v, render.FormatCSV), "\r\n", "\n")
+	if !strings.Contains(got, "2026-11-01T00:00:00Z,joins,,peers,5,false,,2026-11-09T08:07:06Z,0,false\n") || !strings.Contains(got, ",0,true\n") {
+		t.Errorf("CSV: got\n%s", got)
+	}
+}
+
 func TestHistory_AtLeastThoughAllAnsweredIsSaidAsItIs(t *testing.T) {
 	s := days("joins", time.UTC, 5, 6)
 	s.Points[0].AtLeast = true

@@ -46,6 +46,7 @@ type SeriesRow struct {
 	Missing string     `json:"missing" parquet:"missing"`                             // nodes, with a space between
 	Since   *time.Time `json:"since" parquet:"since,optional,timestamp(millisecond)"` // nil is unknown
 	Error   float64    `json:"error" parquet:"error"`
+	Blurred bool       `json:"blurred" parquet:"blurred"`
 }
 
 // SeriesRows are the points of some series as rows, one series after the other.
@@ -55,7 +56,7 @@ func SeriesRows(series []stats.Series) []SeriesRow {
 		for _, p := range s.Points {
 			row := SeriesRow{
 				At: p.At, Metric: s.Metric, Label: s.Label, Unit: s.Unit, Value: p.Value, AtLeast: p.AtLeast,
-				Missing: strings.Join(p.Missing, " "), Error: p.Error,
+				Missing: strings.Join(p.Missing, " "), Error: p.Error, Blurred: p.Blurred,
 			}
 			if !p.Since.IsZero() {
 				row.Since = new(p.Since.UTC())
@@ -67,8 +68,8 @@ func SeriesRows(series []stats.Series) []SeriesRow {
 }
 
 // WriteSeries writes one row for each point of the series: at (RFC 3339, in the zone of the
-// points), metric, label, unit, value, at_least, missing (separated by spaces), since and
-// error. What is unknown is an empty cell or null; no cell of CSV begins as a formula does.
+// points), metric, label, unit, value, at_least, missing (separated by spaces), since,
+// error and blurred. What is unknown is an empty cell or null; no cell of CSV begins as a formula does.
 func WriteSeries(w io.Writer, f Format, series []stats.Series) error {
 	rows, err := newRowWriter[SeriesRow](w, f)
 	if err != nil {

@@ -21,6 +21,7 @@ func TestWriteSeries_SaysTheSameInEveryFormat(t *testing.T) {
 		{At: at, Figure: known(3, []string{"fra1-1", "nyc1-2"}, at)},
 		{At: at.Add(time.Hour), Figure: unknown(nil)},
 	}}}
+	series[0].Points[0].Blurred = true
 	write := func(f Format) []byte {
 		t.Helper()
 		var out bytes.Buffer
@@ -31,16 +32,16 @@ func TestWriteSeries_SaysTheSameInEveryFormat(t *testing.T) {
 	}
 	lines, err := csv.NewReader(bytes.NewReader(write(FormatCSV))).ReadAll()
 	want := [][]string{
-		{"at", "metric", "label", "unit", "value", "at_least", "missing", "since", "error"},
-		{"2026-11-02T12:00:00Z", "peers_by_tier", "'=cmd()", "peers", "3", "true", "fra1-1 nyc1-2", "2026-11-02T12:00:00Z", "0"},
-		{"2026-11-02T13:00:00Z", "peers_by_tier", "'=cmd()", "peers", "", "false", "", "", "0"},
+		{"at", "metric", "label", "unit", "value", "at_least", "missing", "since", "error", "blurred"},
+		{"2026-11-02T12:00:00Z", "peers_by_tier", "'=cmd()", "peers", "3", "true", "fra1-1 nyc1-2", "2026-11-02T12:00:00Z", "0", "true"},
+		{"2026-11-02T13:00:00Z", "peers_by_tier", "'=cmd()", "peers", "", "false", "", "", "0", "false"},
 	}
 	if err != nil || !slices.EqualFunc(lines, want, slices.Equal) {
 		t.Errorf("csv: got %q %v, want %q", lines, err, want)
 	}
 	check := func(format string, rows []SeriesRow, err error) {
 		t.Helper()
-		if err != nil || len(rows) != 2 || rows[0].Value == nil || *rows[0].Value != 3 || !rows[0].AtLeast || rows[0].Label != "=cmd()" ||
+		if err != nil || len(rows) != 2 || rows[0].Value == nil || *rows[0].Value != 3 || !rows[0].AtLeast || !rows[0].Blurred || rows[1].Blurred || rows[0].Label != "=cmd()" ||
 			!rows[0].At.Equal(at) || rows[0].Since == nil || !rows[0].Since.Equal(at) || rows[1].Value != nil || rows[1].Since != nil {
 			t.Errorf("%s: got %+v %v, want 3 and unknown", format, rows, err)
 		}

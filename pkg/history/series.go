@@ -22,6 +22,7 @@ type view struct {
 	metric stats.Metric
 	by     bool
 	told   map[int64]bool // relays that ever told of more than 0 of the metric; of counted ones
+	blurs  []bool         // by step: a sample is in it and in the one beside it
 }
 
 // lines are series by label.
@@ -98,13 +99,39 @@ func (v *view) extent(ctx context.Context) (first, last int64, err error) {
 
 // lines computes the metric. Its figures say at least where they are a lower bound.
 func (v *view) lines(ctx context.Context) (lines, error) {
+	v.blurs = make([]bool, v.axis.len())
 	all, err := v.compute(ctx)
 	for label, line := range all {
 		for i := range line {
 			line[i] = bounded(v.metric, label, line[i])
+			line[i].Blurred = v.blurs[i] && line[i].Value != nil
 		}
 	}
 	return all, err
+}
+
+// blur notes the steps that a sample which begins at a time is in, if these are several.
+// What minutes are off is not worth a word.
+func (v *view) blur(at, length int64) {
+	if length <= 60 {
+		return
+	}
+	first, _ := v.axis.index(at)
+	last, _ := v.axis.index(min(at+length-1, v.coverage.last)) // later nothing was counted
+	for i := max(0, first); first < last && i <= min(last, v.axis.len()-1); i++ {
+		v.blurs[i] = true
+	}
+}
+
+// reach is how many seconds before the axis a sample may begin that ends in it, and 1.
+func (v *view) reach() int64 {
+	switch v.axis.step {
+	case StepMinute:
+		return 1
+	case StepHour:
+		return 3600
+	}
+	return daySecs
 }
 
 func (v *view) compute(ctx context.Context) (lines, error) {

@@ -91,14 +91,15 @@ func (v *view) crowds(ctx context.Context, where string) (map[string][]crowd, er
 	case StepHour:
 		steps = ` AND c.step IN (60, 3600)`
 	}
-	err := each(ctx, v.q, `SELECT COALESCE(r.node, ''), c.at, c.minutes, c.relays, c.users, c.most FROM concurrent c LEFT JOIN relays r ON r.id = c.relay
-	WHERE c.at >= ? AND c.at < ?`+where+steps, []any{v.axis.from(), v.axis.to()}, func(scan func(...any) error) error {
+	err := each(ctx, v.q, `SELECT COALESCE(r.node, ''), c.at, c.step, c.minutes, c.relays, c.users, c.most FROM concurrent c LEFT JOIN relays r ON r.id = c.relay
+	WHERE c.at > ? AND c.at < ? AND (c.at >= ? OR c.step > 60)`+where+steps, []any{v.axis.from() - v.reach(), v.axis.to(), v.axis.from()}, func(scan func(...any) error) error {
 		var node string
-		var at int64
+		var at, length int64
 		var c crowd
-		if err := scan(&node, &at, &c.minutes, &c.relays, &c.users, &c.most); err != nil {
+		if err := scan(&node, &at, &length, &c.minutes, &c.relays, &c.users, &c.most); err != nil {
 			return err
 		}
+		v.blur(at, length)
 		if i, ok := v.axis.index(at); ok {
 			if out[node] == nil {
 				out[node] = make([]crowd, v.axis.len())

@@ -160,14 +160,15 @@ func (v *view) growth(ctx context.Context, name string, byRelay bool) (grown map
 		steps = `c.step = 60`
 	}
 	grown, since = make(map[string][]float64), make(map[string][]int64)
-	err = each(ctx, v.q, `SELECT c.at, `+label+`, SUM(c.value), MIN(c.since) FROM counted c LEFT JOIN relays r ON r.id = c.relay
-	WHERE `+steps+` AND c.name = ? AND c.at >= ? AND c.at < ? GROUP BY 1, 2`, []any{name, v.axis.from(), v.axis.to()},
+	err = each(ctx, v.q, `SELECT c.at, `+label+`, SUM(c.value), MIN(c.since), MAX(c.step) FROM counted c LEFT JOIN relays r ON r.id = c.relay
+	WHERE `+steps+` AND c.name = ? AND c.at > ? AND c.at < ? GROUP BY 1, 2`, []any{name, v.axis.from() - v.reach(), v.axis.to()},
 		func(scan func(...any) error) error {
-			var at, value, before int64
+			var at, value, before, length int64
 			var label string
-			if err := scan(&at, &label, &value, &before); err != nil {
+			if err := scan(&at, &label, &value, &before, &length); err != nil {
 				return err
 			}
+			v.blur(at, length)
 			i, ok := v.axis.index(at)
 			if !ok {
 				return nil

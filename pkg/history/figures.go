@@ -135,12 +135,16 @@ func less(a, b stats.Figure) stats.Figure {
 	return known(max(0, *a.Value-*b.Value), missing, a.Since.Time)
 }
 
-// now is who is connected: in the newest minute that is known of the most relays, of the
-// five before the collection.
+// nowSecs is how long ago the minute may have ended that is called now. A relay that died
+// stands in the sum no longer than that.
+const nowSecs = 120
+
+// now is who is connected: in the newest minute that is known of the most relays, of those
+// that ended within nowSecs before the collection.
 func (v *view) now(ctx context.Context, last int64) (stats.Figure, error) {
 	var at, users int64
 	err := one(ctx, v.q, `SELECT at, users FROM concurrent WHERE step = 60 AND relay = 0 AND at > ? AND at <= ? ORDER BY relays DESC, at DESC LIMIT 1`,
-		[]any{last - 360, last}, &at, &users)
+		[]any{last - nowSecs - 60, last}, &at, &users)
 	if errors.Is(err, sql.ErrNoRows) {
 		v.axis = axis{step: StepMinute, loc: time.UTC, bounds: []int64{last, last + 1}}
 		v.last, err = lastIn(ctx, v.q, v.axis)

@@ -118,3 +118,27 @@ func TestFigures_NameARelayThatLeftUnreadWhileItsPeersMayBeInThem(t *testing.T) 
 		}
 	}
 }
+
+// What was connected to a relay that died is not connected now.
+func TestFigures_WhoIsConnectedIsOfTheLastTwoMinutes(t *testing.T) {
+	s := open(t, Options{})
+	ingest(t, s, monday(), answer(1, monday(), 5), answer(2, monday(), 7))
+	for minutes, want := range []string{"12", "12", "at least 5 without nyc1-2", "at least 6 without nyc1-2", "unknown without nyc1-1 nyc1-2"} {
+		at := monday().Add(time.Duration(minutes) * time.Minute)
+		switch minutes {
+		case 0:
+		case 3:
+			ingest(t, s, at, answer(1, at, 6), silent(2, "away"))
+		case 4:
+			at = at.Add(2 * time.Minute)
+			ingest(t, s, at, silent(1, "away"), silent(2, "away"))
+		default:
+			ingest(t, s, at, answer(1, at, 5), silent(2, "away"))
+		}
+		f := figures(t, s, at)
+		wantFigure(t, f, "concurrent_peers", want)
+		if c := f.Values["concurrent_peers"]; c.Value != nil && at.Sub(c.Since.Time) >= 2*time.Minute {
+			t.Errorf("after %s: got a minute that ended at %s", at.Sub(monday()), c.Since.Time)
+		}
+	}
+}

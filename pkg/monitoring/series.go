@@ -52,7 +52,7 @@ func Series() []Metric {
 
 		{"fleet_lifetime_unique_peers", Gauge, nil, "Distinct peers that ever connected, without the fleet's relays and probes."},
 		{"fleet_active_peers", Gauge, []string{"window"}, "Distinct peers seen in the window: 24h, 7d, 30d."},
-		{"fleet_concurrent_peers", Gauge, nil, "Peers connected now, summed over the relays that answered."},
+		{"fleet_concurrent_peers", Gauge, nil, "Peers connected in the last minute that most relays told of, no more than 2 minutes before the last collection; summed over those relays."},
 		{"fleet_peers_missing_relays", Gauge, nil, "Relays that did not answer: with more than 0, the numbers of peers are at least so large."},
 		{"fleet_peers_error_ratio", Gauge, nil, "Relative standard error of the distinct counts; 0 is exact."},
 

@@ -83,22 +83,16 @@ func (r *Relay) countedHop(h host.Host) *hopHost {
 				r.ledger.released(p) // it left before the answer was out
 			}
 		},
-		circuit: func(p peer.ID) { r.ledger.circuitOpened(p, time.Now()) },
+		circuit: func(p peer.ID) *flow { return r.ledger.circuitOpened(p, time.Now()) },
+		closed:  r.ledger.circuitClosed,
 		refused: func(p peer.ID, what request, s pbv2.Status) { r.ledger.refused(p, what, s.String(), time.Now()) },
 	}
 }
 
-// tracer counts open circuits and the bytes through them beside libp2p's own series.
+// tracer counts open circuits, whoever opened them, beside libp2p's own series.
 type tracer struct {
 	circuit.MetricsTracer
-	open  atomic.Int64
-	bytes *atomic.Uint64
-}
-
-// BytesTransferred counts what one direction of a circuit passed on.
-func (t *tracer) BytesTransferred(n int) {
-	t.bytes.Add(uint64(max(0, n)))
-	t.MetricsTracer.BytesTransferred(n)
+	open atomic.Int64
 }
 
 // ConnectionOpened counts a circuit whose handshake begins.

@@ -26,7 +26,8 @@ type hopHost struct {
 	host.Host
 	met     func(network.Conn)                  // who asks, before any of the following
 	granted func(peer.ID, uint64)               // a reservation until that UNIX second
-	circuit func(peer.ID)                       // a circuit opened by that peer
+	circuit func(peer.ID) *flow                 // a circuit opened by that peer
+	closed  func(*flow)                         // it ended
 	refused func(peer.ID, request, pbv2.Status) // whatever else was answered
 
 	mu       sync.Mutex
@@ -43,7 +44,7 @@ func (h *hopHost) SetStreamHandler(id protocol.ID, handler network.StreamHandler
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.handler = func(s network.Stream) {
-		handler(&hopStream{Stream: s, answer: h.answered})
+		handler(&hopStream{Stream: s, answer: h.answered, closed: h.closed})
 	}
 	hop := func(id protocol.ID) bool { return id == proto.ProtoIDv2Hop }
 	h.Host.SetStreamHandlerMatch(fleetHopProtocol, hop, h.handler)
@@ -116,9 +117,11 @@ func requestOf(m *pbv2.HopMessage) request {
 	return otherRequest
 }
 
-func (h *hopHost) answered(c network.Conn, asked, answer *pbv2.HopMessage) {
+// answered takes what a peer asked and was answered. It returns the flow of a circuit that
+// was opened, else nil.
+func (h *hopHost) answered(c network.Conn, asked, answer *pbv2.HopMessage) *flow {
 	if answer.GetType() != pbv2.HopMessage_STATUS {
-		return
+		return nil
 	}
 	p := c.RemotePeer()
 	h.met(c)
@@ -128,34 +131,53 @@ func (h *hopHost) answered(c network.Conn, asked, answer *pbv2.HopMessage) {
 	case r != nil:
 		h.granted(p, r.GetExpire())
 	default:
-		h.circuit(p)
+		return h.circuit(p)
 	}
+	return nil
 }
 
 // hopStream reads along with the peer's first message, its request, and with the
-// service's first one, the answer.
+// service's first one, the answer. If that opens a circuit, all that follows is what the
+// peers pass through it.
 type hopStream struct {
 	network.Stream
-	answer       func(c network.Conn, asked, answer *pbv2.HopMessage)
+	answer       func(c network.Conn, asked, answer *pbv2.HopMessage) *flow
+	closed       func(*flow)
 	asked, reply firstMessage
+	circuit      *flow // nil: there is none
+	end          sync.Once
 }
 
 // Read passes on what the peer sent. The service reads from one goroutine, writes the
 // answer from the same one, and starts other readers and writers after that.
 func (s *hopStream) Read(p []byte) (int, error) {
 	n, err := s.Stream.Read(p)
-	s.asked.take(p[:n])
+	if s.circuit != nil {
+		s.circuit.passed(n)
+	} else {
+		s.asked.take(p[:n])
+	}
 	return n, err
 }
 
 // Write passes p on.
 func (s *hopStream) Write(p []byte) (int, error) {
 	n, err := s.Stream.Write(p)
-	if err == nil && s.reply.take(p[:n]) {
-		s.asked.done = true // what follows is the peers' own
-		s.answer(s.Conn(), s.asked.message, s.reply.message)
+	switch {
+	case s.circuit != nil:
+		s.circuit.passed(n)
+	case err == nil && s.reply.take(p[:n]):
+		s.circuit = s.answer(s.Conn(), s.asked.message, s.reply.message)
 	}
 	return n, err
+}
+
+// Close ends the circuit: the service closes its stream once nothing can pass any more.
+func (s *hopStream) Close() error {
+	if s.circuit != nil {
+		s.end.Do(func() { s.closed(s.circuit) })
+	}
+	return s.Stream.Close()
 }
 
 // firstMessage keeps a copy of a stream until the first message is whole.

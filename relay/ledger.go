@@ -37,6 +37,7 @@ type session struct {
 	addrType    string
 	silent      bool            // identify failed
 	early       *stats.Counters // what the peer used before it counted; nil is nothing
+	flow        *flow
 }
 
 // ledger counts who uses the relay: peers, not connections. It is safe for
@@ -55,8 +56,9 @@ type ledger struct {
 	counters    counters
 	began       stats.Counters // of this process: what the epoch had counted before it
 
-	// bytes are counted without mu: there are thousands of writes in a second.
-	bytes atomic.Uint64 // relayed, in this epoch
+	// Counted without mu, by flows.
+	bytes    atomic.Uint64 // relayed for users, in this epoch
+	ownBytes atomic.Uint64 // relayed for probes and relays of the fleet, since the process started
 }
 
 func newLedger(cfg Config, started time.Time) *ledger {
@@ -77,11 +79,11 @@ func (l *ledger) connected(p peer.ID, key crypto.PubKey, addr ma.Multiaddr, now 
 	if l.sessions[p] != nil {
 		return
 	}
-	s := &session{since: now, tier: unknownWord, addr: addr, addrType: addressKind(addr)}
+	s := &session{since: now, tier: unknownWord, addr: addr, addrType: addressKind(addr), flow: new(flow)}
 	s.key, _ = publicKey(p, key) // without a key a peer is counted, and not in the census
 	l.sessions[p] = s
 	if l.fleet[p] {
-		s.kind = fleetRelay
+		l.is(s, fleetRelay)
 	}
 }
 
@@ -98,7 +100,7 @@ func (l *ledger) identified(p peer.ID, agent string, protocols []protocol.ID, no
 	if s.kind != unidentified {
 		return
 	}
-	s.kind = l.classify(p, agent, protocols)
+	l.is(s, l.classify(p, agent, protocols))
 	if s.kind == user {
 		l.join(p, s, now)
 	}
@@ -117,7 +119,7 @@ func (l *ledger) unidentifiable(p peer.ID, now time.Time) {
 
 func (l *ledger) joinIfUsing(p peer.ID, s *session, now time.Time) {
 	if s.silent && s.early != nil && s.early.Granted+s.early.Circuits > 0 {
-		s.kind = user
+		l.is(s, user)
 		l.join(p, s, now)
 	}
 }
@@ -214,7 +216,7 @@ func (l *ledger) setFleet(ids []peer.ID) {
 			l.counters.Epoch.takeBack(s)
 			delete(l.registry.entries, s.key)
 		}
-		s.kind = fleetRelay
+		l.is(s, fleetRelay)
 	}
 }
 

@@ -90,7 +90,7 @@ func New(cfg Config, log *slog.Logger) (*Relay, error) {
 		ledger: newLedger(cfg, now), started: now, registry: prometheus.NewRegistry(),
 		self: newRelease(cfg), hurry: make(chan struct{}), up: make(chan struct{}),
 	}
-	r.tracer = &tracer{MetricsTracer: circuit.NewMetricsTracer(circuit.WithRegisterer(r.registry)), bytes: &r.ledger.bytes}
+	r.tracer = &tracer{MetricsTracer: circuit.NewMetricsTracer(circuit.WithRegisterer(r.registry))}
 	r.archive = newArchive(cfg.State, r.ledger, log)
 	r.fleet = newFleetPeers(cfg.State, id.ID, r.ledger, log)
 	r.archive.load(now)

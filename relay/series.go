@@ -29,7 +29,8 @@ func (r *Relay) registerSeries() {
 		"relay_users_lifetime":               "Distinct users, over the life of the state directory.",
 		"relay_reservations":                 "Reservations held now.",
 		"relay_reservations_accepted_total":  "Reservations granted to users, renewals not counted, since the process started.",
-		"relay_circuits":                     "Circuits open now.",
+		"relay_circuits":                     "Circuits of users open now.",
+		"relay_own_circuits":                 "Circuits open now that fleetctl's probes or the fleet's relays opened.",
 		"relay_circuits_established_total":   "Circuits opened by users, since the process started.",
 		"relay_kademlia_routing_table_peers": "Peers in the routing table.",
 		"relay_ready":                        "1 while the relay can serve a newcomer.",
@@ -43,7 +44,8 @@ func (r *Relay) registerSeries() {
 		"relay_reservations_renewed_total":   "Renewals of reservations, since the process started.",
 		"relay_reservations_refused_total":   "Reservations refused to users, by the status sent, since the process started.",
 		"relay_circuits_refused_total":       "Circuits refused to users, by the status sent, since the process started.",
-		"relay_bytes_relayed_total":          "Bytes passed on over circuits, both directions, since the process started.",
+		"relay_bytes_relayed_total":          "Bytes passed on over circuits of users, both directions, since the process started.",
+		"relay_own_bytes_relayed_total":      "Bytes passed on over circuits that fleetctl's probes or the fleet's relays opened, since the process started.",
 		"relay_sessions_ended_total":         "Sessions of users that ended, since the process started.",
 		"relay_census_damaged":               "1 while a damaged census is kept beside the one in use, or could not be set aside.",
 		"relay_disk_free_bytes":              "Free on the file system of the state directory; missing where that is unknown.",
@@ -90,7 +92,8 @@ func (s *series) Collect(out chan<- prometheus.Metric) {
 	gauge("relay_users_peak", float64(f.counters.Peak))
 	gauge("relay_users_lifetime", float64(f.lifetime))
 	gauge("relay_reservations", float64(held))
-	gauge("relay_circuits", float64(s.relay.tracer.open.Load()))
+	gauge("relay_circuits", float64(f.circuits))
+	gauge("relay_own_circuits", float64(f.ownCircuits))
 	gauge("relay_kademlia_routing_table_peers", float64(s.relay.routingTableSize()))
 	gauge("relay_ready", truth(ready.Ready))
 	gauge("relay_draining", truth(ready.Draining))
@@ -115,6 +118,7 @@ func (s *series) uses(out chan<- prometheus.Metric) {
 		"relay_reservations_renewed_total":  c.Renewed,
 		"relay_circuits_established_total":  c.Circuits,
 		"relay_bytes_relayed_total":         c.BytesRelayed,
+		"relay_own_bytes_relayed_total":     s.relay.ledger.ownBytes.Load(),
 		"relay_sessions_ended_total":        c.Sessions,
 	} {
 		out <- prometheus.MustNewConstMetric(s.descs[name], prometheus.CounterValue, float64(v))

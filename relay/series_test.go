@@ -43,6 +43,7 @@ func TestMetrics_CountersNeverFallAndBeginAgainWithTheProcess(t *testing.T) {
 			r.ledger.refused(p, connectRequest, "NO_RESERVATION", now)
 			r.ledger.refused(p, reserveRequest, "PERMISSION_DENIED", now)
 			r.ledger.bytes.Add(10)
+			r.ledger.ownBytes.Add(10)
 			joined = append(joined, p)
 		}
 		return joined
@@ -50,8 +51,8 @@ func TestMetrics_CountersNeverFallAndBeginAgainWithTheProcess(t *testing.T) {
 	first := join(5)
 	r.ledger.disconnected(first[0], now)
 	before := scraped(t, r)
-	if len(before) != 9 {
-		t.Fatalf("got %d counters, want 9: %v", len(before), before)
+	if len(before) != 10 {
+		t.Fatalf("got %d counters, want 10: %v", len(before), before)
 	}
 	for name, v := range before {
 		if v == 0 {

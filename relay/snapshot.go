@@ -16,6 +16,8 @@ type figures struct {
 	users        int
 	fleet        int
 	probes       int
+	circuits     int // open, of users
+	ownCircuits  int // open, of probes and of relays of the fleet
 	firstPeer    time.Duration
 	addressTypes map[string]int
 	counters     counters
@@ -36,10 +38,13 @@ func (l *ledger) figures() figures {
 		switch s.kind {
 		case user:
 			f.addressTypes[s.addrType]++
+			f.circuits += s.flow.open
 		case fleetRelay:
 			f.fleet++
+			f.ownCircuits += s.flow.open
 		case prober:
 			f.probes++
+			f.ownCircuits += s.flow.open
 		case unidentified:
 		}
 	}

@@ -33,7 +33,7 @@ func (r *Relay) gauges(peak int, now time.Time) stats.Gauges {
 	g := stats.Gauges{
 		Users: f.users, FleetRelays: f.fleet, Probes: f.probes, Peak: peak,
 		Reservations: held, ReservationLimit: r.cfg.Limits.Reservations,
-		Circuits: int(r.tracer.open.Load()), NATStatus: r.natStatus(),
+		Circuits: f.circuits, NATStatus: r.natStatus(),
 		Memory: memoryUsed(), MemoryLimit: memoryLimit(),
 	}
 	g.DiskFree, g.DiskTotal = diskSpace(r.cfg.State)

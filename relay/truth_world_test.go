@@ -256,7 +256,7 @@ func (w *world) use(v *venue, p *person, clock time.Time) {
 		w.done.RefusedCircuit[why]++
 	default:
 		n := uint64(w.random.IntN(1 << 20))
-		l.bytes.Add(n)
+		l.sessions[p.id].flow.passed(int(n))
 		w.done.BytesRelayed += n
 	}
 }

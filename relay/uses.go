@@ -28,13 +28,6 @@ func (l *ledger) released(p peer.ID) {
 	delete(l.reservation, p)
 }
 
-// circuitOpened counts a circuit for the peer that asked for it.
-func (l *ledger) circuitOpened(p peer.ID, now time.Time) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.used(p, now, stats.Counters{Circuits: 1})
-}
-
 // refused counts a request that got another status than OK.
 func (l *ledger) refused(p peer.ID, what request, status string, now time.Time) {
 	l.mu.Lock()

@@ -47,7 +47,7 @@ type Counters struct {
 	RefusedReserve map[string]uint64 `json:"reservations_refused"` // by the status sent: "RESERVATION_REFUSED", …
 	Circuits       uint64            `json:"circuits_opened"`
 	RefusedCircuit map[string]uint64 `json:"circuits_refused"`
-	BytesRelayed   uint64            `json:"bytes_relayed"`  // over circuits, both directions
+	BytesRelayed   uint64            `json:"bytes_relayed"`  // over circuits that users opened, both directions
 	Sessions       uint64            `json:"sessions_ended"` // from a user's first connection to the end of its last
 	SessionSecs    uint64            `json:"session_seconds"`
 	SessionLengths []uint64          `json:"session_lengths"` // how many were at most so long; see [SessionBounds]
@@ -69,7 +69,7 @@ type Gauges struct {
 	Peak             int    `json:"peak_users"` // at once, in this epoch
 	Reservations     int    `json:"reservations"`
 	ReservationLimit int    `json:"reservation_limit"`
-	Circuits         int    `json:"circuits"`
+	Circuits         int    `json:"circuits"` // that users opened
 	NATStatus        string `json:"nat_status"`
 	DiskFree         uint64 `json:"disk_free_bytes"` // of the state directory's file system; 0 and 0 is unknown
 	DiskTotal        uint64 `json:"disk_total_bytes"`

@@ -80,7 +80,7 @@ func charts() []chart {
 			queries: []shown{{`max by (node) (relay_users{fleet="$fleet"})`, "{{node}}"}},
 		},
 		{
-			title: "Bytes relayed", help: "A second, over circuits, both directions.",
+			title: "Bytes relayed", help: "A second, over circuits of users, both directions.",
 			kind: lines, width: 12, height: 8, unit: "Bps",
 			queries: []shown{{`sum by (node) (rate(relay_bytes_relayed_total{fleet="$fleet"}[5m]))`, "{{node}}"}},
 		},

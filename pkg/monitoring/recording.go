@@ -61,7 +61,7 @@ node:relay_refused:increase10m`,
 		{
 			"fleet:relay_bytes_relayed:rate5m",
 			all + ` (rate(relay_bytes_relayed_total[5m]))`,
-			"Bytes a second over circuits, both directions.",
+			"Bytes a second over circuits of users, both directions.",
 		},
 		{
 			"fleet:relay_users:sum",

@@ -1,0 +1,105 @@
+package relay
+
+import (
+	"testing"
+
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/peer"
+	dto "github.com/prometheus/client_model/go"
+
+	"github.com/relayfleet/fleetctl/stats"
+)
+
+// gauge is one of ours in /metrics.
+func gauge(t *testing.T, r *Relay, name string) float64 {
+	t.Helper()
+	families, err := r.gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == name && f.GetType() == dto.MetricType_GAUGE {
+			return f.GetMetric()[0].GetGauge().GetValue()
+		}
+	}
+	t.Fatalf("no gauge %s", name)
+	return 0
+}
+
+func TestTelemetry_CircuitsOfProbesAndTheirBytesCountApart(t *testing.T) {
+	r := start(t, loopback(t))
+	behind := client(t, stats.ProbeAgent("1"))
+	echo(behind)
+	if _, err := reserve(t, behind, r.info()); err != nil {
+		t.Fatal(err)
+	}
+	over := func(h host.Host) (end func()) {
+		t.Helper()
+		s, err := through(t, h, r.info(), behind.ID())
+		if err != nil {
+			t.Fatal(err)
+		}
+		ask(t, s, "what a relay passes on")
+		return func() { _ = h.Network().ClosePeer(behind.ID()) }
+	}
+	count := func(what string, circuits, own int, bytes, ownBytes bool) {
+		t.Helper()
+		var got stats.Telemetry
+		var apart float64
+		eventually(t, what, func() bool {
+			got, apart = telling(t, r.Relay), gauge(t, r.Relay, "relay_own_circuits")
+			return got.Gauges.Circuits == circuits && gauge(t, r.Relay, "relay_circuits") == float64(circuits) && apart == float64(own)
+		})
+		all := scraped(t, r.Relay)
+		if relayed, apart := all["relay_bytes_relayed_total"], all["relay_own_bytes_relayed_total"]; (relayed > 0) != bytes || (got.Counters.BytesRelayed > 0) != bytes || (apart > 0) != ownBytes {
+			t.Errorf("%s: %d bytes are told, %v of users and %v of its own in /metrics; want some: %t, %t, %t",
+				what, got.Counters.BytesRelayed, relayed, apart, bytes, bytes, ownBytes)
+		}
+	}
+	count("nothing is open", 0, 0, false, false)
+	endProbe := over(client(t, stats.ProbeAgent("1")))
+	count("a probe has a circuit", 0, 1, false, true)
+	endUser := over(client(t, "bitterbot/1/edge"))
+	count("a user has one beside it", 1, 1, true, true)
+	endProbe()
+	count("that of the user is open", 1, 0, true, true)
+	endUser()
+	count("both are closed", 0, 0, true, true)
+}
+
+func TestFlow_BytesOfBeforeAPeerIsKnownAreOfWhatItTurnsOutToBe(t *testing.T) {
+	for name, c := range map[string]struct {
+		agent     string
+		user, own uint64
+	}{
+		"a user":  {"bitterbot/1/edge", 12, 0},
+		"a probe": {stats.ProbeAgent("1"), 0, 12},
+	} {
+		d := openDesk(t, t.TempDir(), noon())
+		p, _ := someone(t)
+		d.connected(p, nil, nil, noon())
+		f := d.circuitOpened(p, noon())
+		f.passed(5)
+		if got := d.ledger.bytes.Load() + d.ledger.ownBytes.Load(); got != 0 {
+			t.Errorf("%s, not known yet: %d bytes are counted, want none", name, got)
+		}
+		d.identified(p, c.agent, nil, noon())
+		f.passed(7)
+		if user, own := d.ledger.bytes.Load(), d.ledger.ownBytes.Load(); user != c.user || own != c.own {
+			t.Errorf("%s: %d bytes of users and %d of its own, want %d and %d", name, user, own, c.user, c.own)
+		}
+	}
+}
+
+func TestFlow_WhatAPeerPassedBeforeItProvedToBeOfTheFleetStaysCounted(t *testing.T) {
+	d := openDesk(t, t.TempDir(), noon())
+	p, _ := someone(t)
+	d.user(t, p, noon())
+	f := d.circuitOpened(p, noon())
+	f.passed(5)
+	d.setFleet([]peer.ID{p})
+	f.passed(7)
+	if user, own := d.ledger.bytes.Load(), d.ledger.ownBytes.Load(); user != 5 || own != 7 {
+		t.Errorf("%d bytes of users and %d of its own, want 5, which do not fall, and 7", user, own)
+	}
+}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/relayfleet/fleetctl/fleet"
 	"github.com/relayfleet/fleetctl/pkg/host"
+	"github.com/relayfleet/fleetctl/pkg/provider"
 )
 
 // oldState is where the relays of older tooling keep their state.
@@ -116,15 +117,8 @@ func (a *app) adopt(ctx context.Context, f adoptFlags, nodes, command []string) 
 
 // adopter is the session's provider as one that takes machines of others.
 func (s *session) adopter(command string) (fleet.Adopter, error) {
-	for p := s.machinesOf; p != nil; {
-		if adopter, ok := p.(fleet.Adopter); ok {
-			return adopter, nil
-		}
-		inner, ok := p.(interface{ Unwrap() fleet.Provider })
-		if !ok {
-			break
-		}
-		p = inner.Unwrap()
+	if adopter, ok := provider.As[fleet.Adopter](s.machinesOf); ok {
+		return adopter, nil
 	}
 	err := fmt.Errorf("%s: provider %s has no machines of others", command, s.spec.Provider)
 	return nil, withCode(exitRefused, fleet.WithHint(err, "only the providers digitalocean and hosts adopt and release"))

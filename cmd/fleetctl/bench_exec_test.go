@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,6 +19,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/relayfleet/fleetctl/pkg/host"
 	"github.com/relayfleet/fleetctl/pkg/sshx"
 	"github.com/relayfleet/fleetctl/pkg/sshx/sshtest"
 )
@@ -55,10 +57,12 @@ type benchHosts struct {
 	dir    string
 	signer ssh.Signer
 	boxes  []*sshtest.Box
+	marks  []string     // of the boxes
 	noted  atomic.Int64 // lines of audit logs
+	asked  atomic.Int64 // looks at marks alone
 }
 
-func listedHosts(b *testing.B, n int, delay time.Duration) *benchHosts {
+func listedHosts(b testing.TB, n int, delay time.Duration) *benchHosts {
 	b.Helper()
 	dir := b.TempDir()
 	state := filepath.Join(dir, "state", "fleetctl", "bench")
@@ -80,8 +84,9 @@ func listedHosts(b *testing.B, n int, delay time.Duration) *benchHosts {
 	h := &benchHosts{dir: dir, signer: signer}
 	spec := "name: bench\nprovider: hosts\nhosts:\n"
 	var pins strings.Builder
-	for range n {
-		box := sshtest.Start(b, sshtest.WithAuthorizedKeys(signer.PublicKey()), sshtest.WithDelay(delay), sshtest.WithExec(h.answer))
+	for i := range n {
+		h.marks = append(h.marks, fmt.Sprintf("{\n  \"fleet\": \"bench\",\n  \"node\": \"bench-%d\"\n}\n", i+1))
+		box := sshtest.Start(b, sshtest.WithAuthorizedKeys(signer.PublicKey()), sshtest.WithDelay(delay), sshtest.WithExec(h.answer(i)))
 		h.boxes = append(h.boxes, box)
 		host, port, err := net.SplitHostPort(box.Addr)
 		if err != nil {
@@ -99,25 +104,31 @@ func listedHosts(b *testing.B, n int, delay time.Duration) *benchHosts {
 	return h
 }
 
-// answer is what a box says: whose it is, and "ok". What comes by way of a shell is noted
-// in its audit log.
-func (h *benchHosts) answer(_ context.Context, argv []string, _ io.Reader, stdout, _ io.Writer) int {
-	switch argv[0] {
-	case "cat":
-		fmt.Fprintln(stdout, `{"fleet": "bench", "node": "any"}`)
-	case "sh":
-		h.noted.Add(1)
+// answer is what the i-th box says: whose it is, and "ok" where that is proven. What comes
+// by way of a shell is noted in its audit log.
+func (h *benchHosts) answer(i int) sshtest.Exec {
+	return func(_ context.Context, argv []string, _ io.Reader, stdout, stderr io.Writer) int {
+		n, toBeNoted := host.ParseNoted(argv)
+		if said, code, refused := n.Refused([]byte(h.marks[i])); refused {
+			fmt.Fprint(stderr, said)
+			return code
+		}
+		if argv[0] == "cat" {
+			h.asked.Add(1)
+			fmt.Fprint(stdout, h.marks[i])
+			return 0
+		}
+		if toBeNoted {
+			h.noted.Add(1)
+		}
 		fmt.Fprintln(stdout, "ok")
-	default:
-		fmt.Fprintln(stdout, "ok")
+		return 0
 	}
-	return 0
 }
 
 // exec runs fleetctl and returns the time of the processor that it took.
 func (h *benchHosts) exec(b *testing.B) time.Duration {
-	c := exec.CommandContext(b.Context(), built(b, "fleetctl"), "exec", "--all", "-q", "--", "true")
-	c.Dir, c.Env = h.dir, append(os.Environ(), "XDG_STATE_HOME="+filepath.Join(h.dir, "state"))
+	c := h.command(b, built(b, "fleetctl"))
 	var stderr strings.Builder
 	c.Stderr = &stderr
 	h.noted.Store(0)
@@ -129,6 +140,13 @@ func (h *benchHosts) exec(b *testing.B) time.Duration {
 		b.Fatalf("got %d lines in audit logs, want %d", noted, len(h.boxes))
 	}
 	return c.ProcessState.UserTime() + c.ProcessState.SystemTime()
+}
+
+// command is fleetctl that runs a command on all hosts.
+func (h *benchHosts) command(b testing.TB, program string) *exec.Cmd {
+	c := exec.CommandContext(b.Context(), program, "exec", "--all", "-q", "--", "true")
+	c.Dir, c.Env = h.dir, append(os.Environ(), "XDG_STATE_HOME="+filepath.Join(h.dir, "state"))
+	return c
 }
 
 // bare runs the command on all boxes at once with x/crypto/ssh and nothing else.
@@ -162,4 +180,32 @@ func (h *benchHosts) bareRun(box *sshtest.Box) error {
 	}
 	_, err = session.Output("true")
 	return err
+}
+
+func TestExec_OnListedHostsProvesWhoseTheyAreWithoutALookAndRunsNothingOnAnotherFleets(t *testing.T) {
+	h := listedHosts(t, 3, 0)
+	h.marks[1] = `{"fleet": "other", "node": "x"}`
+	h.marks[2] = `{"node": "bench-3", "fleet": "bench"}` // ours, in another hand
+	var stdout, stderr strings.Builder
+	c := h.command(t, "fleetctl") // TestMain put itself there by that name
+	c.Stdout, c.Stderr = &stdout, &stderr
+	err := c.Run()
+	if got := c.ProcessState.ExitCode(); got != exitPartial {
+		t.Errorf("got exit %d (%v), want %d", got, err, exitPartial)
+	}
+	if got, want := stdout.String(), "bench-1: ok\nbench-3: ok\n"; sorted(got) != want {
+		t.Errorf("got output %q, want %q", got, want)
+	}
+	if !strings.Contains(stderr.String(), `bench-2: `) || !strings.Contains(stderr.String(), `belongs to fleet "other"`) {
+		t.Errorf("got messages %q, want whose bench-2 is", stderr.String())
+	}
+	if noted, asked := h.noted.Load(), h.asked.Load(); noted != 2 || asked != 2 {
+		t.Errorf("got %d commands noted and %d looks at marks alone, want 2 and 2: one whose marks are as written is not asked", noted, asked)
+	}
+}
+
+// sorted are the lines of text in order.
+func sorted(text string) string {
+	all := slices.Sorted(strings.Lines(text))
+	return strings.Join(all, "")
 }

@@ -47,7 +47,7 @@ and so is its exit code; for several the exit code is 3 if any of them failed.`,
 				return err
 			}
 			defer func() { err = errors.Join(err, s.close()) }()
-			chosen, err := s.selected(cmd.Context(), sel)
+			chosen, err := s.listed(cmd.Context(), sel)
 			if err != nil {
 				return err
 			}
@@ -120,7 +120,7 @@ func (s *session) exec(ctx context.Context, machines []fleet.Machine, argv []str
 func (s *session) execOn(ctx context.Context, m fleet.Machine, argv []string) execRow {
 	start := s.app.now()
 	row := execRow{Node: m.Node}
-	res, err := s.hosts.Exec(ctx, m, argv)
+	res, err := s.run(ctx, m, argv)
 	row.TookMS = milliseconds(s.app.now().Sub(start))
 	if err != nil {
 		row.Error, row.err = err.Error(), err

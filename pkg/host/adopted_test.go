@@ -98,7 +98,7 @@ func TestAdopted_NothingIsChangedBeforeItIsTakenOver(t *testing.T) {
 	if err := h.Rekey(t.Context(), m, trust); err != nil {
 		t.Errorf("Rekey of an adopted machine = %v, want it left alone", err)
 	}
-	if _, err := h.Exec(t.Context(), m, []string{"uname", "-s", "-m"}); err != nil {
+	if _, err := h.Exec(t.Context(), m, host.Proof{}, []string{"uname", "-s", "-m"}); err != nil {
 		t.Errorf("Exec: %v", err)
 	}
 	if !slices.Equal(before, box.Files()) || len(box.Effects()) != 0 {

@@ -31,7 +31,7 @@ func shellBox(t *testing.T, withLog bool, running func()) (fleet.Machine, *host.
 		}
 	}
 	box := sshtest.Start(t, sshtest.WithDir(dir), sshtest.WithExec(func(ctx context.Context, argv []string, stdin io.Reader, stdout, stderr io.Writer) int {
-		if _, _, _, ok := host.Noted(argv); !ok {
+		if _, ok := host.ParseNoted(argv); !ok {
 			t.Errorf("the box was asked to run %q, want a command that it notes", argv)
 			return 127
 		}
@@ -66,7 +66,7 @@ func TestExec_IsNotedByTheBoxThatRunsIt(t *testing.T) {
 		{[]string{"sh", "-c", "echo here; echo there >&2; exit 3"}, 3, "here\n", "there\n", "exit status 3"},
 		{[]string{"exit", "4"}, 4, "", "", "exit status 4"}, // of the command's shell, not of the one that notes it
 	} {
-		res, err := h.Exec(t.Context(), m, c.argv)
+		res, err := h.Exec(t.Context(), m, host.Proof{}, c.argv)
 		if err != nil || string(res.Stdout) != c.stdout || string(res.Stderr) != c.stderr || res.ExitCode != c.code {
 			t.Errorf("%q: got %q, %q, exit %d and error %v, want %q, %q, exit %d", c.argv, res.Stdout, res.Stderr, res.ExitCode, err, c.stdout, c.stderr, c.code)
 		}
@@ -86,7 +86,7 @@ func TestExec_IsNotedByTheBoxThatRunsIt(t *testing.T) {
 
 func TestExec_WhatTheBoxCouldNotNoteIsAddedFromHere(t *testing.T) {
 	m, h, log := shellBox(t, false, nil)
-	res, err := h.Exec(t.Context(), m, []string{"sh", "-c", "echo there >&2; exit 3"})
+	res, err := h.Exec(t.Context(), m, host.Proof{}, []string{"sh", "-c", "echo there >&2; exit 3"})
 	if err != nil || string(res.Stderr) != "there\n" || res.ExitCode != 3 {
 		t.Errorf("got %q, exit %d and error %v, want what the command said alone", res.Stderr, res.ExitCode, err)
 	}
@@ -99,7 +99,7 @@ func TestExec_WhatTheBoxCouldNotNoteIsAddedFromHere(t *testing.T) {
 func TestExec_WhoseAnswerWasCutIsNotedAllTheSame(t *testing.T) {
 	fake, m := hosttest.NewFake(), machine(22)
 	h := host.New(host.Config{Runner: talker{fake}, Tunnel: fake})
-	if res, err := h.Exec(t.Context(), m, []string{"yes"}); err != nil || string(res.Stderr) != "y\n" || res.ExitCode != 3 {
+	if res, err := h.Exec(t.Context(), m, host.Proof{}, []string{"yes"}); err != nil || string(res.Stderr) != "y\n" || res.ExitCode != 3 {
 		t.Fatalf("got %q, exit %d and error %v, want what was kept, exit 3", res.Stderr, res.ExitCode, err)
 	}
 	if got, _ := fake.Box(addr(m)).File(host.AuditLog); !strings.Contains(got, `"did":"exec: yes","result":"exit status 3"`) {
@@ -114,11 +114,71 @@ func (talker) Run(context.Context, sshx.Target, sshx.Command) (sshx.Result, erro
 	return sshx.Result{Stderr: []byte("y\n"), ExitCode: 3, Truncated: true}, nil
 }
 
+func TestExec_RunsNothingWhereTheProofIsNotHeld(t *testing.T) {
+	m, h, log := shellBox(t, true, nil)
+	file := filepath.Join(t.TempDir(), "marks")
+	proof := host.Proof{File: file, Is: []byte("{\n  \"fleet\": \"o'neil $x\"\n}\n")}
+	run := func(touched string) error {
+		_, err := h.Exec(t.Context(), m, proof, []string{"touch", touched})
+		return err
+	}
+	for name, has := range map[string]string{
+		"none": "", "another": "{}\n", "one that goes on": string(proof.Is) + "more\n", "a part": "{\n",
+	} {
+		if name != "none" {
+			if err := os.WriteFile(file, []byte(has), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		touched := filepath.Join(t.TempDir(), "touched")
+		if err := run(touched); !errors.Is(err, host.ErrUnproven) {
+			t.Errorf("%s: got error %v, want that it is unproven", name, err)
+		}
+		if _, err := os.Stat(touched); err == nil {
+			t.Errorf("%s: the command ran", name)
+		}
+	}
+	if _, err := os.Stat(log); err == nil {
+		t.Error("got an audit log on a box that is not shown to be ours")
+	}
+	if err := os.WriteFile(file, proof.Is, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	touched := filepath.Join(t.TempDir(), "touched")
+	if err := run(touched); err != nil {
+		t.Errorf("with the proof: got error %v", err)
+	}
+	if _, err := os.Stat(touched); err != nil || len(logged(t, log)) != 1 {
+		t.Errorf("with the proof: got %v and %d audit lines, want that it ran and was noted", err, len(logged(t, log)))
+	}
+}
+
+// What a command says is its own, also where it looks like what the box says.
+func TestExec_ThatEndsAsARefusalDoesIsNoneUnlessItSaysSo(t *testing.T) {
+	m, h, _ := shellBox(t, true, nil)
+	res, err := h.Exec(t.Context(), m, host.Proof{}, []string{"sh", "-c", "echo denied >&2; exit 77"})
+	if err != nil || res.ExitCode != 77 || string(res.Stderr) != "denied\n" {
+		t.Errorf("got %q, exit %d and error %v, want what the command said", res.Stderr, res.ExitCode, err)
+	}
+}
+
+func TestExec_ThatWasCancelledOnABoxThatIsNotShownToBeOursIsNotNotedThere(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	m, h, log := shellBox(t, true, cancel)
+	if _, err := h.Exec(ctx, m, host.Proof{File: "/nowhere/marks", Is: []byte("{}")}, []string{"sleep", "1000"}); err == nil {
+		t.Fatal("got no error of a command that did not run")
+	}
+	if _, err := os.Stat(log); err == nil {
+		t.Error("got an audit log on a box that is not shown to be ours")
+	}
+}
+
 func TestExec_ThatWasCancelledIsNoted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	m, h, log := shellBox(t, true, cancel)
-	if _, err := h.Exec(ctx, m, []string{"sleep", "1000"}); !errors.Is(err, context.Canceled) {
+	if _, err := h.Exec(ctx, m, host.Proof{}, []string{"sleep", "1000"}); !errors.Is(err, context.Canceled) {
 		t.Fatalf("got error %v, want canceled", err)
 	}
 	if got := logged(t, log); len(got) != 1 || !strings.Contains(got[0].Result, "canceled") {

@@ -18,13 +18,14 @@ const (
 
 // Exec runs a command of the operator's on a box and returns what it said, as it said
 // it: whoever prints it cleans it. It is noted in the audit log: nobody knows what it
-// changes.
-func (h *Hosts) Exec(ctx context.Context, m fleet.Machine, argv []string) (sshx.Result, error) {
+// changes. It is an ErrUnproven, and nothing is run, where the box does not hold the proof;
+// that costs no round trip. An adopted machine is asked for none.
+func (h *Hosts) Exec(ctx context.Context, m fleet.Machine, proof Proof, argv []string) (sshx.Result, error) {
 	b, err := h.box(m)
 	if err != nil {
 		return sshx.Result{}, err
 	}
-	res, err := b.noted(ctx, "exec: "+clean(joined(argv), 300), sshx.Command{Argv: argv, Timeout: execTimeout, MaxOutput: execOutput})
+	res, err := b.noted(ctx, "exec: "+clean(joined(argv), 300), proof, sshx.Command{Argv: argv, Timeout: execTimeout, MaxOutput: execOutput})
 	if err != nil {
 		return sshx.Result{}, fmt.Errorf("run %s: %w", named(sshx.Command{Argv: argv}), err)
 	}

@@ -3,25 +3,40 @@ package host
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/relayfleet/fleetctl/pkg/sshx"
 )
 
-// The shell of a box runs what follows and notes how it ended, in one round trip: what is
-// noted by a second command is waited for, and lost with the connection. $0 is the audit
-// log and $1 a line of it that lacks its end. The command has a shell of its own, which it
-// may leave.
+// Proof is what a file on a box has to say for the box to be shown to be the fleet's. The
+// zero value asks for nothing.
+type Proof struct {
+	File string // absolute; "" for no proof
+	Is   []byte // all of it; newlines at its end are not compared
+}
+
+// ErrUnproven: the box does not hold what was to prove it the fleet's; nothing was run or
+// written there.
+var ErrUnproven = errors.New("the box is not shown to be the fleet's")
+
+// The shell of a box looks at the proof, runs what follows and notes how it ended, all in
+// one round trip: what is asked or noted by another command is waited for, and lost with
+// the connection. $0 is the audit log, $1 a line of it that lacks its end, $2 and $3 are
+// the proof. The command has a shell of its own, which it may leave.
 const (
-	notedScript = `line=$1; shift; ("$@"); code=$?; result=ok; [ $code = 0 ] || result="exit status $code"; umask 077
+	notedScript = `[ -z "$2" ] || [ "$(cat "$2" 2>/dev/null)" = "$3" ] || { echo "` + notProven + `" >&2; exit 77; }
+line=$1; shift 3; ("$@"); code=$?; result=ok; [ $code = 0 ] || result="exit status $code"; umask 077
 { printf '%s%s"}\n' "$line" "$result" | cat >>"$0"; } 2>/dev/null && { sync "$0" 2>/dev/null || :; } || echo "` + notNoted + `" >&2
 exit $code`
-	notNoted = "fleetctl: not noted in the audit log"
+	notNoted  = "fleetctl: not noted in the audit log"
+	notProven = "fleetctl: not shown to be of the fleet: nothing was run"
+	unproven  = 77 // exit code, EX_NOPERM of sysexits.h
 )
 
-// noted runs a command that its box notes in the audit log. What the box could not note, or
-// may not have, is added to the log from here.
-func (b box) noted(ctx context.Context, did string, c sshx.Command) (sshx.Result, error) {
+// noted runs a command that its box notes in the audit log, if the box holds the proof.
+// What the box could not note, or may not have, is added to the log from here.
+func (b box) noted(ctx context.Context, did string, proof Proof, c sshx.Command) (sshx.Result, error) {
 	if b.m.Adopted {
 		return b.run.Run(ctx, b.at, c) // nothing is written to it; what the operator runs there is noted at home
 	}
@@ -30,11 +45,19 @@ func (b box) noted(ctx context.Context, did string, c sshx.Command) (sshx.Result
 		return sshx.Result{}, err
 	}
 	argv := c.Argv
-	c.Argv = append([]string{"sh", "-c", notedScript, b.auditLog(), string(bytes.TrimSuffix(line, []byte("ok\"}\n")))}, argv...)
+	c.Argv = append([]string{
+		"sh", "-c", notedScript, b.auditLog(), string(bytes.TrimSuffix(line, []byte("ok\"}\n"))),
+		proof.File, string(bytes.TrimRight(proof.Is, "\n")),
+	}, argv...)
 	res, err := b.run.Run(ctx, b.at, c)
 	if err != nil {
-		b.audit(ctx, did, err)
+		if b.proven(ctx, proof) {
+			b.audit(ctx, did, err)
+		}
 		return res, err
+	}
+	if res.ExitCode == unproven && string(res.Stderr) == notProven+"\n" && len(res.Stdout) == 0 {
+		return sshx.Result{}, ErrUnproven
 	}
 	said, lacking := bytes.CutSuffix(res.Stderr, []byte(notNoted+"\n"))
 	if lacking || res.Truncated { // the box's word for it may have been dropped: rather twice than never
@@ -42,6 +65,22 @@ func (b box) noted(ctx context.Context, did string, c sshx.Command) (sshx.Result
 		b.audit(ctx, did, exited(res.ExitCode))
 	}
 	return res, nil
+}
+
+// proven reports whether the box is seen to hold the proof.
+func (b box) proven(ctx context.Context, proof Proof) bool {
+	if proof.File == "" {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), quick)
+	defer cancel()
+	has, err := b.run.ReadFile(ctx, b.at, proof.File, smallLimit)
+	return err == nil && proof.shown(has)
+}
+
+// shown reports whether what a file says is the proof.
+func (p Proof) shown(has []byte) bool {
+	return bytes.Equal(bytes.TrimRight(has, "\n"), bytes.TrimRight(p.Is, "\n"))
 }
 
 // exited is how a command ended, as the audit log has it.
@@ -52,16 +91,32 @@ func exited(code int) error {
 	return fmt.Errorf("exit status %d", code)
 }
 
-// Noted takes a command apart that its box is to note: the log, the line without the end
-// that Ended gives it, and what is to be run. It is for simulated boxes, which have no shell.
-func Noted(argv []string) (log, line string, command []string, ok bool) {
-	if len(argv) < 6 || argv[0] != "sh" || argv[1] != "-c" || argv[2] != notedScript {
-		return "", "", nil, false
-	}
-	return argv[3], argv[4], argv[5:], true
+// Noted is a command that its box is to note, taken apart. It is for simulated boxes,
+// which have no shell.
+type Noted struct {
+	Log, Line string // the audit log, and the line without the end that [Ended] gives it
+	Proof     Proof
+	Argv      []string // what is to be run
 }
 
-// Ended is the end of a line that Noted found, for an exit code.
+// ParseNoted takes a command apart, if it is one that the box is to note.
+func ParseNoted(argv []string) (Noted, bool) {
+	if len(argv) < 8 || argv[0] != "sh" || argv[1] != "-c" || argv[2] != notedScript {
+		return Noted{}, false
+	}
+	return Noted{Log: argv[3], Line: argv[4], Proof: Proof{File: argv[5], Is: []byte(argv[6])}, Argv: argv[7:]}, true
+}
+
+// Refused is what the shell says and how it ends where the file of the proof says has and
+// that is not enough. ok is false where it is.
+func (n Noted) Refused(has []byte) (stderr string, code int, ok bool) {
+	if n.Proof.File == "" || n.Proof.shown(has) {
+		return "", 0, false
+	}
+	return notProven + "\n", unproven, true
+}
+
+// Ended is the end of a line that is Noted, for an exit code.
 func Ended(code int) string {
 	result := "ok"
 	if err := exited(code); err != nil {

@@ -58,7 +58,7 @@ func TestAudit_EachWriteLeavesALineThatSaysWhoAndWhatAndHow(t *testing.T) {
 		{"drain", func() error { return h.Drain(t.Context(), m) }},
 		{"stop", func() error { return h.Stop(t.Context(), m) }},
 		{"exec: uname -s -m", func() error {
-			_, err := h.Exec(t.Context(), m, []string{"uname", "-s", "-m"})
+			_, err := h.Exec(t.Context(), m, host.Proof{}, []string{"uname", "-s", "-m"})
 			return err
 		}},
 	}

@@ -70,6 +70,23 @@ func Open(s fleet.Spec, c Config) (fleet.Provider, error) {
 	return nil, fmt.Errorf("unknown provider %q: accepted are %s", s.Provider, strings.Join(Kinds(), ", "))
 }
 
+// As finds what a provider can do beyond its contract, in it or in what it wraps, as
+// [errors.As] does with errors.
+func As[T any](p fleet.Provider) (T, bool) {
+	for p != nil {
+		if able, ok := p.(T); ok {
+			return able, true
+		}
+		wrapper, ok := p.(interface{ Unwrap() fleet.Provider })
+		if !ok {
+			break
+		}
+		p = wrapper.Unwrap()
+	}
+	var none T
+	return none, false
+}
+
 // Server returns what starts the servers that a provider runs beside its machines, nil
 // if it runs none.
 func Server(p fleet.Provider) func(context.Context) error {

@@ -122,9 +122,9 @@ func (b *FakeBox) reach(ctx context.Context) error {
 
 // command is the table of a box.
 func (b *FakeBox) command(argv []string) (out string, code int) {
-	if log, line, command, ok := host.Noted(argv); ok {
-		out, code = b.command(command)
-		b.put(log, append(b.files[b.resolve(log)], line+host.Ended(code)...))
+	if n, ok := host.ParseNoted(argv); ok {
+		out, code = b.command(n.Argv)
+		b.put(n.Log, append(b.files[b.resolve(n.Log)], n.Line+host.Ended(code)...))
 		return out, code
 	}
 	line := strings.Join(argv, " ")

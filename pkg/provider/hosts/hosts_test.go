@@ -411,3 +411,41 @@ func put(t *testing.T, b *sshtest.Box, text string) {
 	must(t, "mkdir", os.MkdirAll(dir, 0o700))
 	must(t, "write", os.WriteFile(filepath.Join(dir, hosts.MarksFile), []byte(text), 0o600))
 }
+
+func TestListed_AsksNoBoxAndItsProofIsWhatMarkingWrites(t *testing.T) {
+	t.Parallel()
+	box, dead := newBox(t), newBox(t)
+	p := open(t, sshtest.Client(t, sshx.Config{}, box), "demo", box, dead) // dead has no pin
+	must(t, "adjust", p.Adjust(t.Context(), box.Addr))
+	got, err := p.Listed(t.Context())
+	must(t, "list", err)
+	if len(got) != 2 || got[0].Problem != "" || got[1].Problem != "" {
+		t.Fatalf("got %+v, want both hosts and no problem, for none was asked", got)
+	}
+	m, err := p.Look(t.Context(), box.Addr)
+	must(t, "look", err)
+	proof, err := p.Proof(m)
+	must(t, "prove", err)
+	if has := read(t, box); has != string(proof.Is) || proof.File != "/var/lib/relay/"+hosts.MarksFile {
+		t.Errorf("got proof %q in %s, want %q as the box has it", proof.Is, proof.File, has)
+	}
+	must(t, "adopt", p.Mark(t.Context(), box.Addr, map[string]string{fleet.MarkAdopted: "yes"}, nil))
+	if has := read(t, box); has == string(proof.Is) {
+		t.Errorf("got %q as the proof of an adopted box, whose audit log is not ours to write", has)
+	}
+}
+
+func TestLook_SaysWhatMachinesSays(t *testing.T) {
+	t.Parallel()
+	theirs := newBox(t)
+	put(t, theirs, `{"fleet": "other", "node": "x"}`)
+	p := open(t, sshtest.Client(t, sshx.Config{}, theirs), "demo", theirs)
+	m, err := p.Look(t.Context(), theirs.Addr)
+	must(t, "look", err)
+	if want := list(t, p)[m.Node]; m.Problem == "" || m.Problem != want.Problem {
+		t.Errorf("got problem %q, want %q", m.Problem, want.Problem)
+	}
+	if _, err := p.Look(t.Context(), "192.0.2.1:22"); !errors.Is(err, fleet.ErrNoMachine) {
+		t.Errorf("got error %v, want that there is no such host", err)
+	}
+}

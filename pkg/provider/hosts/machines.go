@@ -19,9 +19,14 @@ const parallel = 100
 // Machines lists every host of the spec, sorted by ID. A name that does not resolve has
 // no addresses. What is wrong with one host is its Problem, and no error of the list.
 func (p *Provider) Machines(ctx context.Context) ([]fleet.Machine, error) {
+	return p.list(ctx, p.look)
+}
+
+// list completes the entry of every host.
+func (p *Provider) list(ctx context.Context, complete func(context.Context, fleet.HostSpec) fleet.Machine) ([]fleet.Machine, error) {
 	out := make([]fleet.Machine, len(p.cfg.Hosts))
 	err := p.each(ctx, func(ctx context.Context, i int, h fleet.HostSpec) error {
-		out[i] = p.look(ctx, h)
+		out[i] = complete(ctx, h)
 		return nil
 	})
 	if err != nil {
@@ -52,15 +57,25 @@ func (p *Provider) each(ctx context.Context, ask func(ctx context.Context, i int
 	return errors.Join(errs...)
 }
 
-// look completes a host's entry with what its box says.
-func (p *Provider) look(ctx context.Context, h fleet.HostSpec) fleet.Machine {
+// addressed is a host's entry with its addresses, and whether it has any; where it has
+// none its Problem says why.
+func (p *Provider) addressed(ctx context.Context, h fleet.HostSpec) (_ fleet.Machine, ok bool) {
 	m := p.machine(h)
 	addrs, err := p.addrs(ctx, h)
 	if err != nil {
 		m.Problem = err.Error()
-		return m
+		return m, false
 	}
 	m.Addrs = addrs
+	return m, true
+}
+
+// look completes a host's entry with what its box says.
+func (p *Provider) look(ctx context.Context, h fleet.HostSpec) fleet.Machine {
+	m, ok := p.addressed(ctx, h)
+	if !ok {
+		return m
+	}
 	has, there, err := p.glance(ctx, m)
 	if err == nil {
 		err = p.ours(m, has, there)

@@ -129,12 +129,18 @@ func (p *Provider) write(ctx context.Context, m fleet.Machine, want marks) error
 	if err != nil {
 		return err
 	}
-	want.Fleet, want.ID, want.Node = p.cfg.Fleet, p.cfg.ID, m.Node
-	data, err := json.MarshalIndent(want, "", "  ")
+	data, err := p.encode(m, want)
 	if err != nil {
 		return err
 	}
-	return p.cfg.Runner.WriteFile(ctx, at, file(m), append(data, '\n'), 0o600)
+	return p.cfg.Runner.WriteFile(ctx, at, file(m), data, 0o600)
+}
+
+// encode is marks of ours as they are written.
+func (p *Provider) encode(m fleet.Machine, want marks) ([]byte, error) {
+	want.Fleet, want.ID, want.Node = p.cfg.Fleet, p.cfg.ID, m.Node
+	data, err := json.MarshalIndent(want, "", "  ")
+	return append(data, '\n'), err
 }
 
 // edit changes a box's marks, if may allows it. It writes nothing where nothing changes.

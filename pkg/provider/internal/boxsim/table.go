@@ -42,12 +42,8 @@ type Table struct {
 // Run runs what the table has for argv, and nothing else: that is exit code 127. What
 // fleetctl wants noted in the box's audit log is. c.Args is set here.
 func (t Table) Run(ctx context.Context, argv []string, c Call) int {
-	if log, line, command, ok := host.Noted(argv); ok {
-		code := t.Run(ctx, command, c)
-		if err := c.note(log, line+host.Ended(code)); err != nil {
-			return c.Said("sh", log, err)
-		}
-		return code
+	if n, ok := host.ParseNoted(argv); ok {
+		return t.noted(ctx, n, c)
 	}
 	for _, row := range t.Commands {
 		if args, ok := match(strings.Fields(row.Argv), argv); ok {
@@ -57,6 +53,20 @@ func (t Table) Run(ctx context.Context, argv []string, c Call) int {
 	}
 	_, _ = fmt.Fprintf(c.Stderr, "%s: not found: this %s answers a fixed table of commands\n", Printable(argv[0]), t.Box)
 	return 127
+}
+
+// noted runs a command that fleetctl wants noted, if the box holds the proof that it asks for.
+func (t Table) noted(ctx context.Context, n host.Noted, c Call) int {
+	has, _ := c.Jail.ReadFile(Name(n.Proof.File)) // one that is not there says nothing
+	if said, code, refused := n.Refused(has); refused {
+		_, _ = io.WriteString(c.Stderr, said)
+		return code
+	}
+	code := t.Run(ctx, n.Argv, c)
+	if err := c.note(n.Log, n.Line+host.Ended(code)); err != nil {
+		return c.Said("sh", n.Log, err)
+	}
+	return code
 }
 
 // note adds a line to a log of the box.

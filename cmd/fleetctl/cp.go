@@ -159,11 +159,15 @@ func (s *session) copy(ctx context.Context, machines []fleet.Machine, o copyOrde
 			start := s.app.now()
 			row := &v.Files[i]
 			row.Node = m.Node
+			row.From, row.To = o.local, o.remote
 			if o.fetch {
 				row.From, row.To = o.remote, o.destination(m, len(machines) > 1)
+			}
+			switch row.err = withheld(m); {
+			case row.err != nil:
+			case o.fetch:
 				row.err = s.fetch(ctx, m, o, row)
-			} else {
-				row.From, row.To = o.local, o.remote
+			default:
 				row.err = s.send(ctx, m, row)
 			}
 			row.TookMS = milliseconds(s.app.now().Sub(start))

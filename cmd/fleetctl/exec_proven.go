@@ -30,7 +30,7 @@ func (s *session) listed(ctx context.Context, sel selection) ([]fleet.Machine, e
 	if err != nil {
 		return nil, err
 	}
-	return sel.pick(machines)
+	return s.pick(sel, machines)
 }
 
 // run runs argv on a machine of listed, unless it is another fleet's or it is not known
@@ -50,8 +50,8 @@ func (s *session) run(ctx context.Context, m fleet.Machine, argv []string) (sshx
 			return sshx.Result{}, err
 		}
 	}
-	if m.Problem != "" {
-		return sshx.Result{}, errors.New(m.Problem)
+	if err := withheld(m); err != nil {
+		return sshx.Result{}, err
 	}
 	return s.hosts.Exec(ctx, m, host.Proof{}, argv)
 }

@@ -126,7 +126,10 @@ func (s *session) keyBoxes(ctx context.Context, sel selection) ([]keyBox, error)
 
 // readKeyBox reads the keys of one box.
 func readKeyBox(ctx context.Context, hosts keyHolder, m fleet.Machine) keyBox {
-	b := keyBox{m: m}
+	b := keyBox{m: m, err: withheld(m)}
+	if b.err != nil {
+		return b
+	}
 	lines, err := hosts.Keys(ctx, m)
 	if err != nil {
 		b.err = err

@@ -12,6 +12,7 @@ import (
 
 	"github.com/relayfleet/fleetctl/fleet"
 	"github.com/relayfleet/fleetctl/pkg/host"
+	"github.com/relayfleet/fleetctl/pkg/render"
 )
 
 // selection says which boxes a command is about, as flags tell it. Within one flag any
@@ -58,9 +59,9 @@ func (sel *selection) require(command string) error {
 }
 
 // pick selects machines. Without a flag it selects all. Machines on their way out, and
-// such as are not shown to be ours, are never selected. A part of a flag that matches
-// nothing is an error, and so is an empty selection.
-func (sel *selection) pick(machines []fleet.Machine) ([]fleet.Machine, error) {
+// such as are not shown to be ours, are never selected: they are left out. A part of a flag
+// that matches nothing is an error, and so is an empty selection.
+func (sel *selection) pick(machines []fleet.Machine) (usable, leftOut []fleet.Machine, err error) {
 	chosen := slices.Clone(machines)
 	for _, c := range []criterion{
 		{"", sel.on, names, "name a node (nyc1-1), a region (nyc1), or a glob ('nyc*')"},
@@ -69,7 +70,7 @@ func (sel *selection) pick(machines []fleet.Machine) ([]fleet.Machine, error) {
 	} {
 		found, err := c.matches(machines)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if len(c.parts) > 0 {
 			chosen = slices.DeleteFunc(chosen, func(m fleet.Machine) bool { return !found[m.ID] })
@@ -77,18 +78,24 @@ func (sel *selection) pick(machines []fleet.Machine) ([]fleet.Machine, error) {
 	}
 	left, err := criterion{"--exclude: ", sel.exclude, names, "name a node, a region, or a glob of those that are there"}.matches(machines)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	chosen = slices.DeleteFunc(chosen, func(m fleet.Machine) bool { return left[m.ID] })
 	if len(chosen) == 0 {
-		return nil, fleet.WithHint(errors.New("selection: no machine of the fleet is meant by all of the flags"), "run 'fleetctl hosts -o wide' for the machines and their labels")
+		return nil, nil, fleet.WithHint(errors.New("selection: no machine of the fleet is meant by all of the flags"), "run 'fleetctl hosts -o wide' for the machines and their labels")
 	}
-	usable := slices.DeleteFunc(slices.Clone(chosen), func(m fleet.Machine) bool { return m.Phase != fleet.PhaseActive || m.Unmarked })
+	for _, m := range chosen {
+		if m.Phase != fleet.PhaseActive || m.Unmarked {
+			leftOut = append(leftOut, m)
+		} else {
+			usable = append(usable, m)
+		}
+	}
 	if len(usable) == 0 {
 		err := fmt.Errorf("selection: %s is on its way out, or not shown to be ours: it is never selected", chosen[0].ID)
-		return nil, fleet.WithHint(err, "run 'fleetctl status' to see what resolves it")
+		return nil, nil, fleet.WithHint(err, "run 'fleetctl status' to see what resolves it")
 	}
-	return usable, nil
+	return usable, leftOut, nil
 }
 
 // names are what --on compares with.
@@ -137,7 +144,29 @@ func (s *session) selected(ctx context.Context, sel selection) ([]fleet.Machine,
 	if err != nil {
 		return nil, err
 	}
-	return sel.pick(machines)
+	return s.pick(sel, machines)
+}
+
+// pick picks, and says what a selection means and leaves out.
+func (s *session) pick(sel selection, machines []fleet.Machine) ([]fleet.Machine, error) {
+	usable, leftOut, err := sel.pick(machines)
+	for _, m := range leftOut {
+		if m.Unmarked {
+			s.app.say("fleetctl: warning: %s (%s) is left out: it is not shown to be ours; 'fleetctl status' says what resolves it", render.Safe(m.Node), m.ID)
+		} else {
+			s.app.say("%s (%s) is left out: it is on its way out", render.Safe(m.Node), m.ID)
+		}
+	}
+	return usable, err
+}
+
+// withheld is why nothing is run on a machine or written to it, nil if it is shown to be
+// ours.
+func withheld(m fleet.Machine) error {
+	if m.Problem == "" {
+		return nil
+	}
+	return errors.New(m.Problem)
 }
 
 // machines lists the fleet's machines, for commands about some of them.

@@ -46,7 +46,7 @@ func TestSelection_IsAUnionWithinAFlagAndAnIntersectionBetweenFlags(t *testing.T
 		"a tag does not match part": {selection{tag: []string{"vas*"}}, "2"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			chosen, err := c.sel.pick(anyFleet())
+			chosen, _, err := c.sel.pick(anyFleet())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -79,7 +79,7 @@ func TestSelection_SelectingNothingIsAnError(t *testing.T) {
 		"one that may not be ours": {selection{on: []string{"sgp1-1"}}, "6 is on its way out, or not shown to be ours", "fleetctl status"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			chosen, err := c.sel.pick(anyFleet())
+			chosen, _, err := c.sel.pick(anyFleet())
 			if err == nil {
 				t.Fatalf("selected: got %v, want an error", chosen)
 			}
@@ -116,11 +116,45 @@ func TestSelection_EverythingHasToBeAskedFor(t *testing.T) {
 func TestSelection_LeavesTheListAlone(t *testing.T) {
 	machines := anyFleet()
 	sel := selection{on: []string{"fra1"}}
-	if _, err := sel.pick(machines); err != nil {
+	if _, _, err := sel.pick(machines); err != nil {
 		t.Fatal(err)
 	}
 	same := func(a, b fleet.Machine) bool { return a.ID == b.ID }
 	if !slices.EqualFunc(machines, anyFleet(), same) {
 		t.Error("pick changed the list that it was given")
+	}
+}
+
+func TestSelection_SaysWhatItLeavesOut(t *testing.T) {
+	a, _, stderr := testApp(t)
+	s := &session{app: a}
+	if _, err := s.pick(selection{on: []string{"fra1", "nyc1", "sgp1"}}, anyFleet()); err != nil {
+		t.Fatal(err)
+	}
+	want := "fra1-1 (5) is left out: it is on its way out\n" +
+		"fleetctl: warning: sgp1-1 (6) is left out: it is not shown to be ours; 'fleetctl status' says what resolves it\n"
+	if got := stderr.String(); got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// A machine that has our name and not our fleet's ID may be another fleet's of that name.
+func TestCommands_NothingIsDoneToAMachineThatMayBeAnotherFleets(t *testing.T) {
+	a, _, _ := testApp(t)
+	s := &session{app: a} // it has nobody who could dial
+	m := fleet.Machine{ID: "1", Node: "nyc1-1", Problem: "it may be another fleet's"}
+	for name, do := range map[string]func() error{
+		"exec": func() error { return s.execOn(t.Context(), m, []string{"true"}).err },
+		"cp to it": func() error {
+			return s.copy(t.Context(), []fleet.Machine{m}, copyOrder{local: "/dev/null", remote: "/etc/motd", parallel: 1}).Files[0].err
+		},
+		"cp from it": func() error {
+			return s.copy(t.Context(), []fleet.Machine{m}, copyOrder{fetch: true, local: t.TempDir(), remote: "/etc/motd", parallel: 1}).Files[0].err
+		},
+		"keys": func() error { return readKeyBox(t.Context(), nil, m).err },
+	} {
+		if err := do(); err == nil || err.Error() != m.Problem {
+			t.Errorf("%s: got error %v, want %q", name, err, m.Problem)
+		}
 	}
 }

@@ -32,6 +32,12 @@ func crashCases() []crashCase {
 	converged := func(t *testing.T, s *sim) { s.check(t) }
 	return []crashCase{
 		{name: "up", begin: func(*testing.T, *sim) {}, run: (*sim).up, resume: (*sim).up, check: converged},
+		{name: "up after a machine was deleted by hand", begin: func(t *testing.T, s *sim) {
+			must(t, "up", s.up)
+			if err := s.b.Provider.Delete(t.Context(), s.world.Boxes()[1].Machine.ID); err != nil {
+				t.Fatal(err)
+			}
+		}, run: (*sim).up, resume: (*sim).up, check: converged},
 		{name: "replace-region", begin: threeUp, run: func(s *sim) (fleet.Outcome, error) { return s.replace("ra-1") },
 			resume: (*sim).up, check: converged, floor: true},
 		{name: "down", begin: threeUp, run: (*sim).down, resume: (*sim).down, check: func(t *testing.T, s *sim) {

@@ -279,14 +279,15 @@ func (r *roles) answers(rec dnsaddr.Record) (lives, known bool) {
 }
 
 // mightBeOf reports whether the record may belong to a machine that holds a slot and
-// whose peer ID is not known just now: by its node, or by the address.
+// whose peer ID is not known just now: by its node, or by the address. One that never was a
+// relay has none.
 func (r *roles) mightBeOf(rec dnsaddr.Record) bool {
 	if _, known := r.peerNode[r.peerOf(rec)]; known {
 		return false
 	}
 	a := r.addr(rec)
 	for node, m := range r.holder {
-		if r.peer(*m) == "" && (node == nodeOf(rec) || slices.Contains(Announce(r.spec, *m), a.Dial())) {
+		if r.peer(*m) == "" && !r.newborn(*m) && (node == nodeOf(rec) || slices.Contains(Announce(r.spec, *m), a.Dial())) {
 			return true
 		}
 	}

@@ -16,14 +16,16 @@ func (p *planner) retire() {
 	r.stages(p)
 }
 
-// retireAll removes every machine, and then what the provider keeps beside them.
+// retireAll removes every machine, and then what the provider keeps beside them. A given one
+// that is not shown to be ours stays as it is; one that was made would stay and cost, so it
+// is left to the guard, which refuses the whole before the first record goes.
 func (p *planner) retireAll() {
 	if !p.state.Records.OK() {
 		return
 	}
 	var r retirement
 	for _, m := range p.leaving {
-		if m.Problem != "" {
+		if m.Problem != "" && m.Given {
 			p.keep(machineRef(m), "nothing is done to its box, which may run a relay of the fleet: "+m.Problem, true)
 			continue
 		}

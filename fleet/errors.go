@@ -63,7 +63,11 @@ type Failure struct {
 }
 
 func (f *Failure) Error() string {
-	return fmt.Sprintf("%s: %s: %v", f.Change.Ref.Node, f.Change.Action, f.Err)
+	subject := f.Change.Ref.Node
+	if subject == "" { // it is of the whole fleet
+		subject = "fleet"
+	}
+	return fmt.Sprintf("%s: %s: %v", subject, f.Change.Action, f.Err)
 }
 
 func (f *Failure) Unwrap() error { return f.Err }

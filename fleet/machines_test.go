@@ -170,6 +170,31 @@ func TestGuard_NothingIsDoneToAMachineThatIsNotShownToBeOurs(t *testing.T) {
 	})
 }
 
+// One that stays when the others go would cost on, and what is kept beside it could not go.
+func TestDown_IsRefusedAsAWholeWhereAMachineThatWasMadeMayBeAnotherFleets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSim(t, 3)
+		st := seen(t, s, func(st *fleet.State) {
+			m := &st.Machines.Value[0]
+			m.Problem = otherFleet
+			st.Relays[m.ID] = fleet.Observed[fleet.Relay]{Err: errors.New(otherFleet)}
+		})
+		in := fleet.Intent{Down: true}
+		err := fleet.Guard(s.spec, st, in, fleet.Diff(s.spec, st, in))
+		var refusal *fleet.Refusal
+		if !errors.As(err, &refusal) || !strings.Contains(err.Error(), otherFleet) || !strings.Contains(err.Error(), st.Machines.Value[0].Node) {
+			t.Errorf("got %v, want a refusal that names the machine and says %q", err, otherFleet)
+		}
+	})
+}
+
+func TestFailure_OfTheWholeFleetHasASubject(t *testing.T) {
+	f := &fleet.Failure{Change: fleet.Change{Action: fleet.ActionCleanup, Ref: fleet.Ref{Kind: fleet.KindFleet}}, Err: errors.New("no")}
+	if got, want := f.Error(), "fleet: cleanup: no"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 func TestGuard_PurchasesBeyondTheBoundsAreRefusedBeforeTheFirst(t *testing.T) {
 	for _, tt := range []struct {
 		name     string

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"slices"
+
 	"github.com/relayfleet/fleetctl/dnsaddr"
 	"github.com/relayfleet/fleetctl/fleet"
 	"github.com/relayfleet/fleetctl/pkg/render"
@@ -25,6 +27,10 @@ func (s *session) effect(st fleet.State, p fleet.Plan) render.Effect {
 			count.publish(ref)
 		case fleet.ActionWithdraw:
 			count.withdraw(ref)
+		case fleet.ActionDelete, fleet.ActionUninstall:
+			if rel := st.Relays[ref.ID]; rel.OK() {
+				count.end(render.Identity{Node: ref.Node, PeerID: rel.Value.PeerID})
+			}
 		case fleet.ActionStart, fleet.ActionConfigure:
 			if !healed[ref.Node] && s.publishedInVain(st, ref.Node) {
 				healed[ref.Node] = true
@@ -110,6 +116,16 @@ func (t *tally) withdraw(ref fleet.Ref) {
 	if t.verified[id.PeerID] {
 		t.gained--
 	}
+}
+
+// end counts a relay whose machine goes. Its records may have gone before, with a run that
+// was cut off.
+func (t *tally) end(id render.Identity) {
+	told := func(have render.Identity) bool { return have.PeerID == id.PeerID }
+	if id.PeerID == "" || t.records[id.PeerID] > 0 || slices.ContainsFunc(t.vanish, told) || slices.ContainsFunc(t.appear, told) {
+		return
+	}
+	t.vanish = append(t.vanish, id)
 }
 
 // identityOf is the peer ID that a record of a change names.

@@ -44,3 +44,31 @@ func TestEffect_CountsWhatComesOfAPlan(t *testing.T) {
 		}
 	}
 }
+
+// A down that is run again after the records went still says which peer IDs go with the machines.
+func TestEffect_APeerIDVanishesWithItsMachineAndOnce(t *testing.T) {
+	s, _ := testSession(t, namedProber{})
+	addr, err := dnsaddr.ParseValue(testValue(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	peer := addr.PeerID()
+	st := fleet.State{Relays: map[string]fleet.Observed[fleet.Relay]{"7": {Value: fleet.Relay{PeerID: peer}}, "8": {}}}
+	machine := func(id string) fleet.Change {
+		return fleet.Change{Action: fleet.ActionDelete, Ref: fleet.Ref{Kind: fleet.KindMachine, Node: "ra-1", ID: id}}
+	}
+	withdraw := fleet.Change{Action: fleet.ActionWithdraw, Ref: fleet.Ref{Kind: fleet.KindRecord, Node: "ra-1", ID: testValue(1)}}
+	for what, c := range map[string]struct {
+		changes []fleet.Change
+		want    int
+	}{
+		"with its record":            {[]fleet.Change{withdraw, machine("7")}, 1},
+		"after its record":           {[]fleet.Change{machine("7")}, 1},
+		"one that never was a relay": {[]fleet.Change{machine("8")}, 0},
+	} {
+		got := s.effect(st, fleet.Plan{Stages: []fleet.Stage{{Changes: c.changes}}}).Vanish
+		if len(got) != c.want || c.want > 0 && got[0].PeerID != peer {
+			t.Errorf("%s: got %v, want %d with the peer ID", what, got, c.want)
+		}
+	}
+}

@@ -113,11 +113,16 @@ func (s *session) examineDir(v *doctorView) {
 func (s *session) examineRelays(ctx context.Context, st fleet.State, v *doctorView) {
 	status := s.status(ctx, st)
 	for _, r := range status.Relays {
+		fix := "run 'fleetctl up', and 'fleetctl logs " + r.Node + "' to see why"
 		var problem error
-		if !r.Verified {
+		switch box := st.Relays[r.Machine]; {
+		case box.Err != nil: // also where it serves: nothing can be done to it
+			problem = fmt.Errorf("%s: %s: %w", r.Node, r.State, box.Err)
+			fix = "nothing is done to its box until that has ended"
+		case !r.Verified:
 			problem = fmt.Errorf("%s: %s %s", r.Node, r.State, r.Reason)
 		}
-		v.add("relay "+r.Node, problem, r.State, "run 'fleetctl up', and 'fleetctl logs "+r.Node+"' to see why")
+		v.add("relay "+r.Node, problem, r.State, fix)
 		for _, w := range r.Warnings {
 			v.add("relay "+r.Node, errors.New(w), "", "look at it with 'fleetctl logs "+r.Node+"'")
 		}
@@ -127,7 +132,11 @@ func (s *session) examineRelays(ctx context.Context, st fleet.State, v *doctorVi
 			v.add(o.Kind+" of "+o.Node, nil, o.Reason, "")
 			continue
 		}
-		v.add("orphan "+o.Kind, fmt.Errorf("%s: %s", o.ID, o.Reason), "", "run '"+o.Resolve+"'")
+		fix := "run '" + o.Resolve + "'"
+		if o.Resolve == lookFirst {
+			fix = "give the token of the account that holds the fleet"
+		}
+		v.add("orphan "+o.Kind, fmt.Errorf("%s: %s", o.ID, o.Reason), "", fix)
 	}
 }
 

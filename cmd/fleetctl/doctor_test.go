@@ -103,3 +103,23 @@ func TestClockSkew_IsMeasuredToTheSecond(t *testing.T) {
 		})
 	}
 }
+
+// A box that cannot be read is a problem also while the relay on it serves: status and up
+// end with exit 3 for it.
+func TestDoctor_ABoxThatCannotBeReadIsAProblemAlsoWhereItsRelayServes(t *testing.T) {
+	spec, st := strayFleet(t)
+	s, _ := testSession(t, namedProber{})
+	s.spec = spec
+	of := func() finding {
+		var v doctorView
+		s.examineRelays(t.Context(), st, &v)
+		return v.Findings[0]
+	}
+	if f := of(); !f.OK {
+		t.Fatalf("got %+v of a box that is read, want no problem", f)
+	}
+	st.Relays["m1"] = fleet.Observed[fleet.Relay]{Err: errors.New("it may be another fleet's")}
+	if f := of(); f.OK || !strings.Contains(f.Detail, "nyc1-1: unreadable: it may be another fleet's") || strings.Contains(f.Fix, "up") {
+		t.Errorf("got %+v, want a problem with the reason and no advice to run up", f)
+	}
+}

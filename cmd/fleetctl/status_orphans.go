@@ -18,6 +18,9 @@ type orphan struct {
 	Notice  bool   `json:"notice"` // nothing is wrong: it waits for a decision
 }
 
+// lookFirst is the command for what may look like an orphan and be none. It changes nothing.
+const lookFirst = "fleetctl doctor"
+
 // orphans finds what belongs to nobody, sorted by kind and ID. What could not be read is
 // not judged. Which of two machines keeps a slot is asked of the plan that 'up' makes.
 func orphans(s fleet.Spec, st fleet.State) []orphan {
@@ -105,8 +108,12 @@ func strayRecords(s fleet.Spec, st fleet.State) []orphan {
 		}
 		o := orphan{Kind: fleet.KindRecord, ID: rec.Value, Node: owner.Relay, Reason: "no machine of the fleet is behind it", Resolve: "fleetctl up"}
 		if p := st.Probes[addr]; err == nil && p.OK() && p.Value.Verdict.Answers() {
-			o.Reason += ", and yet its relay answers: a wrong token or account looks like this"
+			o.Reason += ", and yet its relay answers"
 			o.Resolve = "fleetctl up --machine-gone " + owner.Relay
+			if len(st.Machines.Value) == 0 {
+				o.Reason += ", and the provider lists no machine at all: a wrong token or account looks like this"
+				o.Resolve = lookFirst
+			}
 		}
 		found = append(found, o)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -72,6 +73,11 @@ func TestOrphans_EachIsNamedWithWhatResolvesIt(t *testing.T) {
 			"record RECORD: no machine of the fleet is behind it: fleetctl up"},
 		"a record whose relay answers": {func(t *testing.T, st *fleet.State) { withRecord(t, st, "fra1-1", peerTwo, fleet.Serving) },
 			"record RECORD: its relay answers: fleetctl up --machine-gone fra1-1"},
+		"a record whose relay answers, of an account that lists no machine": {func(t *testing.T, st *fleet.State) {
+			withRecord(t, st, "fra1-1", peerTwo, fleet.Serving)
+			st.Machines.Value = nil
+			st.Records.Value = slices.DeleteFunc(st.Records.Value, func(r dnsaddr.Record) bool { return !strings.Contains(r.Value, peerTwo) })
+		}, "record RECORD: a wrong token or account looks like this: fleetctl doctor"},
 		"a record that may be a dark box's": {func(t *testing.T, st *fleet.State) {
 			st.Relays["m1"] = fleet.Observed[fleet.Relay]{Err: fleet.ErrAuth}
 			withRecord(t, st, "nyc1-1", peerTwo, fleet.Unreachable)

@@ -152,13 +152,16 @@ func (c *checker) hosts(s *Spec) {
 	nodes, places := make(map[string]int), make(map[string]int)
 	for i, h := range s.Hosts {
 		at := func(key string) string { return fmt.Sprintf("hosts[%d].%s", i, key) }
-		if _, err := netip.ParseAddr(h.Address); err != nil && !hostForm.MatchString(h.Address) {
+		address := strings.ToLower(h.Address)
+		if ip, err := netip.ParseAddr(h.Address); err == nil {
+			address = ip.Unmap().String() // which has several spellings
+		} else if !hostForm.MatchString(h.Address) {
 			c.add(at("address"), quote(h.Address), "want an IP address or a host's name")
 		}
 		if was, twice := nodes[h.Node]; twice {
 			c.add(at("node"), quote(h.Node), fmt.Sprintf("the node of hosts[%d], too", was))
 		}
-		place := fmt.Sprintf("%s:%d", strings.ToLower(h.Address), h.Port)
+		place := fmt.Sprintf("%s:%d", address, h.Port)
 		if was, twice := places[place]; twice {
 			c.add(at("address"), quote(h.Address), fmt.Sprintf("the machine of hosts[%d], too", was))
 		}

@@ -68,6 +68,8 @@ func TestLoad_BadInputNamesLineKeyValueAndWhatIsAccepted(t *testing.T) {
 		{"hosts without one", hosts(""), []string{`hosts: missing; provider "hosts" needs at least one`}},
 		{"hosts and nodes", hosts("hosts: [{address: a.test, region: nyc1}]\nnodes: [{region: nyc1}]"), []string{`f:5:1: nodes: with provider "hosts" the nodes are the hosts: remove the key`}},
 		{"host twice", hosts("hosts: [{address: a.test, region: nyc1}, {address: A.test, region: fra1}]"), []string{`hosts[1].address: "A.test": the machine of hosts[0], too`}},
+		{"host twice, spelt in two ways", hosts("hosts: [{address: '2001:db8::1', region: nyc1}, {address: '2001:DB8:0::1', region: fra1}]"), []string{`hosts[1].address: "2001:DB8:0::1": the machine of hosts[0], too`}},
+		{"host twice, one mapped", hosts("hosts: [{address: 192.0.2.1, region: nyc1}, {address: '::ffff:192.0.2.1', region: fra1}]"), []string{`hosts[1].address: "::ffff:192.0.2.1": the machine of hosts[0], too`}},
 		{"node twice", hosts("hosts: [{address: a.test, region: nyc1}, {address: b.test, region: fra1, node: nyc1-1}]"), []string{`hosts[1].node: "nyc1-1": the node of hosts[0], too`}},
 		{"host address", hosts("hosts: [{address: \"-oProxyCommand=x\", region: nyc1}]"), []string{`hosts[0].address: "-oProxyCommand=x": want an IP address or a host's name`}},
 		{"host jump", hosts("hosts: [{address: a.test, region: nyc1, jump: \"a b\"}]"), []string{`hosts[0].jump: "a b": want [user@]host[:port]`}},

@@ -449,3 +449,24 @@ func TestLook_SaysWhatMachinesSays(t *testing.T) {
 		t.Errorf("got error %v, want that there is no such host", err)
 	}
 }
+
+func TestMachines_ABoxUnderTwoNamesIsOneOfThemAndAProblem(t *testing.T) {
+	t.Parallel()
+	box := newBox(t)
+	at := entry(t, "nyc1-1", box)
+	again := at
+	again.Node, again.Address = "fra1-1", "relay.example.test"
+	behind := again
+	behind.Node, behind.Address, behind.Jump = "sgp1-1", "other.example.test", "jump.example.test"
+	p := with(t, hosts.Config{Fleet: "demo", Hosts: []fleet.HostSpec{at, again, behind}, Runner: sshtest.Client(t, sshx.Config{}, box),
+		Resolve: func(context.Context, string) ([]netip.Addr, error) {
+			return []netip.Addr{netip.MustParseAddrPort(box.Addr).Addr()}, nil
+		}})
+	got := list(t, p)
+	if got["nyc1-1"].Problem != "" || !strings.Contains(got["fra1-1"].Problem, "is that of nyc1-1, too") {
+		t.Errorf("got problems %q and %q, want one of the second alone", got["nyc1-1"].Problem, got["fra1-1"].Problem)
+	}
+	if problem := got["sgp1-1"].Problem; strings.Contains(problem, "too") {
+		t.Errorf("got problem %q, want none of that kind: behind a jump host the address is another machine's", problem)
+	}
+}

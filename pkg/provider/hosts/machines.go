@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -32,8 +33,30 @@ func (p *Provider) list(ctx context.Context, complete func(context.Context, flee
 	if err != nil {
 		return nil, fmt.Errorf("list hosts: %w", err)
 	}
+	markTwins(out)
 	slices.SortFunc(out, func(a, b fleet.Machine) int { return strings.Compare(a.ID, b.ID) })
 	return out, nil
+}
+
+// markTwins gives a host that is the machine of an entry before it, under another name, a
+// Problem: one box does not serve two nodes.
+func markTwins(machines []fleet.Machine) {
+	type place struct {
+		jump string
+		at   netip.AddrPort
+	}
+	first := make(map[place]string)
+	for i := range machines {
+		m := &machines[i]
+		for _, ip := range m.Addrs {
+			at := place{m.Jump, netip.AddrPortFrom(ip, uint16(m.Ports.SSH))} //nolint:gosec // the spec holds it to 65535
+			if node, taken := first[at]; taken && node != m.Node {
+				m.Problem = fmt.Sprintf("its address %s is that of %s, too: take one of the two out of the hosts", at.at, node)
+				break
+			}
+			first[at] = m.Node
+		}
+	}
 }
 
 // each asks all hosts, each under its own deadline. It joins what they return, and is

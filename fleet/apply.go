@@ -249,7 +249,7 @@ func (r *run) configure(ctx context.Context, stage string, c Change, m Machine) 
 	if fieldTo(c, fieldRelease) != "" {
 		release = r.intent.Release
 	}
-	r.reporter.waiting(stage, c, "the relay to serve, at most "+r.spec.Rollout.HealthyDeadline.String())
+	r.reporter.waiting(stage, c, "relay serving: its unit active and /readyz, at most "+r.spec.Rollout.HealthyDeadline.String())
 	ctx, cancel := context.WithTimeout(ctx, r.spec.Rollout.HealthyDeadline)
 	defer cancel()
 	return r.b.Hosts.Configure(ctx, m, RelayConfig(r.spec, m), release)
@@ -265,7 +265,7 @@ func (r *run) restart(ctx context.Context, stage string, c Change, m Machine) er
 		return err
 	}
 	for _, a := range addrs {
-		r.reporter.waiting(stage, c, "a probe of "+a.String())
+		r.reporter.waiting(stage, c, "verified: a probe of "+a.String()+", at most "+r.spec.Rollout.HealthyDeadline.String())
 		if err := r.untilVerified(ctx, a); err != nil {
 			return err
 		}

@@ -48,6 +48,7 @@ func (r *run) records(ctx context.Context, st Stage) error {
 	finish := make([]func(error), len(writes))
 	for i, c := range writes {
 		finish[i] = r.reporter.begin(st.Name, c)
+		r.reporter.waiting(st.Name, c, "published: the zone's name servers to answer with what was written")
 	}
 	err = r.write(ctx, now.Value, changes)
 	for i := range writes {

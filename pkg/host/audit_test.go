@@ -1,10 +1,12 @@
 package host_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"io"
+	"log/slog"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -150,6 +152,21 @@ func TestExec_RunsNothingWhereTheProofIsNotHeld(t *testing.T) {
 	}
 	if _, err := os.Stat(touched); err != nil || len(logged(t, log)) != 1 {
 		t.Errorf("with the proof: got %v and %d audit lines, want that it ran and was noted", err, len(logged(t, log)))
+	}
+}
+
+func TestExec_OnABoxThatWasNotReachedIsNoWriteThatWasNotNoted(t *testing.T) {
+	box := sshtest.Start(t, sshtest.WithAuthorizedKeys()) // it lets nobody in
+	at := netip.MustParseAddrPort(box.Addr)
+	m := fleet.Machine{Node: "nyc1-1", User: "root", Addrs: []netip.Addr{at.Addr()}, Ports: fleet.Ports{SSH: int(at.Port())}}
+	client := sshtest.Client(t, sshx.Config{}, box)
+	var log bytes.Buffer
+	h := host.New(host.Config{Runner: client, Tunnel: client, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	if _, err := h.Exec(t.Context(), m, host.Proof{}, []string{"true"}); !errors.Is(err, sshx.ErrAuth) {
+		t.Fatalf("got error %v, want that the login is refused", err)
+	}
+	if log.Len() > 0 {
+		t.Errorf("got %q, want no word of a write: nothing ran", log.String())
 	}
 }
 

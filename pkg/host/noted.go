@@ -51,7 +51,7 @@ func (b box) noted(ctx context.Context, did string, proof Proof, c sshx.Command)
 	}, argv...)
 	res, err := b.run.Run(ctx, b.at, c)
 	if err != nil {
-		if b.proven(ctx, proof) {
+		if !sshx.Unasked(err) && b.proven(ctx, proof) {
 			b.audit(ctx, did, err)
 		}
 		return res, err

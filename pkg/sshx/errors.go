@@ -131,6 +131,14 @@ func (e *TransportError) Refused() bool {
 	return !errors.As(e.Err, &jump) && errors.As(e.Err, &refused) && refused.Reason == ssh.ConnectionFailed
 }
 
+// Unasked reports whether err kept a box from being asked for anything: there was no way to
+// it, no login or no pin.
+func Unasked(err error) bool {
+	var way *TransportError
+	return errors.Is(err, ErrNoPin) || errors.Is(err, ErrHostKeyMismatch) || errors.Is(err, ErrAuth) ||
+		errors.As(err, &way) && (way.Op == "dial" || way.Op == "handshake")
+}
+
 // DigestError says that a box computed another digest of a file than it should have.
 type DigestError struct {
 	Node, Addr, Path string

@@ -303,8 +303,8 @@ func TestCleanup_RemovesWhatIsOursAndNothingElse(t *testing.T) {
 		r.do("POST", "/v2/firewalls", `{"name":"web","inbound_rules":[{"protocol":"icmp","ports":"0","sources":{"addresses":["0.0.0.0/0"]}}]}`)
 		theirs := []string{"fleet:other", "slot:nyc1-1", "phase:doomed", "op:" + strings.Repeat("0", 26)}
 		r.add("other-nyc1-1-01jdv6zz", theirs...)
-		for _, tag := range []string{"op:" + strings.Repeat("1", 26), "hostkey:" + strings.Repeat("a", 64), "state:x", "slot:far1-1", "fleet:seabird-two:gone:op:" + strings.Repeat("2", 26)} {
-			r.do("POST", "/v2/tags", `{"name":"`+tag+`"}`) // of a fleet that is just about to use them
+		for _, tag := range []string{"op:deploy", "hostkey:web", "state:x", "slot:far1-1", "fleet:seabird-two:gone:op:" + strings.Repeat("2", 26)} {
+			r.do("POST", "/v2/tags", `{"name":"`+tag+`"}`) // of a fleet that is just about to use them, or not of our form
 		}
 		before := append(r.tags(), "relay") // which is the operator's
 		p := r.ready()

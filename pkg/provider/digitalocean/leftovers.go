@@ -6,10 +6,13 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/digitalocean/godo"
+	"github.com/oklog/ulid/v2"
 
 	"github.com/relayfleet/fleetctl/fleet"
+	"github.com/relayfleet/fleetctl/pkg/sshx"
 )
 
 // Leftovers names the firewall, the fleet's tag and the account keys that were registered
@@ -60,9 +63,10 @@ func (p *Provider) leftovers(ctx context.Context) ([]string, error) {
 // fleet's own tags. The operator's tags stay. It is an error while a machine is listed, and
 // while the firewall protects what is not the fleet's.
 //
-// Of the tags that several fleets share (slots, phases, adopted, cached) it removes those that are
-// on nothing; of those that are one droplet's, and of state directories, it removes those that
-// a note of this fleet names. A tag that another fleet is just about to use is made again by it.
+// Of the tags that several fleets share (slots, phases, adopted, cached), and of those that are
+// one droplet's, it removes those that are on nothing: of a droplet that somebody else deleted
+// no note says more. Of state directories it removes those that a note of this fleet names. A
+// tag that another fleet is just about to use is made again by it.
 func (p *Provider) Cleanup(ctx context.Context) error {
 	if err := p.cleanup(ctx); err != nil {
 		return fmt.Errorf("clean up: %w", err)
@@ -147,7 +151,25 @@ func (p *Provider) cleanTags(ctx context.Context) error {
 			errs = append(errs, p.removeOwn(ctx, 0, own), p.removeShared(ctx, p.sharedTags(own)), p.removeTag(ctx, t.Name))
 		case unused && (hasTag(shared, t.Name) || hasKind(t.Name, tagCached) || p.spec.ID != "" && hasTag([]string{tagFleetID + p.spec.ID}, t.Name)):
 			errs = append(errs, p.removeTag(ctx, t.Name))
+		case unused && isOneDroplets(t.Name):
+			errs = append(errs, p.removeUnused(ctx, t.Name)) // if it still is: nobody can tell whose it was
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// isOneDroplets reports whether a tag is of the form of those that are one droplet's: an
+// operation, or a host key.
+func isOneDroplets(tag string) bool {
+	kind, value, _ := strings.Cut(strings.ToLower(tag), ":")
+	var err error
+	switch kind + ":" {
+	case tagOp:
+		_, err = ulid.ParseStrict(value)
+	case tagHostKey:
+		_, err = sshx.DecodeHostKeyMark(value)
+	default:
+		return false
+	}
+	return err == nil
 }

@@ -1,7 +1,9 @@
 package digitalocean
 
 import (
+	"net/http"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/relayfleet/fleetctl/fleet"
@@ -32,6 +34,42 @@ func TestAdjust_GivesNoSlotToADropletThatIsNoNode(t *testing.T) {
 		must(t, "Adjust", r.provider(nil).Adjust(t.Context(), id))
 		if got := r.tags(); slices.ContainsFunc(got, func(tag string) bool { return hasKind(tag, tagSlot) }) {
 			t.Errorf("got tags %q, want no slot", got)
+		}
+	})
+}
+
+// Nothing noted what it leaves: the tags that were its alone are known by their form.
+func TestCleanup_RemovesTheTagsOfADropletThatSomebodyElseDeleted(t *testing.T) {
+	bubble(t, dotest.Config{}, func(t *testing.T, r *rig) {
+		theirs := []string{"fleet:other", "op:01jdv6zz00000000000000000a", "hostkey:" + strings.Repeat("b", 64)}
+		r.add("theirs", theirs...)
+		p := r.ready()
+		must(t, "EnsureFirewall", p.EnsureFirewall(t.Context()))
+		for _, node := range []string{"nyc1-1", "fra1-1"} {
+			r.do("DELETE", "/v2/droplets/"+create(t, p, order(node)).ID, "")
+		}
+		must(t, "Cleanup", r.provider(nil).Cleanup(t.Context()))
+		if got, want := r.tags(), sorted(append(theirs, "relay")); !slices.Equal(got, want) {
+			t.Errorf("got tags %q left, want %q", got, want)
+		}
+	})
+}
+
+// Another fleet may have put it on a droplet since the tags were listed.
+func TestCleanup_LooksAgainBeforeItRemovesATagThatMayBeAnothersNow(t *testing.T) {
+	bubble(t, dotest.Config{}, func(t *testing.T, r *rig) {
+		tag := "hostkey:" + strings.Repeat("b", 64)
+		r.do("POST", "/v2/tags", `{"name":"`+tag+`"}`)
+		id := r.add("theirs", "fleet:other")
+		r.wire.seen = func(q *http.Request) {
+			if q.URL.Path == "/v2/tags/"+tag {
+				r.wire.seen = nil
+				r.do("POST", "/v2/tags/"+tag+"/resources", `{"resources":[{"resource_id":"`+id+`","resource_type":"droplet"}]}`)
+			}
+		}
+		must(t, "Cleanup", r.provider(nil).Cleanup(t.Context()))
+		if got := r.tags(); !slices.Equal(got, []string{"fleet:other", tag}) {
+			t.Errorf("got tags %q, want the other fleet's left", got)
 		}
 	})
 }

@@ -110,6 +110,9 @@ func (a *app) mutate(ctx context.Context, m mutation) (err error) {
 			return err
 		}
 	}
+	if err := s.forgetGone(ctx, st); err != nil {
+		return err
+	}
 	return s.carryOut(ctx, m, in, st, shown, idle)
 }
 

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/relayfleet/fleetctl/fleet"
+	"github.com/relayfleet/fleetctl/pkg/host"
 	"github.com/relayfleet/fleetctl/pkg/sshx"
 )
 
@@ -29,7 +30,11 @@ func (s *session) unlisted(ctx context.Context, st fleet.State) error {
 	if err != nil {
 		return err
 	}
-	alive, err := s.stillShown(ctx, pins)
+	addrs, err := pins.Addrs()
+	if err != nil {
+		return err
+	}
+	alive, err := s.stillShown(ctx, pins, addrs)
 	if err != nil || len(alive) == 0 {
 		return err
 	}
@@ -38,13 +43,49 @@ func (s *session) unlisted(ctx context.Context, st fleet.State) error {
 		"check whose token this is; if what answers there is the fleet's no longer, take its lines out of "+s.dir.KnownHosts()))
 }
 
-// stillShown lists the pinned addresses whose server shows the pinned key. Silence is no
-// sign of life: an address may have been given back.
-func (s *session) stillShown(ctx context.Context, pins *sshx.Pins) ([]string, error) {
-	addrs, err := pins.Addrs()
-	if err != nil {
-		return nil, err
+// forgetGone takes the pins of machines that somebody else deleted out of the file: their
+// addresses come back with another machine behind them. Where the provider lists no machine
+// at all the token may be another account's, and every pin stays; so does one whose key is
+// still shown, whatever the list says. A machine that is listed again is pinned again, by
+// its mark.
+func (s *session) forgetGone(ctx context.Context, st fleet.State) error {
+	if s.spec.Provider != fleet.ProviderDigitalOcean || !st.Machines.OK() || len(st.Machines.Value) == 0 {
+		return nil
 	}
+	pins, err := sshx.OpenPins(s.dir.KnownHosts())
+	if err != nil {
+		return err
+	}
+	gone, err := pins.Addrs()
+	if err != nil {
+		return err
+	}
+	for _, m := range st.Machines.Value {
+		at, err := host.Target(m)
+		if err != nil {
+			return nil //nolint:nilerr // it has no address yet, and any of these may become its
+		}
+		gone = slices.DeleteFunc(gone, func(addr string) bool { return addr == at.Addr })
+	}
+	alive, err := s.stillShown(ctx, pins, gone)
+	if err != nil {
+		return err
+	}
+	for _, addr := range gone {
+		if slices.Contains(alive, addr) {
+			continue
+		}
+		if err := pins.Remove(addr); err != nil {
+			return err
+		}
+		s.app.say("forgot the host key of %s: the provider lists no machine of this fleet there, and nobody shows it", addr)
+	}
+	return nil
+}
+
+// stillShown lists the pinned addresses, of these, whose server shows the pinned key.
+// Silence is no sign of life: an address may have been given back.
+func (s *session) stillShown(ctx context.Context, pins *sshx.Pins, addrs []string) ([]string, error) {
 	alive := make([]bool, len(addrs))
 	var group errgroup.Group
 	group.SetLimit(statsParallel)

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -50,6 +52,45 @@ func TestUnlisted_AMachineThatAnswersIsNotGoneBecauseTheAccountListsNone(t *test
 	some := fleet.State{Machines: fleet.Observed[[]fleet.Machine]{Value: []fleet.Machine{m}}}
 	if err := s.unlisted(t.Context(), some); err != nil {
 		t.Errorf("a fleet that is listed: got %v, want none", err)
+	}
+}
+
+// Addresses are used again, and a pin that stayed would be of somebody else's machine.
+func TestForgetGone_ThePinOfAMachineThatSomebodyElseDeletedGoes(t *testing.T) {
+	s, m, _ := copySession(t)
+	s.spec = fleet.Spec{Name: "demo", Provider: fleet.ProviderDigitalOcean}
+	box := sshtest.Start(t)
+	dir, err := statedir.Open(t.TempDir(), "demo", filepath.Join(s.app.dir, "fleet.yaml"))
+	must(t, "state", err)
+	s.dir = dir
+	pins, err := sshx.OpenPins(dir.KnownHosts())
+	must(t, "pins", err)
+	_, another, err := sshx.NewHostKey()
+	must(t, "key", err)
+	listed, reused := sshAddr(m), sshtest.Start(t).Addr
+	all := []string{listed, box.Addr, reused, "127.0.0.1:1"}
+	slices.Sort(all)
+	must(t, "pin", errors.Join(pins.Set(listed, another), pins.Set(box.Addr, box.HostKey), pins.Set(reused, another), pins.Set("127.0.0.1:1", another)))
+	kept := []string{listed, box.Addr}
+	slices.Sort(kept)
+	pending := m
+	pending.Addrs = nil
+	for _, c := range []struct {
+		what     string
+		machines fleet.Observed[[]fleet.Machine]
+		want     []string
+	}{
+		{"the list could not be read", fleet.Observed[[]fleet.Machine]{Value: []fleet.Machine{m}, Err: errors.New("429")}, all},
+		{"no machine is listed, as with another account's token", fleet.Observed[[]fleet.Machine]{Value: []fleet.Machine{}}, all},
+		{"a machine has no address yet", fleet.Observed[[]fleet.Machine]{Value: []fleet.Machine{m, pending}}, all},
+		{"another machine is listed, and one shows its key", fleet.Observed[[]fleet.Machine]{Value: []fleet.Machine{m}}, kept},
+	} {
+		if err := s.forgetGone(t.Context(), fleet.State{Machines: c.machines}); err != nil {
+			t.Fatalf("%s: got %v", c.what, err)
+		}
+		if got, err := pins.Addrs(); err != nil || !slices.Equal(got, c.want) {
+			t.Errorf("%s: got pins of %q, %v; want %q", c.what, got, err, c.want)
+		}
 	}
 }
 

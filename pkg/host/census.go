@@ -19,8 +19,8 @@ import (
 // it knows an import that it has merged by its bytes, and keeps it under another name.
 // The relay whose register goes is stopped first, so that the register is complete and
 // stays as it is; a second call then finds its bytes on the other box and writes
-// nothing. A box without a register has met nobody. A damaged one is an error, and
-// nothing is written.
+// nothing. An import that still waits on the first box is a part of its register. A box
+// without a register has met nobody. A damaged one is an error, and nothing is written.
 func (h *Hosts) CarryCensus(ctx context.Context, from, to fleet.Machine) error {
 	source, err := h.ours(from)
 	if err != nil {
@@ -33,7 +33,7 @@ func (h *Hosts) CarryCensus(ctx context.Context, from, to fleet.Machine) error {
 	if err := source.still(ctx); err != nil {
 		return err
 	}
-	census, err := source.census(ctx, source.own(CensusFile))
+	census, err := source.wholeCensus(ctx)
 	if err != nil || len(census) == 0 {
 		return err
 	}
@@ -58,6 +58,19 @@ func (b box) still(ctx context.Context) error {
 	err = b.stop(ctx)
 	b.audit(ctx, "stop, for its census", err)
 	return err
+}
+
+// wholeCensus is the register with the import that its daemon has not merged yet.
+func (b box) wholeCensus(ctx context.Context) ([]stats.CensusEntry, error) {
+	own, err := b.census(ctx, b.own(CensusFile))
+	if err != nil {
+		return nil, err
+	}
+	waiting, err := b.census(ctx, b.own(ImportFile))
+	if err != nil {
+		return nil, err
+	}
+	return stats.MergeEntries(own, waiting), nil
 }
 
 // census reads one register, one entry for each peer; one that is not there is empty.

@@ -198,6 +198,46 @@ func TestCarryCensus_JoinsAnImportThatWaits(t *testing.T) {
 	}
 }
 
+// The daemon merges an import when it starts, which one that goes may never do again.
+func TestCarryCensus_AnImportThatWaitsOnTheOldBoxGoesAlong(t *testing.T) {
+	for what, register := range map[string]string{"with a register": census("AAE=", 3, 10, 20), "without one": ""} {
+		fake := hosttest.NewFake()
+		from, to := machine(1), machine(2)
+		if register != "" {
+			put(t, fake, from, host.CensusFile, register)
+		}
+		put(t, fake, from, host.ImportFile, census("AAI=", 1, 1, 2))
+		var writes atomic.Int64
+		h := host.New(host.Config{Runner: &hosttest.Counter{Runner: fake, Writes: &writes}, Tunnel: fake})
+		for range 2 {
+			if err := h.CarryCensus(t.Context(), from, to); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, _ := fake.Box(addr(to)).File(host.ImportFile)
+		if !strings.Contains(got, `"AAI="`) || strings.Contains(got, `"AAE="`) != (register != "") {
+			t.Errorf("%s: got the import %s, want whoever the old box met or was told of", what, got)
+		}
+		if n := writes.Load(); n > 3 {
+			t.Errorf("%s: two calls wrote %d times, want the import once", what, n)
+		}
+	}
+}
+
+func TestCarryCensus_ADamagedImportOnTheOldBoxIsAnError(t *testing.T) {
+	fake := hosttest.NewFake()
+	from, to := machine(1), machine(2)
+	put(t, fake, from, host.CensusFile, census("AAE=", 3, 10, 20))
+	put(t, fake, from, host.ImportFile, `[{"peer_pubkey":"AAE="`)
+	err := host.New(host.Config{Runner: fake, Tunnel: fake}).CarryCensus(t.Context(), from, to)
+	if err == nil || !strings.Contains(err.Error(), host.ImportFile) {
+		t.Errorf("got %v, want an error that names %s", err, host.ImportFile)
+	}
+	if got, written := fake.Box(addr(to)).File(host.ImportFile); written {
+		t.Errorf("got the import %s, want none", got)
+	}
+}
+
 // A relay whose clock was wrong has lost nobody: the sight counts as one of now.
 func TestCarryCensus_ASightInTheFutureIsCarriedAsOneOfNow(t *testing.T) {
 	fake := hosttest.NewFake()

@@ -107,7 +107,7 @@ func (a *app) importFile(cmd *cobra.Command, store *history.Store, name string) 
 		return importedFile{}, fmt.Errorf("stats import: %w", err)
 	}
 	defer func() { _ = f.Close() }() // it was only read
-	done, err := store.Import(cmd.Context(), f)
+	done, err := store.Import(cmd.Context(), a.now(), f)
 	if errors.Is(err, io.EOF) {
 		err = errors.New("the file is empty")
 	}

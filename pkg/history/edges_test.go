@@ -106,7 +106,7 @@ func TestTidy_WhatIsOlderThanItIsKeptIsDropped(t *testing.T) {
 	s := open(t, Options{Retention: Retention{Minutes: day, Hours: 3 * day, Days: 10 * day, Events: 2 * day}})
 	at := monday()
 	file := oldHead + at.Format(time.RFC3339) + ",fra1,5,9,public,0,0,1.50," + peerID(9) + "\n"
-	if _, err := s.Import(t.Context(), strings.NewReader(file)); err != nil {
+	if _, err := s.Import(t.Context(), at, strings.NewReader(file)); err != nil {
 		t.Fatal(err)
 	}
 	for _, days := range []int{0, 1, 20, 21} {

@@ -13,7 +13,7 @@ func FuzzImport_RowsThatAreTakenMakeSense(f *testing.F) {
 	f.Add("\ufefftimestamp,region\n")
 	f.Fuzz(func(t *testing.T, file string) {
 		out := Imported{}
-		rows, err := readOld(strings.NewReader(file), &out)
+		rows, err := readOld(strings.NewReader(file), monday(), &out)
 		if err != nil {
 			return
 		}

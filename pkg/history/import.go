@@ -37,11 +37,12 @@ type oldRow struct {
 // after those. A row belongs to the relay of its peer ID or, where none has that, to one
 // that bears the name of the region and is in the fleet no longer. Connected peers become
 // samples of their hour; hole punches were always 0 and unknown, and are left out. Rows
-// that make no sense are told of; a file imported twice counts once. It is one
+// that make no sense, or are more than a day later than at, the time of now, are told of: a
+// relay would be in the fleet until then. A file imported twice counts once. It is one
 // transaction.
-func (s *Store) Import(ctx context.Context, r io.Reader) (Imported, error) {
+func (s *Store) Import(ctx context.Context, at time.Time, r io.Reader) (Imported, error) {
 	out := Imported{First: []string{}}
-	rows, err := readOld(r, &out)
+	rows, err := readOld(r, at, &out)
 	if err != nil {
 		return out, err
 	}
@@ -62,7 +63,7 @@ func (s *Store) Import(ctx context.Context, r io.Reader) (Imported, error) {
 const maxImport = 10_000_000
 
 // readOld reads the rows that make sense, oldest first.
-func readOld(r io.Reader, out *Imported) ([]oldRow, error) {
+func readOld(r io.Reader, now time.Time, out *Imported) ([]oldRow, error) {
 	in := csv.NewReader(r)
 	in.FieldsPerRecord = -1
 	in.ReuseRecord = true
@@ -90,7 +91,7 @@ func readOld(r io.Reader, out *Imported) ([]oldRow, error) {
 		switch {
 		case err == nil:
 			line, _ = in.FieldPos(0)
-			row, err = parseOld(record)
+			row, err = parseOld(record, now)
 		case errors.As(err, &broken):
 			line, err = broken.StartLine, broken.Err
 		default:
@@ -113,13 +114,13 @@ func trimmed(cells []string) []string {
 	return out
 }
 
-func parseOld(record []string) (oldRow, error) {
+func parseOld(record []string, now time.Time) (oldRow, error) {
 	var row oldRow
 	if len(record) < 9 {
 		return row, fmt.Errorf("%d columns, at least 9 are wanted", len(record))
 	}
 	record = trimmed(record)
-	at, err := parseTime(record[0])
+	at, err := oldTime(record[0], now)
 	if err != nil {
 		return row, err
 	}
@@ -149,6 +150,20 @@ func parseOld(record []string) (oldRow, error) {
 		*c.into = new(int64(x * c.unit))
 	}
 	return row, nil
+}
+
+// oldTime is a time at which the script can have run.
+func oldTime(text string, now time.Time) (int64, error) {
+	at, err := parseTime(text)
+	switch {
+	case err != nil:
+		return 0, err
+	case at > now.Unix()+daySecs:
+		return 0, fmt.Errorf("timestamp: %q lies in the future", text)
+	case time.Unix(at, 0).UTC().Year() < 2015:
+		return 0, fmt.Errorf("timestamp: %q is before 2015", text)
+	}
+	return at, nil
 }
 
 // parseTime reads RFC 3339, "2026-01-31 12:00:00" (UTC) or UNIX seconds.

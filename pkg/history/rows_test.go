@@ -69,11 +69,17 @@ func TestImport_OldRowsBecomeHistoryOnce(t *testing.T) {
 		"yesterday,nyc1,6,9,public,0,0,2.00," + peerID(1) + "\n" +
 		"2026-05-01T11:00:00Z,nyc1,many,9,public,0,0,2.00," + peerID(1) + "\n" +
 		"2026-05-01T11:00:00Z,nyc1\n" +
+		"2099-01-01T00:00:00Z,nyc1,6,9,public,0,0,2.00," + peerID(1) + "\n" +
+		monday().Add(25*time.Hour).Format(time.RFC3339) + ",nyc1,6,9,public,0,0,2.00," + peerID(1) + "\n" +
+		"2014-12-31T23:59:59Z,nyc1,6,9,public,0,0,2.00," + peerID(1) + "\n" +
 		"2026-05-01T11:00:00Z,fra1,,,,,,,\n" +
 		"2026-05-02T11:00:00Z,fra1,4,9,private,0,0,26.5," + peerID(2) + "\n"
-	got, err := s.Import(t.Context(), strings.NewReader(file))
-	if err != nil || got.Rows != 5 || got.Bad != 3 || got.Relays != 2 || len(got.First) != 3 || !strings.HasPrefix(got.First[1], "line 6: connected: ") {
-		t.Errorf("got %+v %v, want 5 rows of 2 relays, and 3 bad ones with their lines", got, err)
+	got, err := s.Import(t.Context(), monday(), strings.NewReader(file))
+	if err != nil || got.Rows != 5 || got.Bad != 6 || got.Relays != 2 || len(got.First) != 6 || !strings.HasPrefix(got.First[1], "line 6: connected: ") {
+		t.Errorf("got %+v %v, want 5 rows of 2 relays, and 6 bad ones with their lines", got, err)
+	}
+	if said := strings.Join(got.First, "; "); !strings.Contains(said, `line 8: timestamp: "2099-01-01T00:00:00Z" lies in the future`) || !strings.Contains(said, `line 10: timestamp: "2014-12-31T23:59:59Z" is before 2015`) {
+		t.Errorf("got %q, want what is wrong with the times", said)
 	}
 	for range 2 {
 		want := []string{"05-01 10:00 at least 9 without fra1", "05-01 11:00 unknown without fra1"}
@@ -83,7 +89,7 @@ func TestImport_OldRowsBecomeHistoryOnce(t *testing.T) {
 		if got := points(t, s, "peak", Query{Step: StepDay})[0]; got != "05-01 00:00 at least 12 without fra1" {
 			t.Errorf("peak: got %q, want 12: of one run of the script", got)
 		}
-		got, err = s.Import(t.Context(), strings.NewReader(file))
+		got, err = s.Import(t.Context(), monday(), strings.NewReader(file))
 		if err != nil || got.Rows != 0 || got.Known != 5 {
 			t.Errorf("a second time: got %+v %v, want 5 known", got, err)
 		}
@@ -99,12 +105,12 @@ func TestImport_OldRowsBecomeHistoryOnce(t *testing.T) {
 func TestImport_AnotherFileIsRefused(t *testing.T) {
 	s := open(t, Options{})
 	for _, file := range []string{"", "a,b,c\n1,2,3\n", "{\"json\":true}\n", "\x00\x01\x02"} {
-		if _, err := s.Import(t.Context(), strings.NewReader(file)); err == nil {
+		if _, err := s.Import(t.Context(), monday(), strings.NewReader(file)); err == nil {
 			t.Errorf("%q: got no error", file)
 		}
 	}
 	var hint interface{ Hint() string }
-	if _, err := s.Import(t.Context(), strings.NewReader("a,b,c\n")); !errors.As(err, &hint) {
+	if _, err := s.Import(t.Context(), monday(), strings.NewReader("a,b,c\n")); !errors.As(err, &hint) {
 		t.Errorf("got %v, want a hint", err)
 	}
 }

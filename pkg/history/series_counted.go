@@ -224,10 +224,20 @@ func (v *view) sessionLength(ctx context.Context) (lines, error) {
 		secs, ended = map[string][]float64{"": merged(secs, v.axis.len())}, map[string][]float64{"": merged(ended, v.axis.len())}
 		since[""] = earliest(since, v.axis.len())
 	}
+	if v.by { // also where no session ended
+		for _, node := range v.nodes() {
+			if ended[node] == nil {
+				ended[node] = make([]float64, v.axis.len())
+			}
+		}
+	}
 	out := lines{}
 	for label, n := range ended {
 		line := v.countedBlank()
 		for i := range line {
+			if v.by { // who else did not answer is no matter of its line
+				line[i].Missing = only(line[i].Missing, label)
+			}
 			if n[i] > 0 && secs[label] != nil {
 				line[i] = known(secs[label][i]/n[i], line[i].Missing, stamp(since[label][i]))
 			}

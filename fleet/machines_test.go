@@ -53,7 +53,7 @@ func TestDiff_EachDriftIsPutRightByTheCheapestFix(t *testing.T) {
 		kept   string
 	}{
 		{"firewall", func(st *fleet.State) { st.Shared.Value = drift("firewall rules", fleet.FixInPlace) }, []string{"adjust"}, ""},
-		{"unreadable firewall", func(st *fleet.State) { st.Shared.Err = fleettest.ErrBroken }, []string{}, "the firewall is left as it is: "+fleettest.ErrBroken.Error()},
+		{"unreadable firewall", func(st *fleet.State) { st.Shared.Err = fleettest.ErrBroken }, []string{}, "the firewall is left as it is: " + fleettest.ErrBroken.Error()},
 		{"tags", func(st *fleet.State) { st.Machines.Value[0].Drift = drift("tags", fleet.FixInPlace) }, []string{"adjust ra-1"}, ""},
 		{"size", func(st *fleet.State) { st.Machines.Value[0].Drift = drift("size", fleet.FixReplace) }, []string{}, "size is a, the spec says b; `fleetctl replace-region ra` changes it"},
 		{"ssh keys", func(st *fleet.State) { relayDrift(st, drift("ssh keys", fleet.FixInPlace)) }, []string{"settle ra-1"}, ""},

@@ -260,5 +260,8 @@ func (h *Hosts) RemoveKey(ctx context.Context, m fleet.Machine, key, mine string
 	if tried {
 		b.audit(ctx, "remove SSH key "+print, err)
 	}
+	if err == nil && m.Given && !m.Adopted && b.cfg.System != nil {
+		err = b.forgetKeys(ctx, []string{keyOf(key)})
+	}
 	return err
 }

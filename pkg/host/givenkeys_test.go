@@ -146,3 +146,33 @@ func TestGivenMachine_ANoteThatCannotBeReadIsAnError(t *testing.T) {
 		t.Errorf("Inspect = %+v, %v; want it to show that the relay is still there", got, err)
 	}
 }
+
+// A key that went is forgotten: the owner who puts it in himself keeps it.
+func TestGivenMachine_AKeyThatTheOwnerPutsInLaterIsHis(t *testing.T) {
+	const hers = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPk8YmR8aSXPGQAp7xB8WqyBQHmAFQ8Yt3Z6sN3nJ2dK her\n"
+	rel := hosttest.Release(t, hosttest.Program(t, elf.EM_X86_64), 1)
+	for what, gone := range map[string]func(*host.Hosts, fleet.Machine) error{
+		"release":     func(h *host.Hosts, m fleet.Machine) error { return h.TakeKeysBack(t.Context(), m) },
+		"keys remove": func(h *host.Hosts, m fleet.Machine) error { return h.RemoveKey(t.Context(), m, operatorKey, hers) },
+	} {
+		_, box, m, h := debian(t)
+		m.Given = true
+		box.PutFile(givenKeys, []byte(hers))
+		if err := h.Configure(t.Context(), m, config(64), rel); err != nil {
+			t.Fatal(err)
+		}
+		if err := gone(h, m); err != nil {
+			t.Fatalf("%s: got %v", what, err)
+		}
+		if got, _ := box.File(givenKeys); got != hers {
+			t.Errorf("%s: got authorized_keys %q, want %q", what, got, hers)
+		}
+		box.PutFile(givenKeys, []byte(hers+operatorKey+"\n"))
+		if err := h.Uninstall(t.Context(), m); err != nil {
+			t.Fatalf("%s: got %v", what, err)
+		}
+		if got, _ := box.File(givenKeys); got != hers+operatorKey+"\n" {
+			t.Errorf("%s, then put in by the owner, then uninstall: got authorized_keys %q, want both keys", what, got)
+		}
+	}
+}

@@ -74,7 +74,7 @@ func (b box) uninstall(ctx context.Context) error {
 	if err := b.removeAll(ctx, Current+".next", Restarted, Changing); err != nil {
 		return err
 	}
-	if err := b.takeKeysBack(ctx); err != nil {
+	if _, err := b.takeKeysBack(ctx); err != nil {
 		return err
 	}
 	if err := b.removeAll(ctx, Settled, ConfigFile, Current); err != nil {

@@ -103,3 +103,15 @@ func TestAdoptionView_HasOneRowForEachMachineAndSaysWhatFailed(t *testing.T) {
 		t.Errorf("notes: got %q", notes)
 	}
 }
+
+func TestRelease_AMachineWithoutMarksIsRefusedBeforeAnythingIsDone(t *testing.T) {
+	t.Parallel()
+	own := fleet.Machine{ID: "1", Node: "a-1"}
+	if err := releasable([]fleet.Machine{own}); err != nil {
+		t.Errorf("a machine with marks: got %v, want no error", err)
+	}
+	err := releasable([]fleet.Machine{own, {ID: "7", Node: "b-1", Unmarked: true}})
+	if exitCode(err) != exitRefused || !strings.Contains(err.Error(), "b-1") || !strings.Contains(fleet.Hint(err), "fleetctl adopt --id 7") {
+		t.Errorf("got %v with hint %q and exit %d, want b-1 refused, with who takes it back", err, fleet.Hint(err), exitCode(err))
+	}
+}

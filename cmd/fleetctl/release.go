@@ -103,6 +103,9 @@ func (s *session) toRelease(ctx context.Context, nodes []string) (releaseView, [
 	if err != nil {
 		return v, nil, err
 	}
+	if err := releasable(found); err != nil {
+		return v, nil, err
+	}
 	for _, m := range found {
 		row := releaseRow{Node: m.Node, Machine: m.ID, Records: []string{}, Result: "would be released"}
 		for _, rec := range records {
@@ -115,6 +118,20 @@ func (s *session) toRelease(ctx context.Context, nodes []string) (releaseView, [
 		v.Next = append(v.Next, nextAfterRelease(m, row.Records)...)
 	}
 	return v, found, nil
+}
+
+// releasable is an error for a machine without marks: there is nothing to take off it, and it
+// is listed afterwards as before.
+func releasable(machines []fleet.Machine) error {
+	var errs []error
+	for _, m := range machines {
+		if m.Unmarked {
+			err := fleet.WithHint(fmt.Errorf("release: machine %s (%s) has no marks of a node to take off", m.ID, m.Node),
+				"look at it with 'fleetctl adopt --id "+m.ID+" --dry-run'; rename or delete it at the provider if it is not this fleet's")
+			errs = append(errs, withCode(exitRefused, ofNode(m.Node, err)))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // nextAfterRelease says what the fleet makes of a machine that was given back, and who

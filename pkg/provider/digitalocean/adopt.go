@@ -163,11 +163,11 @@ func (p *Provider) release(ctx context.Context, id string) error {
 		return notOurs(d)
 	case whose == unproven:
 		return errors.New(p.whyUnproven(d))
-	case whose == nobodys:
-		return p.releaseID(ctx, d)
 	case p.nodeOf(d) != "":
 		return fleet.WithHint(fmt.Errorf("its name %s is that of a machine of this fleet", clean(d.Name)),
 			"rename the droplet at DigitalOcean, then release it; or delete it with fleetctl")
+	case whose == nobodys:
+		return p.releaseID(ctx, d)
 	}
 	// Adopted goes after the slot: without one nothing is done to it. The fleet's name goes
 	// before its ID, without which it would prove nothing.

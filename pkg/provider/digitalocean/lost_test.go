@@ -73,3 +73,15 @@ func TestCleanup_LooksAgainBeforeItRemovesATagThatMayBeAnothersNow(t *testing.T)
 		}
 	})
 }
+
+// By its name it would be listed as before, and without its ID there were less to find it by.
+func TestRelease_OfADropletThatOnlyItsNameSaysIsOursIsRefused(t *testing.T) {
+	bubble(t, dotest.Config{}, func(t *testing.T, r *rig) {
+		id := r.add("seabird-nyc1-1-01jdv6zz", "fleetid:7f3a9c", "slot:nyc1-1")
+		before := writes(r)
+		wantErr(t, "Release", r.provider(nil).Release(t.Context(), id), nil, "seabird-nyc1-1-01jdv6zz is that of a machine of this fleet", "rename the droplet")
+		if got := writes(r) - before; got != 0 {
+			t.Errorf("got %d writes, want none", got)
+		}
+	})
+}

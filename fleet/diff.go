@@ -14,7 +14,7 @@ const stageParallel = 8
 // identical plans, in an order from which make-before-break follows. What a failed
 // reading leaves unknown is deferred or kept, never undone.
 func Diff(s Spec, st State, in Intent) Plan {
-	p := &planner{roles: assign(s, st, in), limits: limitsOf(s.Relay.Limits), ordered: make(map[string]bool), adopting: make(map[spot]bool), plan: Plan{
+	p := &planner{roles: assign(s, st, in), limits: limitsOf(s.Relay.Limits), ordered: make(map[string]bool), told: make(map[spot]bool), plan: Plan{
 		Version: PlanVersion, Fleet: s.Name, Domain: strings.ToLower(s.DNS.Domain), Zone: s.DNS.Home(),
 		Stages: []Stage{}, Deferred: []Deferral{}, Kept: []Kept{},
 	}}
@@ -54,7 +54,7 @@ func Diff(s Spec, st State, in Intent) Plan {
 type planner struct {
 	*roles
 	plan        Plan
-	adopting    map[spot]bool   // records of others that this plan makes ours
+	told        map[spot]bool   // records of others that this plan makes ours, or says why not
 	limits      string          // that every relay's configuration ends in
 	withdrawing map[spot]bool   // records that this plan withdraws
 	left        *ledger         // our records without these, nil until somebody asks
@@ -154,10 +154,10 @@ func (p *planner) isLeaving(m Machine) bool {
 // abandoned reports whether the operator gave up a machine's box.
 func (p *planner) abandoned(m Machine) bool { return slices.Contains(p.want.Abandon, m.Node) }
 
-// keepForeign lists the records of others, those that become ours left out.
+// keepForeign lists the records of others that nothing was said of yet.
 func (p *planner) keepForeign() {
 	for _, rec := range p.foreign {
-		if !p.adopting[p.spot(rec)] {
+		if !p.told[p.spot(rec)] {
 			p.keep(p.recordRef("", rec), "not ours", false)
 		}
 	}

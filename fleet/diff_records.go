@@ -57,9 +57,13 @@ func (p *planner) publishOne(m Machine, t target, adds, updates *[]Change) {
 	ref := p.ref(m.Node, at)
 	if rec, there := p.theirs[at]; there {
 		// One of somebody else with our relay's address serves clients as well.
-		if p.adoptable(rec, m) {
-			p.adopting[at] = true
+		switch {
+		case p.adoptable(rec, m):
+			p.told[at] = true
 			*updates = append(*updates, Change{Action: ActionUpdate, Ref: ref, Fields: p.recordDrift(rec), Reason: "it is our relay's, and its comment does not say so: it is adopted"})
+		case !p.keeps(rec):
+			p.told[at] = true
+			p.plan.Kept = append(p.plan.Kept, unadopted(ref, rec.Comment))
 		}
 		return
 	}
@@ -73,6 +77,19 @@ func (p *planner) publishOne(m Machine, t target, adds, updates *[]Change) {
 		reason = "--unverified: no probe found it serving: " + describe(p.state.Probes[t.addr])
 	}
 	*adds = append(*adds, Change{Action: ActionPublish, Ref: ref, Fields: []Field{ttlField("", p.spec.DNS.TTL)}, Reason: reason})
+}
+
+// unadopted says why a record of our relay stays somebody else's.
+func unadopted(ref Ref, comment string) Kept {
+	k := Kept{Ref: ref, Problem: true, Reason: "it stands there with the comment " + quote(comment)}
+	if dnsaddr.Claimed(comment) {
+		k.Reason += ", which claims it for another fleet: it is not taken over"
+		k.Hint = "see whose the record is: if that fleet is gone, clear the comment in the zone and run 'fleetctl dnsaddr sync'"
+	} else {
+		k.Reason += ": --adopt takes it over"
+		k.Hint = "take the record over with 'fleetctl dnsaddr sync --adopt', or write its address into dns.keep"
+	}
+	return k
 }
 
 // servesSomewhere reports whether some address of m is verified.

@@ -131,21 +131,32 @@ func TestSync_OurRelaysRecordsWithoutACommentAreAdoptedAndNotMadeAgain(t *testin
 		comment string
 		adopt   bool
 		updates int
+		says    string // of each that is not adopted
 	}{
 		{comment: "", updates: 3},
-		{comment: "made by hand"},
+		{comment: "made by hand", says: `it stands there with the comment "made by hand": --adopt takes it over`},
 		{comment: "made by hand", adopt: true, updates: 3},
-		{comment: "fleetctl:other/ra-1", adopt: true},
-		{comment: "fleetctl:a later form/of this", adopt: true},
+		{comment: "fleetctl:other/ra-1", says: `it stands there with the comment "fleetctl:other/ra-1", which claims it for another fleet`},
+		{comment: "fleetctl:other/ra-1", adopt: true, says: "which claims it for another fleet: it is not taken over"},
+		{comment: "fleetctl:a later form/of this", adopt: true, says: "which claims it"},
 	} {
 		t.Run(fmt.Sprintf("%q, adopt %v", tt.comment, tt.adopt), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s, st := settled(t, func(s *sim) { comment(t, s, tt.comment) })
 				before := s.zone.Writes()
 				in := fleet.Intent{RecordsOnly: true, Adopt: tt.adopt}
-				kept := slices.DeleteFunc(fleet.Diff(s.spec, st, in).Kept, func(k fleet.Kept) bool { return k.Reason != "not ours" })
-				if want := 4 - tt.updates; len(kept) != want { // three relays and the stranger
-					t.Errorf("left alone: got %+v, want %d: what is adopted is not left alone", kept, want)
+				plan := fleet.Diff(s.spec, st, in)
+				if want := 4 - tt.updates; len(plan.Kept) != want { // three relays and the stranger
+					t.Errorf("left alone: got %+v, want %d: what is adopted is not left alone", plan.Kept, want)
+				}
+				problems := plan.Problems()
+				if want := 3 - tt.updates; len(problems) != want {
+					t.Errorf("problems: got %+v, want %d", problems, want)
+				}
+				for _, k := range problems {
+					if !strings.Contains(k.Reason, tt.says) || k.Hint == "" || !slices.Contains([]string{"ra-1", "rb-1", "rc-1"}, k.Ref.Node) {
+						t.Errorf("got %+v, want the node, %q and a hint", k, tt.says)
+					}
 				}
 				if _, err := s.converge(in); err != nil {
 					t.Fatal(err)
@@ -161,6 +172,20 @@ func TestSync_OurRelaysRecordsWithoutACommentAreAdoptedAndNotMadeAgain(t *testin
 			})
 		})
 	}
+}
+
+// What dns.keep names the operator has decided.
+func TestSync_OurRelaysRecordsThatTheSpecKeepsAreNoProblem(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, st := settled(t, func(s *sim) { comment(t, s, "made by hand") })
+		for _, rec := range st.Records.Value {
+			s.spec.DNS.Keep = append(s.spec.DNS.Keep, strings.TrimPrefix(rec.Value, "dnsaddr="))
+		}
+		p := fleet.Diff(s.spec, st, fleet.Intent{RecordsOnly: true, Adopt: true})
+		if len(p.Problems()) != 0 || len(p.Kept) != 4 || !p.Empty() {
+			t.Errorf("got %+v, want four records left alone and no problem", p)
+		}
+	})
 }
 
 func TestGuard_MoreRemovalsThanAThirdNeedAWord(t *testing.T) {

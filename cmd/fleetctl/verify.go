@@ -143,7 +143,8 @@ func (s *session) withoutRecord(records []dnsaddr.Record) []error {
 			return ok && o.Fleet == s.spec.Name && o.Relay == slot.Node
 		})
 		if !published {
-			errs = append(errs, withCode(exitUnverified, errors.New(slot.Node+" has no record")))
+			err := errors.New(slot.Node + " has no record that is marked as the fleet's")
+			errs = append(errs, withCode(exitUnverified, fleet.WithHint(err, "see why with 'fleetctl dnsaddr sync --dry-run'")))
 		}
 	}
 	return errs

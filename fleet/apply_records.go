@@ -52,6 +52,10 @@ func (r *run) records(ctx context.Context, st Stage) error {
 	}
 	err = r.write(ctx, now.Value, changes)
 	for i := range writes {
+		if err != nil && i > 0 { // the error may name one record, and is of all of them
+			finish[i](fmt.Errorf("it is in one write with that of %s, which failed", writes[0].Ref.Node))
+			continue
+		}
 		finish[i](err)
 	}
 	if err != nil {

@@ -174,6 +174,38 @@ func TestSync_OurRelaysRecordsWithoutACommentAreAdoptedAndNotMadeAgain(t *testin
 	}
 }
 
+// The zone takes them as one, and says what is wrong with one of them.
+func TestApply_TheErrorOfAWriteOfSeveralRecordsIsToldOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, st := settled(t, func(s *sim) { s.spec.DNS.TTL += time.Second })
+		why := errors.New("a value is taken")
+		s.zone.Hook(func(_ context.Context, c zonetest.Call) error {
+			if c.Op == zonetest.OpUpdate {
+				return why
+			}
+			return nil
+		})
+		in := fleet.Intent{RecordsOnly: true}
+		told := make(map[string]error)
+		err := fleet.Apply(t.Context(), s.b, s.spec, in, st, fleet.Diff(s.spec, st, in), func(e fleet.Event) {
+			if e.Kind == fleet.EventFailed {
+				told[e.Change.Ref.Node] = e.Err
+			}
+		})
+		var failure *fleet.Failure
+		if !errors.Is(err, why) || !errors.As(err, &failure) || len(told) != 3 {
+			t.Fatalf("got %v, told %v; want three changes that failed, and why", err, told)
+		}
+		first := failure.Change.Ref.Node
+		for node, got := range told {
+			others := "it is in one write with that of " + first + ", which failed"
+			if node == first && !errors.Is(got, why) || node != first && got.Error() != others {
+				t.Errorf("%s: got %q, want why of %s, and of the others %q", node, got, first, others)
+			}
+		}
+	})
+}
+
 // What dns.keep names the operator has decided.
 func TestSync_OurRelaysRecordsThatTheSpecKeepsAreNoProblem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -54,7 +54,7 @@ func (a *app) recordFlags(cmd *cobra.Command, in *fleet.Intent) {
 	f := cmd.Flags()
 	f.StringSliceVar(&in.NewPeerID, "accept-new-peer-id", nil, "this `node`'s relay has another peer ID than it was published with")
 	_ = cmd.RegisterFlagCompletionFunc("accept-new-peer-id", a.completeNodes)
-	f.IntVar(&in.MaxDeletes, "max-deletes", 0, "let this `number` of nodes leave DNS at once with nothing in their place")
+	f.Var((*amount)(&in.MaxDeletes), "max-deletes", "let this `number` of nodes leave DNS at once with nothing in their place")
 }
 
 // inSync ends a dry run that found nothing to write, and nothing that it does not know.

@@ -48,7 +48,7 @@ any, public ones are asked of a public zone, and none of another.`,
 		},
 	}
 	ask.register(cmd)
-	cmd.Flags().IntVar(&require, "require", 0, "exit 4 if fewer relays than this are verified, whatever else is well")
+	cmd.Flags().Var((*amount)(&require), "require", "exit 4 if fewer relays than this are verified, whatever else is well")
 	return cmd
 }
 

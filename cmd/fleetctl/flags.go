@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -67,6 +68,21 @@ func (c *choice) Set(s string) error {
 		return fmt.Errorf("accepted are %s", strings.Join(c.accepted, ", "))
 	}
 	c.value = s
+	return nil
+}
+
+// amount is a flag that is a number of things.
+type amount int
+
+func (n *amount) String() string { return strconv.Itoa(int(*n)) }
+func (n *amount) Type() string   { return "int" }
+
+func (n *amount) Set(s string) error {
+	got, err := strconv.Atoi(s)
+	if err != nil || got < 0 {
+		return errors.New("want a whole number, 0 or more")
+	}
+	*n = amount(got)
 	return nil
 }
 

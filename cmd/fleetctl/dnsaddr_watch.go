@@ -165,7 +165,10 @@ func values(all []resolve.Difference) []string {
 func (v watchView) verdict() error {
 	errs := make([]error, 0, len(v.problems))
 	for _, p := range v.problems {
-		errs = append(errs, fleet.WithHint(p, "wait as long as it says and run 'fleetctl dnsaddr watch' again; 'fleetctl dnsaddr verify' also dials"))
+		if fleet.Hint(p) == "" {
+			p = fleet.WithHint(p, "wait as long as it says and run 'fleetctl dnsaddr watch' again; 'fleetctl dnsaddr verify' also dials")
+		}
+		errs = append(errs, p)
 	}
 	return errors.Join(errs...)
 }

@@ -229,7 +229,8 @@ func (v survey) ofServers() []error {
 		case r.State == resolve.Unknown:
 			if !v.answered(r.Source.Name) && !v.hidden(r.Source) {
 				told[r.Source.Name] = true
-				errs = append(errs, withCode(exitPartial, fmt.Errorf("resolve: %s is unknown: %w", r.Source.Server, r.Err)))
+				err := fmt.Errorf("resolve: %s is unknown: %w", r.Source.Server, r.Err)
+				errs = append(errs, withCode(exitPartial, fleet.WithHint(err, silentHint(r.Source.Role))))
 			}
 			continue
 		case r.Err != nil:
@@ -240,6 +241,14 @@ func (v survey) ofServers() []error {
 		told[r.Source.Name] = true
 	}
 	return errs
+}
+
+// silentHint is what to do about a server that does not answer.
+func silentHint(role resolve.Role) string {
+	if role == resolve.Authoritative {
+		return "see whether this computer reaches it at port 53, or name another with --authority"
+	}
+	return "see whether this computer reaches it, or name others in dns.resolvers, by https:// where port 53 is closed"
 }
 
 // answered reports whether any way to a server brought an answer.

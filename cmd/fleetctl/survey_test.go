@@ -144,6 +144,23 @@ func TestSurvey_PrimaryThatClientsDoNotKnowIsNoProblem(t *testing.T) {
 	}
 }
 
+func TestSurvey_OfASilentServerTheHintSaysWhereAnotherIsNamed(t *testing.T) {
+	for role, want := range map[resolve.Role]string{resolve.Resolver: "dns.resolvers", resolve.Authoritative: "--authority"} {
+		v := survey{readings: []resolve.Reading{{Source: resolve.Source{Name: "ns", Role: role}, State: resolve.Unknown, Err: resolve.ErrNoAnswer}}}
+		problems := v.problems()
+		if err := errors.Join(problems...); !strings.Contains(fleet.Hint(err), want) || exitCode(err) != exitPartial {
+			t.Errorf("%s: got %v, hint %q, want one that names %s", role, err, fleet.Hint(err), want)
+		}
+		if got := fleet.Hint(watchView{problems: problems}.verdict()); !strings.Contains(got, want) {
+			t.Errorf("%s, watched: got hint %q, want one that names %s", role, got, want)
+		}
+	}
+	behind := errors.New("resolve: ns lacks a record")
+	if got := fleet.Hint(watchView{problems: []error{behind}}.verdict()); !strings.Contains(got, "wait as long as it says") {
+		t.Errorf("behind, watched: got hint %q, want to wait", got)
+	}
+}
+
 // Nothing was found out about a relay whose probe could not be made.
 func TestVerify_ProbeThatCannotBeMadeIsUnknown(t *testing.T) {
 	for fails, want := range map[string]int{"": exitOK, "/ip4/192.0.2.1/tcp/9100": exitPartial} {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -46,6 +47,7 @@ func (v diffView) Table() render.Table {
 		Columns: []render.Column{
 			{Name: "metric"}, {Name: "label"}, {Name: "before"}, {Name: "after"}, {Name: "delta"},
 			{Name: "unit", Drop: 1}, {Name: "at least", Show: render.CSVOnly}, {Name: "missing", Show: render.CSVOnly},
+			{Name: "since", Show: render.CSVOnly},
 		},
 		Facts: []render.Fact{{Name: "from", Value: v.Since}, {Name: "to", Value: v.Until}},
 		Empty: "nothing is known of this time",
@@ -66,8 +68,8 @@ func (v diffView) Table() render.Table {
 			delta = &percent
 		}
 		t.Rows = append(t.Rows, []any{
-			c.Metric, c.Label, figureCell(c.Before, c.Unit), figureCell(c.After, c.Unit), figureCell(stats.Figure{Value: delta}, ""),
-			c.Unit, c.Before.AtLeast || c.After.AtLeast, c.After.Missing,
+			c.Metric, c.Label, figureCell(c.Before, c.Unit), figureCell(c.After, c.Unit), deltaCell(delta, c.DeltaExact),
+			c.Unit, c.Before.AtLeast || c.After.AtLeast, missingOf(c), c.After.Since.Time,
 		})
 	}
 	t.Notes = missing.notes()
@@ -79,6 +81,22 @@ func (v diffView) Table() render.Table {
 		t.More = append(t.More, more)
 	}
 	return t
+}
+
+// deltaCell is a difference for people: "≈" where it is of figures that are not all there.
+func deltaCell(delta *float64, exact bool) any {
+	cell := figureCell(stats.Figure{Value: delta}, "")
+	if delta == nil || exact {
+		return cell
+	}
+	return render.Toned{Value: render.Marked{Mark: "≈", Value: cell}, Tone: render.Warn}
+}
+
+// missingOf are the nodes whose part is missing at either time.
+func missingOf(c history.Change) []string {
+	nodes := slices.Concat(c.Before.Missing, c.After.Missing)
+	slices.Sort(nodes)
+	return slices.Compact(nodes)
 }
 
 // cohorts shows the retention by weekly cohort, as many weeks as p looks back.

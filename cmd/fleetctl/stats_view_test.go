@@ -177,6 +177,25 @@ func TestStats_ASumOverARelayThatDoesNotTellIsAtLeast(t *testing.T) {
 	}
 }
 
+func TestDiff_TheDifferenceOfWhatIsNotAllThereIsMarked(t *testing.T) {
+	figure := func(n float64, missing ...string) stats.Figure {
+		return stats.Figure{Value: &n, AtLeast: len(missing) > 0, Missing: missing, Since: stats.Time{Time: time.Date(2026, 11, 9, 8, 7, 6, 0, time.UTC)}}
+	}
+	v := diffView{history.Diff{Changes: []history.Change{
+		{Metric: "nat_status", Unit: "relays", Before: figure(3, "fra1-1"), After: figure(2, "nyc1-1"), Delta: new(-1.0)},
+		{Metric: "joins", Unit: "connections", Before: stats.Figure{}, After: figure(7), Delta: new(7.0), DeltaExact: true},
+	}}}
+	table := strings.Join(strings.Fields(written(t, v, render.FormatTable)), " ")
+	for _, want := range []string{"nat_status ≥3 ≥2 ≈-1 relays", "joins n/a 7 7 connections"} {
+		if !strings.Contains(table, want) {
+			t.Errorf("got\n%s\nwant %q in it", table, want)
+		}
+	}
+	if got, want := written(t, v, render.FormatCSV), ",true,fra1-1 nyc1-1,2026-11-09T08:07:06Z"; !strings.Contains(got, want) {
+		t.Errorf("got\n%s\nwant %q in it: who is missing at either time, and from when the data is", got, want)
+	}
+}
+
 func TestStats_SaysWhereItsPeersWereCountedAndWhoLeftUnread(t *testing.T) {
 	seven := uint64(7)
 	alone := written(t, statsView{Snapshot: stats.Snapshot{LifetimeUniquePeers: &seven}}, render.FormatTable)

@@ -20,6 +20,9 @@ type Change struct {
 	After  stats.Figure `json:"after"`
 	// Delta is After less Before, for periods After; nil if one of them is unknown.
 	Delta *float64 `json:"delta"`
+	// DeltaExact says that what Delta is made of is exact and all there. The difference of a
+	// lower bound is none.
+	DeltaExact bool `json:"delta_exact"`
 }
 
 // Diff is what changed in a fleet between two times.
@@ -97,8 +100,15 @@ func change(m stats.Metric, label string, before, after stats.Figure) Change {
 	c := Change{Metric: m.Name, Label: label, Unit: m.Unit, Before: before, After: after}
 	if before.Value != nil && after.Value != nil {
 		c.Delta = new(*after.Value - *before.Value)
+		c.DeltaExact = whole(m, before) && whole(m, after)
 	}
 	return c
+}
+
+// whole reports whether a figure is known exactly: of everybody, or of who answered where
+// it is about them.
+func whole(m stats.Metric, f stats.Figure) bool {
+	return f.Value != nil && f.Exact() && !f.Blurred && !f.AtLeast && (len(f.Missing) == 0 || m.Silence == stats.SilenceCounted)
 }
 
 // between is what a period counted between two times.
@@ -135,7 +145,7 @@ func (v *view) between(ctx context.Context, since, until time.Time) ([]Change, e
 	out := make([]Change, 0, len(all))
 	for _, label := range slices.SortedFunc(maps.Keys(all), compareLabels) {
 		f := all[label][0]
-		out = append(out, Change{Metric: v.metric.Name, Label: label, Unit: v.metric.Unit, Before: unknown(nil), After: f, Delta: f.Value})
+		out = append(out, Change{Metric: v.metric.Name, Label: label, Unit: v.metric.Unit, Before: unknown(nil), After: f, Delta: f.Value, DeltaExact: whole(v.metric, f)})
 	}
 	return out, nil
 }

@@ -173,6 +173,9 @@ func TestDiff_SaysWhatChangedAndWhatHappened(t *testing.T) {
 		if c.Delta != nil {
 			delta = fmt.Sprintf("%+g", *c.Delta)
 		}
+		if c.DeltaExact {
+			delta += " exactly"
+		}
 		got[name] = fmt.Sprintf("%s -> %s: %s", text(c.Before), text(c.After), delta)
 	}
 	for name, want := range map[string]string{
@@ -181,6 +184,7 @@ func TestDiff_SaysWhatChangedAndWhatHappened(t *testing.T) {
 		"joins":                 "unknown -> at least 6 without nyc1-2: +6",
 		"new_peers":             "unknown -> 3 without nyc1-2: +3",
 		"hole_punches":          "unknown -> unknown without nyc1-2: unknown",
+		"relays_answering":      "1 -> 1 without nyc1-2: +0 exactly",
 	} {
 		if got[name] != want {
 			t.Errorf("%s: got %q, want %q", name, got[name], want)

@@ -225,7 +225,9 @@ func (f *testFleet) nobodyIsLeftOutOfAnyOutput() {
 		f.t.Fatal(err)
 	}
 	nodes := []string{"nyc1-1", "fra1-1", "sgp1-1"}
-	for _, args := range [][]string{{"stats"}, {"stats", "--json"}, {"stats", "--csv"}, {"stats", "collect"}, {"stats", "collect", "--json"}} {
+	for _, args := range [][]string{
+		{"stats"}, {"stats", "--json"}, {"stats", "--csv"}, {"stats", "collect"}, {"stats", "collect", "--json"}, {"usage"}, {"usage", "--json"}, {"usage", "-o", "csv"},
+	} {
 		r := f.without("fra1-1", args...)
 		if r.code != exitPartial {
 			f.t.Errorf("%v: exit %d, want %d\n%s", args, r.code, exitPartial, r.stderr)
@@ -243,6 +245,17 @@ func (f *testFleet) nobodyIsLeftOutOfAnyOutput() {
 				if !strings.Contains(r.stdout, sum) {
 					f.t.Errorf("it does not say %q\n%s", sum, r.stdout)
 				}
+			}
+		}
+	}
+	for _, args := range [][]string{ // what is read from the history
+		{"history"}, {"history", "--json"}, {"history", "-o", "csv"}, {"diff", "--since", "7d"}, {"diff", "--since", "7d", "--json"}, {"diff", "--since", "7d", "-o", "csv"},
+		{"chart", "active"}, {"chart", "active", "-o", "svg"},
+	} {
+		r := f.must(0, append([]string{"stats"}, args...)...)
+		for _, node := range nodes {
+			if !strings.Contains(r.stdout, node) {
+				f.t.Errorf("stats %v does not name %s\n%s", args, node, r.stdout)
 			}
 		}
 	}

@@ -25,7 +25,7 @@ and what the fleet costs for each peer that was active in the last 30 days.
 The bytes of this month are those of the history that 'fleetctl stats collect' and 'fleetctl
 serve' keep, as of its last collection, and at least so many if that was more than an hour ago;
 without one they are not known. Active peers are of then, too. What is not known is said so and is never 0.
-Exit 3 if a relay did not answer.`,
+Exit 3 if a relay did not answer, or says that files it counts in are damaged.`,
 		Args:              exactArgs(),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {

@@ -128,8 +128,12 @@ const (
 
 func rowOf(r stats.Reading) usageRow {
 	row := usageRow{Node: r.Node, Region: r.Region, Status: usageOK, machine: r.Machine}
-	if r.Err != nil {
-		row.Status, row.Error = usagePartial, oneLine(r.Err.Error())
+	why := r.Err
+	if why == nil && r.Telemetry != nil && len(r.Telemetry.Damaged) > 0 { // what it counted may be a part
+		why = reasonOf(r)
+	}
+	if why != nil {
+		row.Status, row.Error = usagePartial, oneLine(why.Error())
 	}
 	switch t := r.Telemetry; {
 	case t != nil:
@@ -243,7 +247,7 @@ func (v usageView) problem() error {
 	for _, r := range v.Relays {
 		if r.Error != "" || r.Status == usageUnreachable {
 			err := fmt.Errorf("%s: %s: %s", r.Node, r.Status, r.Error)
-			errs = append(errs, withCode(exitPartial, ofNode(r.Node, lookAt(r.Node, err))))
+			errs = append(errs, withCode(exitPartial, ofNode(r.Node, hintOf(r.Node, r.Status == usageUnreachable, err))))
 		}
 	}
 	return errors.Join(errs...)

@@ -173,6 +173,17 @@ func TestPage_SaysOfWhenOldNumbersAre(t *testing.T) {
 	}
 }
 
+func TestPage_NumbersOfPeersSayOfWhenTheyAre(t *testing.T) {
+	f := well(1)
+	f.Collected.At = today().Add(-9 * time.Minute)
+	got := page(t, f)
+	for _, want := range []string{`184,302</dd><dd class="note">as of 02:55 UTC</dd>`, `20,114</dd><dd class="note">as of 02:55 UTC</dd>`, `3,120</dd><dd class="note">at 03:04 UTC</dd>`} {
+		if !strings.Contains(got, want) {
+			t.Errorf("nine minutes after the last collection the page does not say %q", want)
+		}
+	}
+}
+
 func TestPage_OfAFleetThatNobodyCanTellOfSaysUnknown(t *testing.T) {
 	f := well(3)
 	f.Verified = nil

@@ -72,11 +72,18 @@ func peerTiles(f Fleet) []tile {
 		t := tile{Name: of.name, Value: "unknown", Tone: toneUnknown}
 		if figure.Value != nil {
 			t = tile{Name: of.name, Value: number(*figure.Value), Note: qualified(figure)}
-			if of.metric == "concurrent_peers" && !figure.Since.IsZero() { // of the newest minute that is known of most
-				t.Note = strings.TrimSuffix("at "+figure.Since.UTC().Format("15:04 UTC")+"; "+t.Note, "; ")
+			when := ""
+			switch at := f.Collected.At; {
+			case of.metric == "concurrent_peers" && !figure.Since.IsZero(): // of the newest minute that is known of most
+				when = "at " + figure.Since.UTC().Format("15:04 UTC")
+			case at.IsZero():
+			case f.Collected.Answered == nil: // what is known is old
+				when = "as of " + clock(at)
+			default:
+				when = "as of " + at.UTC().Format("15:04 UTC")
 			}
-			if f.Collected.Answered == nil && !f.Collected.At.IsZero() { // what is known is old
-				t.Note = strings.TrimSuffix("as of "+clock(f.Collected.At)+"; "+t.Note, "; ")
+			if when != "" {
+				t.Note = strings.TrimSuffix(when+"; "+t.Note, "; ")
 			}
 		}
 		out = append(out, t)

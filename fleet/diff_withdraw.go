@@ -42,6 +42,7 @@ func (p *planner) withdrawals() []Change {
 		changes = append(changes, Change{Action: ActionWithdraw, Ref: ref, Fields: []Field{{Name: "ttl", From: ttlSeconds(rec.TTL)}}, Reason: reason})
 	}
 	p.explainRemovals(changes)
+	p.explainEmptied(changes)
 	return changes
 }
 

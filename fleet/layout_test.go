@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -193,6 +195,64 @@ func TestLayout_ARecordMovesOnlyAfterItsNewPlaceServes(t *testing.T) {
 			t.Errorf("%d records in lists, some left the entry name: %v; want 17, true", lists, left)
 		}
 	})
+}
+
+// A name that clients may have been given goes empty only where the plan says so.
+func TestPlan_SaysWhichNamesWillBeEmpty(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		nodes  int
+		change func(*sim)
+		want   []string
+	}{
+		{"the compact name is taken away", 3, func(s *sim) { s.spec.DNS.Publish.Compact = "" }, []string{"_dnsaddr.few.p2p.demo.test"}},
+		{"the compact name is another", 3, func(s *sim) { s.spec.DNS.Publish.Compact = "tiny" }, []string{"_dnsaddr.few.p2p.demo.test"}},
+		{"the lists go", 17, func(s *sim) { s.resize(16, 2) }, []string{"_dnsaddr.ra.p2p.demo.test", "_dnsaddr.rb.p2p.demo.test"}},
+		{"lists come", 16, func(s *sim) { s.resize(17, 2) }, nil},
+		{"a node goes", 4, func(s *sim) { s.resize(3, 2) }, nil},
+		{"the fleet goes", 3, func(s *sim) { s.intent.Down = true }, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newSim(t, 1)
+				s.intent.MaxDeletes = fleet.MaxNodes
+				s.spec.DNS.MinRelays, s.spec.DNS.Publish.Compact = 1, "few"
+				s.resize(c.nodes, 2)
+				must(t, "up", s.up)
+				c.change(s)
+				empty := make(map[string]bool)
+				said := make(map[string]bool)
+				for settled := false; !settled; {
+					st, err := fleet.Observe(t.Context(), s.b, s.spec)
+					if err != nil {
+						t.Fatal(err)
+					}
+					p := fleet.Diff(s.spec, st, s.intent)
+					for _, name := range fleet.Emptied(s.spec, st, p) {
+						empty[name] = true
+					}
+					s.tell = func(e fleet.Event) {
+						for _, name := range c.want {
+							if strings.HasSuffix(e.Change.Reason, "; nobody is left at "+name) {
+								said[name] = true
+							}
+						}
+					}
+					o, err := s.up()
+					if err != nil {
+						t.Fatal(err)
+					}
+					settled = o.Settled()
+				}
+				if got := slices.Sorted(maps.Keys(empty)); !slices.Equal(got, c.want) {
+					t.Errorf("names that will be empty: got %q, want %q", got, c.want)
+				}
+				if len(said) != len(c.want) {
+					t.Errorf("a reason says so of %v, want of %q", said, c.want)
+				}
+			})
+		})
+	}
 }
 
 // errWrite is a write that failed.

@@ -14,6 +14,7 @@ func (s *session) effect(st fleet.State, p fleet.Plan) render.Effect {
 	e := render.Effect{
 		Before: fleet.VerifiedPublished(s.spec, st),
 		Known:  st.Records.OK() && st.Machines.OK(),
+		Empty:  fleet.Emptied(s.spec, st, p),
 	}
 	e.After = e.Before
 	if q := st.Quote.Value; q.Currency != "" {

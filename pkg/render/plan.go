@@ -16,6 +16,7 @@ type Effect struct {
 	Known         bool       // whether Before and After are
 	Appear        []Identity // peer IDs that clients will see anew
 	Vanish        []Identity // peer IDs that clients will not see any more
+	Empty         []string   // names at which clients will find no relay any more
 	Bill          fleet.Bill // what it costs; no currency: nothing is bought
 }
 
@@ -244,7 +245,7 @@ func (t *planText) kept(all []fleet.Kept) {
 }
 
 func (t *planText) effect(e Effect) {
-	if !e.Known && len(e.Appear)+len(e.Vanish) == 0 && e.Bill.Currency == "" {
+	if !e.Known && len(e.Appear)+len(e.Vanish)+len(e.Empty) == 0 && e.Bill.Currency == "" {
 		return
 	}
 	t.b.WriteString("\n")
@@ -254,6 +255,9 @@ func (t *planText) effect(e Effect) {
 	}
 	t.identities("peer IDs that appear:", "+", Good, e.Appear)
 	t.identities("peer IDs that vanish:", "-", Bad, e.Vanish)
+	if len(e.Empty) > 0 {
+		t.line(0, fmt.Sprintf("names that will be empty: %s: clients that were given one find no relay there", Safe(strings.Join(e.Empty, ", "))), Warn)
+	}
 }
 
 // bill writes what the fleet costs, and what more while old and new are both there.

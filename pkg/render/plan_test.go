@@ -71,6 +71,18 @@ func TestPlan_IsAsItWasRead(t *testing.T) {
 	}
 }
 
+func TestPlan_NamesWhatWillBeEmpty(t *testing.T) {
+	plan, effect := replacement()
+	effect.Empty = []string{"_dnsaddr.few.p2p.example", "_dnsaddr.nyc1.p2p.example"}
+	var out bytes.Buffer
+	if err := Plan(&out, plan, effect, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	if want := "names that will be empty: _dnsaddr.few.p2p.example, _dnsaddr.nyc1.p2p.example: clients that were given one find no relay there\n"; !strings.Contains(out.String(), want) {
+		t.Errorf("got %s, want %q", out.String(), want)
+	}
+}
+
 func TestPlan_SaysWhenThereIsNothingToDo(t *testing.T) {
 	var out bytes.Buffer
 	if err := Plan(&out, fleet.Plan{Fleet: "blue"}, Effect{}, Options{}); err != nil {

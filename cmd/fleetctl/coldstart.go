@@ -60,12 +60,12 @@ func (a *app) runColdStart(ctx context.Context, resolvers []string) (err error) 
 	return errors.Join(a.show(v), v.verdict())
 }
 
-// coldStart resolves by the named server, else by that of a zone on this computer, else by
-// the computer's own resolver.
+// coldStart resolves by the named server, else by the first that [session.coldResolver]
+// knows, else by the computer's own resolver.
 func (s *session) coldStart(ctx context.Context, p *probe.Prober, resolver string) (coldView, error) {
 	v := coldView{Start: "/dnsaddr/" + s.spec.DNS.Domain, Tried: []coldTry{}}
-	if resolver == "" && s.spec.DNS.Zone == fleet.ZoneLocal {
-		resolver = s.zone.Status(ctx).Server
+	if resolver == "" {
+		resolver = s.coldResolver(ctx)
 	}
 	if resolver != "" {
 		server, err := resolve.ParseServer(resolver)
@@ -84,6 +84,23 @@ func (s *session) coldStart(ctx context.Context, p *probe.Prober, resolver strin
 	v.take(got, err)
 	v.name(s.nodesByPeer(ctx))
 	return v, nil
+}
+
+// coldResolver is the server that knows the fleet where this computer's own might not: the
+// first of dns.resolvers that is asked by UDP and TCP, else the zone's own server if the
+// internet does not read the zone. It is "" where there is neither.
+func (s *session) coldResolver(ctx context.Context) string {
+	for _, named := range s.spec.DNS.Resolvers {
+		if server, err := resolve.ParseServer(named); err == nil && server.Transport == resolve.Plain {
+			return named
+		}
+	}
+	if !s.public() {
+		if own := s.ownServers(ctx); len(own) > 0 {
+			return own[0]
+		}
+	}
+	return ""
 }
 
 // take turns what the probe found into what is shown.
@@ -138,7 +155,7 @@ func (v coldView) verdict() error {
 	if v.OK {
 		return nil
 	}
-	return withCode(exitUnverified, fleet.WithHint(errors.New(v.Error), "see with 'fleetctl dnsaddr verify' which server or relay it is"))
+	return withCode(exitUnverified, fleet.WithHint(errors.New(v.Error), "see with 'fleetctl dnsaddr verify' which server or relay it is, or ask the resolver that your clients ask with --resolver"))
 }
 
 func (v coldView) Table() render.Table {

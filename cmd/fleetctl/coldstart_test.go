@@ -2,12 +2,15 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/relayfleet/fleetctl/dnsaddr"
+	"github.com/relayfleet/fleetctl/dnsaddr/zonetest"
+	"github.com/relayfleet/fleetctl/fleet"
 	"github.com/relayfleet/fleetctl/pkg/probe"
 	"github.com/relayfleet/fleetctl/pkg/render"
 	"github.com/relayfleet/fleetctl/pkg/resolve"
@@ -45,6 +48,40 @@ func TestColdStart_WithoutAReservationIsNotVerified(t *testing.T) {
 		t.Errorf("got error %v, want ErrBadServer: a cold start asks by UDP and TCP", err)
 	}
 }
+
+// A start asks whom verify asks, where this computer's own resolver may know nothing of
+// the zone.
+func TestColdStart_AsksTheResolversOfTheSpecOrTheZonesOwnServer(t *testing.T) {
+	named, own := resolvetest.Start(t, testZone().Recursive).Addr, resolvetest.Start(t, testZone().Recursive).Addr
+	for what, c := range map[string]struct {
+		resolvers []string
+		want      string
+	}{
+		"dns.resolvers":       {[]string{named, "192.0.2.1"}, named},
+		"the first plain one": {[]string{"https://192.0.2.1/dns-query", "tls://192.0.2.1", named}, named},
+		"none":                {nil, own},
+		"none that is plain":  {[]string{"tls://192.0.2.1"}, own},
+	} {
+		s, zone := testSession(t, namedProber{})
+		s.spec.DNS.Zone, s.spec.DNS.Resolvers = fleet.ZoneRFC2136, c.resolvers
+		s.zone = servedZone{zone, own}
+		v, err := s.coldStart(t.Context(), probe.New(probe.Config{}), "")
+		if err != nil || v.Resolver != c.want {
+			t.Errorf("%s: asked %q, error %v; want %q", what, v.Resolver, err, c.want)
+		}
+		if err := v.verdict(); !strings.Contains(fleet.Hint(err), "--resolver") {
+			t.Errorf("%s: the hint %q does not name --resolver", what, fleet.Hint(err))
+		}
+	}
+}
+
+// servedZone is a zone that a name server answers for.
+type servedZone struct {
+	*zonetest.Memory
+	server string
+}
+
+func (z servedZone) NameServers(context.Context) []string { return []string{z.server} }
 
 func parsedValue(t *testing.T, value string) dnsaddr.Addr {
 	t.Helper()

@@ -34,7 +34,7 @@ func stages() map[string]func(*testing.T) *stage {
 	all := cloudStages()
 	all["A fleet on this machine"] = localStage
 	all["Records at Cloudflare"] = cloudflareStage
-	all["Records at BIND, Knot or PowerDNS"] = bindStage
+	all["Records at BIND or Knot"] = bindStage
 	return all
 }
 

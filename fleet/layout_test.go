@@ -81,9 +81,9 @@ func (s *sim) atItsPlaces(t interface{ Fatalf(string, ...any) }) {
 }
 
 // watchNames holds every write to the promise that clients rely on: once the entry name
-// has had the floor, it never has less; a record leaves a name only if as many relays
-// serve at that name or its relay serves at the entry name or in a list; and what is not
-// ours does not change. It returns what was broken.
+// has had the floor, it never has less; a record of a relay that serves, and whose node
+// the spec has, leaves a name only if as many relays serve there without it, or it serves
+// at another name; and what is not ours does not change. It returns what was broken.
 func (s *sim) watchNames(floor int, fail func() error) func() []string {
 	var mu sync.Mutex
 	var broken []string
@@ -106,13 +106,15 @@ func (s *sim) watchNames(floor int, fail func() error) func() []string {
 		if c.Op != zonetest.OpRemove {
 			return nil
 		}
+		o, _ := c.Record.Owner()
 		now := s.peek()
 		left := slices.DeleteFunc(slices.Clone(now), func(r dnsaddr.Record) bool { return r.ID == c.Record.ID })
 		if before, after := s.relaysAt(entry, now), s.relaysAt(entry, left); after < before && after < floor {
 			note("removing %s leaves %d relays at %s, the floor is %d", c.Record.Value, after, entry, floor)
 		}
-		if s.serves(c.Record.Value) && !slices.ContainsFunc(left, func(r dnsaddr.Record) bool { return s.serves(r.Value) }) {
-			note("removing %s leaves nobody", c.Record.Value)
+		if s.serves(c.Record.Value) && len(s.spec.Layout().At(o.Relay)) > 0 && s.relaysAt(c.Record.Name, left) < s.relaysAt(c.Record.Name, now) &&
+			!slices.ContainsFunc(left, func(r dnsaddr.Record) bool { return r.Value == c.Record.Value }) {
+			note("removing %s from %s leaves its relay nowhere", c.Record.Value, c.Record.Name)
 		}
 		return nil
 	})

@@ -143,7 +143,7 @@ func (s story) wasServed(r *rig, since [2]int) error {
 			if got := addresses(m.Values); got < least {
 				return fmt.Errorf("name server %d: got %d of the fleet's texts after %+v, want at least %d", i, got, m.Change, least)
 			}
-			if err := resolves(m.Values, least); err != nil {
+			if err := resolves(m.Values, least, anybody); err != nil {
 				return fmt.Errorf("name server %d: after %+v: %w", i, m.Change, err)
 			}
 		}
@@ -154,8 +154,12 @@ func (s story) wasServed(r *rig, since [2]int) error {
 	return nil
 }
 
-// resolves names a client that can receive the answer and finds fewer relays in it.
-func resolves(values []string, least int) error {
+// anybody counts for a relay.
+func anybody(string) bool { return true }
+
+// resolves names a client that can receive the answer and finds fewer relays in it, of
+// those whose peer IDs count.
+func resolves(values []string, least int, counts func(peer string) bool) error {
 	var held []dnsaddr.Record
 	for _, v := range values {
 		held = append(held, dnsaddr.Record{Name: entry, Value: v})
@@ -166,8 +170,15 @@ func resolves(values []string, least int) error {
 			if !family.LargeAnswers() || network.NoTCP {
 				continue
 			}
-			if got := clients.Resolve(family, network, domain, ""); len(got.Relays) < least {
-				return fmt.Errorf("%s over %s finds %d relays (%v), want at least %d", family, network, len(got.Relays), got.Losses, least)
+			got := clients.Resolve(family, network, domain, "")
+			found := 0
+			for _, peer := range got.Relays {
+				if counts(peer) {
+					found++
+				}
+			}
+			if found < least {
+				return fmt.Errorf("%s over %s finds %d relays (%v), want at least %d", family, network, found, got.Losses, least)
 			}
 		}
 	}

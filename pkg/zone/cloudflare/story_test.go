@@ -13,7 +13,7 @@ import (
 	"github.com/relayfleet/fleetctl/pkg/zone/cloudflare/cftest"
 )
 
-// stage is a fleet of three relays whose records are in a zone at Cloudflare.
+// stage is a fleet of relays whose records are in a zone at Cloudflare.
 type stage struct {
 	*rig
 	world *fleettest.World
@@ -21,17 +21,28 @@ type stage struct {
 	b     fleet.Backends
 	up    fleet.Intent
 	from  []int // how far the history of each name server was when the play began
+	tell  func(fleet.Event)
 }
 
 const stranger = "dnsaddr=/ip4/192.0.2.99/tcp/4001/p2p/12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN"
 
-// newStage brings the fleet up. It is called in a bubble.
+// newStage brings a fleet of three up. It is called in a bubble.
 func newStage(t *testing.T) *stage {
+	t.Helper()
+	s := stageOf(t, fleet.NodeSpec{Region: "nyc1", Count: 1}, fleet.NodeSpec{Region: "fra1", Count: 1}, fleet.NodeSpec{Region: "sgp1", Count: 1})
+	if n := len(s.now()); n != 3 {
+		t.Fatalf("got %d records after up, want 3", n)
+	}
+	return s
+}
+
+// stageOf brings a fleet of these nodes up. It is called in a bubble.
+func stageOf(t *testing.T, nodes ...fleet.NodeSpec) *stage {
 	t.Helper()
 	s := &stage{rig: newRig(t, cftest.Config{Zones: []cftest.Zone{{Name: apex}}}), world: fleettest.NewWorld("seabird")}
 	s.spec = fleet.Spec{
 		Name: "seabird", Provider: "digitalocean",
-		Nodes: []fleet.NodeSpec{{Region: "nyc1", Count: 1}, {Region: "fra1", Count: 1}, {Region: "sgp1", Count: 1}},
+		Nodes: nodes,
 		Relay: fleet.RelaySpec{Port: 9100, Network: "/seabird", Name: "seabird", Tier: "management"},
 		DNS:   fleet.DNSSpec{Zone: fleet.ZoneCloudflare, Domain: domain, TTL: 5 * time.Minute, MinRelays: 2},
 		Rollout: fleet.RolloutSpec{
@@ -45,9 +56,6 @@ func newStage(t *testing.T) *stage {
 		t.Fatalf("up: got %v, %v and %v, want a fleet that is up", err, o.Failures, o.Plan.Deferred)
 	}
 	s.begin()
-	if n := len(s.now()); n != 3 {
-		t.Fatalf("got %d records after up, want 3", n)
-	}
 	return s
 }
 
@@ -67,7 +75,7 @@ func (s *stage) converge(in fleet.Intent) (fleet.Outcome, error) {
 	if err != nil {
 		return fleet.Outcome{}, err
 	}
-	return fleet.Converge(ctx, s.b, s.spec, in, st, fleet.Diff(s.spec, st, in), nil)
+	return fleet.Converge(ctx, s.b, s.spec, in, st, fleet.Diff(s.spec, st, in), s.tell)
 }
 
 // relays leaves the stranger's record out.

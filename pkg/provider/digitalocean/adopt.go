@@ -63,6 +63,9 @@ func (p *Provider) candidate(d godo.Droplet) fleet.Machine {
 		m.Problem = "it belongs to the fleet " + clean(strings.Join(valuesOf(d.Tags, tagFleet), ", "))
 	case whose == ours, whose == unproven: // to adopt the latter gives it the fleet's ID
 		return m
+	case p.lostName(d): // and this one the fleet's name
+		m.Node, m.Unmarked, m.Drift = p.nodeOf(d), false, nil
+		return m
 	}
 	m.Fleet, m.Node, m.Unmarked, m.Drift = "", "", false, nil
 	if whose != nobodys {
@@ -71,8 +74,16 @@ func (p *Provider) candidate(d godo.Droplet) fleet.Machine {
 	return m
 }
 
+// lostName reports whether a droplet is one that we ordered and that lost the tag with the
+// fleet's name: everything else that only our orders have is on it.
+func (p *Provider) lostName(d godo.Droplet) bool {
+	return p.spec.ID != "" && hasTag(d.Tags, tagFleetID+p.spec.ID) && len(valuesOf(d.Tags, tagFleet)) == 0 &&
+		len(valuesOf(d.Tags, tagOp)) > 0 && len(valuesOf(d.Tags, tagAdopted)) == 0 && p.nodeOf(d) != ""
+}
+
 // Adopt makes a droplet that others made a machine of the fleet, one that is watched and
-// published and never changed; one of the fleet's name that has no ID gets it, and no more.
+// published and never changed; one of the fleet's name that has no ID gets it, and no more,
+// and so does one of ours that lost the fleet's name.
 // A host key that is not Ed25519 does not fit into a tag and
 // is left to the pins of whoever adopts. The state directory is directly below /var/lib;
 // "" is the usual one of older tooling. Nothing is done on the box.
@@ -116,6 +127,8 @@ func (p *Provider) adopt(ctx context.Context, id, node, hostKey, state string) e
 		return nil // it keeps its marks
 	case whose == unproven && len(valuesOf(d.Tags, tagAdopted)) == 0:
 		return p.attach(ctx, tagFleetID+p.spec.ID, d.ID) // and so does this one, of a fleet that had no ID
+	case p.lostName(d):
+		return p.attach(ctx, tagFleet+p.spec.Name, d.ID)
 	}
 	for _, other := range valuesOf(d.Tags, tagSlot) {
 		if other != node {

@@ -38,6 +38,40 @@ func TestAdjust_GivesNoSlotToADropletThatIsNoNode(t *testing.T) {
 	})
 }
 
+// One click takes the fleet's name off all droplets. What says that they are ours says also
+// which node each one is, and adopt gives them the name back and nothing else.
+func TestAdopt_GivesADropletOfOursTheNameBackThatItLost(t *testing.T) {
+	bubble(t, dotest.Config{}, func(t *testing.T, r *rig) {
+		m := create(t, r.ready(), order("nyc1-1"))
+		before := r.list()
+		r.do("DELETE", "/v2/tags/fleet:seabird", "")
+		p := r.provider(nil)
+		if ms := r.list(); len(ms) != 1 || !ms[0].Unmarked {
+			t.Fatalf("got %+v, want one that is not shown to be ours", ms)
+		}
+		found, err := p.Candidates(t.Context(), fleet.Candidates{IDs: []string{m.ID}})
+		must(t, "Candidates", err)
+		if len(found) != 1 || found[0].Fleet != "seabird" || found[0].Node != "nyc1-1" || found[0].Unmarked || found[0].State != "" || found[0].Problem != "" {
+			t.Fatalf("got %+v, want nyc1-1 of ours, as it was", found)
+		}
+		must(t, "Adopt", p.Adopt(t.Context(), fleet.Adoption{ID: m.ID, Node: "nyc1-1", HostKey: keyOf(7)}))
+		if after := r.list(); len(after) != 1 || after[0].Unmarked || after[0].Adopted || after[0].Node != "nyc1-1" || after[0].HostKey != before[0].HostKey {
+			t.Errorf("got %+v, want it as it was: %+v", after, before)
+		}
+	})
+}
+
+func TestCandidates_OurIDAndNameWithoutAnOrderProveNothing(t *testing.T) {
+	bubble(t, dotest.Config{}, func(t *testing.T, r *rig) {
+		id := r.add("seabird-nyc1-1-01jdv6zz", "fleetid:7f3a9c")
+		found, err := r.provider(nil).Candidates(t.Context(), fleet.Candidates{IDs: []string{id}})
+		must(t, "Candidates", err)
+		if len(found) != 1 || found[0].Fleet != "" || found[0].Node != "" {
+			t.Errorf("got %+v, want nobody's", found)
+		}
+	})
+}
+
 // Nothing noted what it leaves: the tags that were its alone are known by their form.
 func TestCleanup_RemovesTheTagsOfADropletThatSomebodyElseDeleted(t *testing.T) {
 	bubble(t, dotest.Config{}, func(t *testing.T, r *rig) {

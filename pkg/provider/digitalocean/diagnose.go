@@ -34,16 +34,35 @@ func (p *Provider) Diagnose(ctx context.Context) []diagnosis.Finding {
 	if a.Status != "active" {
 		account.Err, account.Fix = fmt.Errorf("the account is %s: %s", clean(a.Status), clean(a.StatusMessage)), "see what DigitalOcean wrote to the account's owner"
 	}
-	return append(out, account, p.readable(ctx), skew(resp, time.Now()))
+	return append(out, account, p.readable(ctx), p.keysThere(ctx), skew(resp, time.Now()))
 }
+
+// keysThere looks whether the keys that the spec names are on the account.
+func (p *Provider) keysThere(ctx context.Context) diagnosis.Finding {
+	return diagnosis.Finding{
+		Check: "account keys", Detail: fmt.Sprintf("%d named by fingerprint are there", len(p.named())), Err: p.namedKeys(ctx),
+		Fix: "add the key to the account, or name its file in digitalocean.ssh_keys",
+	}
+}
+
+// anyFingerprint is of no key: to ask for it shows whether keys may be read.
+const anyFingerprint = "00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00"
 
 // readable tries what a fleet reads.
 func (p *Provider) readable(ctx context.Context) diagnosis.Finding {
-	f := diagnosis.Finding{Check: "token scopes", Detail: "droplets, firewalls, sizes, regions and images can be read"}
+	f := diagnosis.Finding{Check: "token scopes", Detail: "droplets, firewalls, sizes, regions, the image, keys and tags can be read"}
 	for _, read := range []func() error{
 		func() error { _, err := p.droplets(ctx); return err },
 		func() error { _, err := p.firewall(ctx); return err },
 		func() error { _, err := p.catalogue(ctx); return err },
+		func() error { return p.checkImage(ctx) },
+		func() error { _, err := p.findKey(ctx, anyFingerprint); return err },
+		func() error {
+			_, _, err := do(ctx, p, func(ctx context.Context) ([]godo.Tag, *godo.Response, error) {
+				return p.api.Tags.List(ctx, &godo.ListOptions{PerPage: 1})
+			})
+			return err
+		},
 	} {
 		if err := read(); err != nil {
 			f.Err, f.Fix = err, "give the token the scopes that it lacks, or make a new one"

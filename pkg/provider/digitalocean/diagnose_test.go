@@ -56,6 +56,34 @@ func TestDiagnose_SaysWhatIsWrongWithTheTokenAndTheAccountAndChangesNothing(t *t
 	}
 }
 
+func TestDiagnose_TriesEveryScopeThatReads(t *testing.T) {
+	reads := []string{"account:read", "droplet:read", "firewall:read", "sizes:read", "regions:read", "image:read", "ssh_key:read", "tag:read"}
+	for _, lacking := range reads[1:] {
+		account := dotest.Account{Token: "a"}
+		for _, scope := range reads {
+			if scope != lacking {
+				account.Scopes = append(account.Scopes, scope)
+			}
+		}
+		bubble(t, dotest.Config{Accounts: []dotest.Account{account}}, func(t *testing.T, r *rig) {
+			p := r.provider(func(c *Config) { c.Token = tokenIs("a") })
+			if got := findings(p.Diagnose(t.Context()))["token scopes"]; !strings.Contains(got, "403") {
+				t.Errorf("without %s: got %q, want that it is refused", lacking, got)
+			}
+		})
+	}
+}
+
+func TestDiagnose_AKeyThatTheAccountDoesNotHaveIsNamed(t *testing.T) {
+	const lost = "3b:16:bf:e4:8b:00:8b:b8:59:8c:a9:d3:f0:19:45:fa"
+	bubble(t, dotest.Config{}, func(t *testing.T, r *rig) {
+		r.spec.Ocean.SSHKeys = []string{lost}
+		if got := findings(r.provider(nil).Diagnose(t.Context()))["account keys"]; !strings.Contains(got, lost) {
+			t.Errorf("got %q, want the key named", got)
+		}
+	})
+}
+
 func TestDiagnose_AClockThatIsFarOffIsNamed(t *testing.T) {
 	now := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
 	answer := &godo.Response{Response: &http.Response{Header: http.Header{"Date": {"Wed, 25 Nov 2026 11:58:00 GMT"}}}}

@@ -112,6 +112,9 @@ func waitsFor(err error) (what string, deadline time.Duration) {
 }
 
 func (w *wait) gaveUp(last error) error {
+	if w.what == waitLogin && errors.Is(last, sshx.ErrAuth) { // it boots with the keys of whoever ordered it
+		last = fleet.WithHint(last, "if another operator made this machine, let them run 'fleetctl keys add' with your key, or name the keys of both in digitalocean.ssh_keys; else look at its console")
+	}
 	return fmt.Errorf("wait for %s: gave up after %s: %w", w.what, time.Since(w.began).Round(time.Second), last)
 }
 

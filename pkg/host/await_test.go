@@ -87,6 +87,14 @@ func TestAwait_GivesUpAtADeadlineWithTheLastError(t *testing.T) {
 	}
 }
 
+// Of two operators who run up at once, one finds machines that the other ordered.
+func TestAwait_ALoginThatIsRefusedSaysWhoseKeysAMachineBootsWith(t *testing.T) {
+	_, _, err := awaited(t, nil, bootStep{time.Hour, noLogin})
+	if hint := fleet.Hint(err); !strings.Contains(hint, "keys add") || !strings.Contains(hint, "digitalocean.ssh_keys") {
+		t.Errorf("got hint %q of %v, want how the other operator lets this one in", hint, err)
+	}
+}
+
 func TestAwait_AnotherHostKeyIsFinalAtOnce(t *testing.T) {
 	wrong := &sshx.HostKeyMismatchError{Addr: "x", Want: []string{"SHA256:a"}, Got: "SHA256:b"}
 	_, took, err := awaited(t, nil, bootStep{time.Hour, wrong})

@@ -63,18 +63,26 @@ func foreign(path string) error {
 // explain says what SQLite meant, and what can be done about it.
 func (s *Store) explain(err error) error {
 	var coded *sqlite.Error
-	dir := filepath.Dir(s.path)
 	switch {
 	case err == nil:
 		return nil
 	case errors.As(err, new(hinted)):
 		return err
 	case errors.Is(err, fs.ErrPermission):
-		return hinted{fmt.Errorf("history: %w", err), "let this user write in " + dir}
+		return hinted{fmt.Errorf("history: %w", err), "let this user write in " + filepath.Dir(s.path)}
 	case !errors.As(err, &coded):
 		return fmt.Errorf("history: %w", err)
 	}
-	switch coded.Code() & 0xff {
+	return s.meaning(coded.Code(), err)
+}
+
+// meaning explains an error by SQLite's extended code.
+func (s *Store) meaning(code int, err error) error {
+	dir := filepath.Dir(s.path)
+	if code == sqlite3.SQLITE_IOERR_SHMSIZE { // the file beside the history that readers share could not grow
+		return hinted{fmt.Errorf("history: %s: %w: %w", s.path, ErrFull, err), "free some space in " + dir + "; the history is as it was before"}
+	}
+	switch code & 0xff {
 	case sqlite3.SQLITE_FULL:
 		return hinted{fmt.Errorf("history: %s: %w", s.path, ErrFull), "free some space in " + dir + "; the history is as it was before"}
 	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:

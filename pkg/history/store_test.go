@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -129,6 +130,19 @@ func TestOpen_SQLite3ReadsTheStore(t *testing.T) {
 	out, err := exec.CommandContext(t.Context(), sqlite3, path, `SELECT count(*), max(tier) FROM peers WHERE own = 0`).CombinedOutput()
 	if err != nil || string(out) != "1|edge\n" {
 		t.Errorf("got %q %v, want 1|edge", out, err)
+	}
+}
+
+func TestExplain_AnIndexThatCannotGrowIsAFullDisk(t *testing.T) {
+	s := &Store{path: "/fleet/" + FileName}
+	told := errors.New("disk I/O error (4874)") // SQLITE_IOERR_SHMSIZE
+	err := s.meaning(4874, told)
+	var hint interface{ Hint() string }
+	if !errors.Is(err, ErrFull) || !errors.Is(err, told) || !errors.As(err, &hint) || !strings.HasPrefix(hint.Hint(), "free some space in /fleet") {
+		t.Errorf("got %v, want %v with the hint to free some", err, ErrFull)
+	}
+	if err := s.meaning(266, told); errors.Is(err, ErrFull) { // SQLITE_IOERR_READ
+		t.Errorf("got %v of a disk that cannot be read", err)
 	}
 }
 

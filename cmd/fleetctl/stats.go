@@ -121,7 +121,11 @@ func (v statsView) of(sum *uint64, missing bool, metric string) any {
 
 func (v statsView) Table() render.Table {
 	silent := len(v.Unreachable) > 0
-	unknown := v.Partial || len(v.HistoryMissing) > 0
+	unknown, lost := len(v.HistoryMissing) > 0, false
+	for i := range v.Relays {
+		unknown = unknown || !v.Relays[i].CensusWhole()
+		lost = lost || v.Relays[i].CountersDamaged()
+	}
 	var rate any
 	if r, ok := v.HolePunches.Rate(); ok {
 		rate = fmt.Sprintf("%.1f %%", 100*r)
@@ -135,8 +139,8 @@ func (v statsView) Table() render.Table {
 			{Name: "connected, sum of relays", Value: v.of(v.Connected, silent, "concurrent_peers")},
 			{Name: "peak concurrent, one relay", Value: v.of(v.Peak, silent, "peak_concurrent_peers")},
 			{Name: "hole-punch success rate", Value: rate},
-			{Name: "reservations served", Value: v.of(v.Reservations, v.untold(func(r stats.RelayRow) *uint64 { return r.Reservations }), "")},
-			{Name: "circuits established", Value: v.of(v.Circuits, v.untold(func(r stats.RelayRow) *uint64 { return r.Circuits }), "")},
+			{Name: "reservations served", Value: v.of(v.Reservations, lost || v.untold(func(r stats.RelayRow) *uint64 { return r.Reservations }), "")},
+			{Name: "circuits established", Value: v.of(v.Circuits, lost || v.untold(func(r stats.RelayRow) *uint64 { return r.Circuits }), "")},
 			{Name: "relays answering", Value: fmt.Sprintf("%d of %d", len(v.Relays)-len(v.Unreachable), len(v.Relays))},
 			{Name: "as of", Value: v.GeneratedAt},
 		},
@@ -152,11 +156,18 @@ func (v statsView) Table() render.Table {
 			uptime = float64(*r.UptimeSecs) / 3600
 		}
 		lifetime := any(r.LifetimeUniquePeers)
-		if !r.Status.Whole() {
+		if !r.CensusWhole() {
 			lifetime = render.Marked{Mark: "≥", Value: lifetime}
 		}
+		status, granted, circuits := any(r.Status), any(r.Reservations), any(r.Circuits)
+		if r.CountersDamaged() {
+			granted, circuits = render.Marked{Mark: "≥", Value: granted}, render.Marked{Mark: "≥", Value: circuits}
+			if r.CensusWhole() {
+				status = "damaged counters"
+			}
+		}
 		t.Rows = append(t.Rows, []any{
-			r.Node, r.Status, r.Connected, r.Peak, lifetime, r.Reservations, r.Circuits, uptime, r.NATStatus, render.PeerID(r.PeerID),
+			r.Node, status, r.Connected, r.Peak, lifetime, granted, circuits, uptime, r.NATStatus, render.PeerID(r.PeerID),
 		})
 		if r.Old != nil && *r.Old {
 			t.Notes = append(t.Notes, r.Node+": an old relay, read through its files and its old API: it tells less, and not the time of its clock")

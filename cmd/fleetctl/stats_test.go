@@ -79,7 +79,7 @@ func TestStats_TheDeadlineForAllEndsThemAll(t *testing.T) {
 
 func TestStats_BarsStandBehindSumsOnATerminalThatCan(t *testing.T) {
 	one, two := uint64(7), 3.0
-	v := statsView{Snapshot: stats.Snapshot{LifetimeUniquePeers: &one, Partial: true}, past: map[string][]*float64{"lifetime_unique_peers": {&two, nil, &two}}}
+	v := statsView{Snapshot: stats.Snapshot{LifetimeUniquePeers: &one, Relays: []stats.RelayRow{{Status: stats.StatusUnreachable}}}, past: map[string][]*float64{"lifetime_unique_peers": {&two, nil, &two}}}
 	for graphic, want := range map[bool]string{true: "at least 7  ", false: "at least 7\n"} {
 		var out strings.Builder
 		if err := render.Write(&out, v, render.Options{Graphic: graphic}); err != nil {

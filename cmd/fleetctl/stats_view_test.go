@@ -231,6 +231,32 @@ func TestStats_AnOldRelayIsCalledSoAndIsNoReasonToFail(t *testing.T) {
 	}
 }
 
+func TestStats_DamagedCountersAreCalledSoAndTheCensusIsWhole(t *testing.T) {
+	seven := uint64(7)
+	v := statsView{Snapshot: stats.Snapshot{
+		LifetimeUniquePeers: &seven, Reservations: &seven, Circuits: &seven, Partial: true,
+		Relays: []stats.RelayRow{{
+			Node: "nyc1-1", Status: stats.StatusPartial, LifetimeUniquePeers: &seven, Reservations: &seven, Circuits: &seven,
+			Warnings: []string{"relay-counters.json was damaged before this start"},
+		}},
+	}}
+	got := written(t, v, render.FormatTable)
+	for _, want := range []string{
+		"lifetime unique peers:       7\n", "reservations served:         at least 7\n", "circuits established:        at least 7\n",
+		"nyc1-1  damaged counters ", "\nnyc1-1: relay-counters.json was damaged before this start\n",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("got\n%s\nwant %q in it", got, want)
+		}
+	}
+	if strings.Count(got, "≥7") != 2 {
+		t.Errorf("got\n%s\nwant reservations and circuits to be at least, and nothing else", got)
+	}
+	if v.problem() == nil {
+		t.Error("got exit 0, want 3")
+	}
+}
+
 func TestStats_WhatIsKnownOfADamagedCensusIsAtLeast(t *testing.T) {
 	nought, seven := uint64(0), uint64(7)
 	v := statsView{Snapshot: stats.Snapshot{Relays: []stats.RelayRow{

@@ -51,12 +51,30 @@
     }
   }
 
+  // nameOf is what an element is found again by on a page that is made anew.
+  function nameOf(element) {
+    if (element.tagName === "DETAILS") return "details " + (element.querySelector("summary")?.textContent ?? "");
+    return element.id || element.getAttribute("aria-label") || "";
+  }
+
   // renew takes the whole page: relays came or went.
   async function renew() {
     const answer = await fetch("/", { headers: { Accept: "text/html" } });
     if (!answer.ok) return;
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    at("main").replaceWith(page.getElementById("main"));
+    const main = page.getElementById("main");
+    const named = (root, name) => [...root.querySelectorAll("details, [id], [aria-label]")].find((e) => nameOf(e) === name);
+    const opened = [...at("main").querySelectorAll("details[open]")].map(nameOf);
+    const scrolled = [...at("main").querySelectorAll(".scroll, .events, .steps")].map((e) => [nameOf(e), e.scrollTop]);
+    const active = document.activeElement;
+    const focused = active && at("main").contains(active) ? nameOf(active.tagName === "SUMMARY" ? active.parentElement : active) : "";
+    at("main").replaceWith(main);
+    for (const name of opened) { const e = named(main, name); if (e) e.open = true; }
+    for (const [name, top] of scrolled) { const e = name && named(main, name); if (e) e.scrollTop = top; }
+    if (focused) {
+      const e = named(main, focused);
+      (e?.querySelector(":scope > summary") ?? e)?.focus({ preventScroll: true });
+    }
     at("announce").textContent = page.getElementById("announce").textContent;
     document.body.dataset.look = page.body.dataset.look;
     follow();

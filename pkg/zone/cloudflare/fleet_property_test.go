@@ -29,13 +29,13 @@ type crossing struct {
 
 func crossings() *rapid.Generator[crossing] {
 	return rapid.Custom(func(rt *rapid.T) crossing {
-		size := rapid.SampledFrom([]int{12, 16, 17})
+		sizes := rapid.SampledFrom([][2]int{{12, 17}, {16, 17}, {17, 12}, {17, 16}, {12, 16}}).Draw(rt, "sizes")
 		c := crossing{
-			from: size.Draw(rt, "from"), to: size.Draw(rt, "to"), regions: rapid.IntRange(1, 4).Draw(rt, "regions"),
-			floor: rapid.IntRange(1, 10).Draw(rt, "floor"), strangers: rapid.IntRange(0, 3).Draw(rt, "strangers"),
+			from: sizes[0], to: sizes[1], regions: rapid.IntRange(1, 4).Draw(rt, "regions"),
+			floor: rapid.SampledFrom([]int{10, 9, 3}).Draw(rt, "floor"), strangers: rapid.IntRange(0, 3).Draw(rt, "strangers"),
 		}
 		for i := range c.lag {
-			for _, secs := range rapid.SliceOfN(rapid.IntRange(0, 40), 1, 5).Draw(rt, "lag") {
+			for _, secs := range rapid.SliceOfN(rapid.SampledFrom([]int{0, 1, 20, 55}), 1, 5).Draw(rt, "lag") {
 				c.lag[i] = append(c.lag[i], time.Duration(secs)*time.Second)
 			}
 		}

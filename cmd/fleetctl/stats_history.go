@@ -106,11 +106,17 @@ func (p *period) read(ctx context.Context, store *history.Store, metrics []stats
 		}
 		v.Series = append(v.Series, series...)
 	}
-	return v, nil
+	relays, err := store.Relays(ctx)
+	for _, r := range relays {
+		v.collected = later(v.collected, r.LastAnswered)
+	}
+	return v, err
 }
 
 // historyView is figures over time.
 type historyView struct {
+	collected time.Time // when a relay last answered; zero: never
+
 	Since    time.Time      `json:"since"`
 	Until    time.Time      `json:"until"`
 	TimeZone string         `json:"time_zone"` // of the points
@@ -123,7 +129,6 @@ func (v historyView) Table() render.Table {
 	t := render.Table{Columns: []render.Column{{Name: "at (" + v.TimeZone + ")"}}, Empty: "nothing is known of this time"}
 	rows := make(map[string][]any)
 	missing := newAbsent()
-	var newest time.Time
 	for i, s := range v.Series {
 		name := seriesName(s)
 		if zone := zoneOf(s, v.TimeZone); zone != v.TimeZone {
@@ -142,15 +147,14 @@ func (v historyView) Table() render.Table {
 			}
 			rows[key][i+1] = figureCell(p.Figure, s.Unit)
 			missing.take(p.Figure)
-			newest = later(newest, p.Since.Time)
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(rows)) {
 		t.Rows = append(t.Rows, rows[key])
 	}
 	t.Notes = missing.notes()
-	if !newest.IsZero() {
-		t.Notes = append(t.Notes, "as of "+newest.UTC().Format("2006-01-02 15:04:05Z"))
+	if !v.collected.IsZero() {
+		t.Notes = append(t.Notes, "as of "+v.collected.UTC().Format("2006-01-02 15:04:05Z"))
 	}
 	return t
 }

@@ -39,7 +39,7 @@ func TestHistory_DaysOfUTCStandBesideThoseOfAnotherPlaceAndAreCalledSo(t *testin
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := historyView{TimeZone: "Asia/Tokyo", Series: []stats.Series{days("returning_peers", time.UTC, 1, 2), days("new_peers", tokyo, 3, 4)}}
+	v := historyView{collected: time.Date(2026, 11, 9, 8, 7, 6, 0, time.UTC), TimeZone: "Asia/Tokyo", Series: []stats.Series{days("returning_peers", time.UTC, 1, 2), days("new_peers", tokyo, 3, 4)}}
 	got := written(t, v, render.FormatTable)
 	want := `AT (ASIA/TOKYO)  RETURNING (UTC)  NEW
 2026-11-01                     1    3

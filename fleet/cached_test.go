@@ -50,7 +50,7 @@ func TestApply_ALoweredTTLIsWaitedForAsLongAsResolversKeepTheOldOne(t *testing.T
 					must(t, "up with another TTL", s.up)
 					lowered := time.Now()
 					old := holder(s, "ra-1").Machine.ID
-					time.Sleep(later)
+					<-time.After(later)
 					var told strings.Builder
 					s.tell = func(e fleet.Event) { told.WriteString(e.Detail + "\n") }
 					began := time.Now()
@@ -105,7 +105,7 @@ func TestApply_ALoweredTTLCountsFromTheEndOfTheWrite(t *testing.T) {
 		s.spec.DNS.TTL = time.Minute
 		s.zone.Hook(func(_ context.Context, c zonetest.Call) error {
 			if c.Op == zonetest.OpApply {
-				time.Sleep(5 * time.Minute)
+				<-time.After(5 * time.Minute)
 			}
 			return nil
 		})

@@ -16,7 +16,7 @@ type Proof struct {
 	Is   []byte // all of it; newlines at its end are not compared
 }
 
-// ErrUnproven: the box does not hold what was to prove it the fleet's; nothing was run or
+// ErrUnproven means that the box does not hold what was to prove it the fleet's; nothing was run or
 // written there.
 var ErrUnproven = errors.New("the box is not shown to be the fleet's")
 

@@ -206,7 +206,7 @@ func (s *stage) served(server, floor int, gone map[string]time.Time) error {
 		at   time.Time
 		what string
 	}
-	history := s.History(server)
+	history, serving := s.History(server), s.serving()
 	var instants []instant
 	for _, m := range history[s.from[server]:] {
 		instants = append(instants, instant{m.At, fmt.Sprintf("after %+v", m.Change)})
@@ -225,7 +225,7 @@ func (s *stage) served(server, floor int, gone map[string]time.Time) error {
 			if at, ended := gone[peer]; ended {
 				return in.at.Before(at)
 			}
-			return s.everServed(peer)
+			return serving[peer] // still, now that the play is over
 		})
 		if err != nil {
 			return fmt.Errorf("%s: %w", in.what, err)
@@ -233,9 +233,6 @@ func (s *stage) served(server, floor int, gone map[string]time.Time) error {
 	}
 	return nil
 }
-
-// everServed reports whether a peer is a relay of the fleet, now that the play is over.
-func (s *stage) everServed(peer string) bool { return s.serving()[peer] }
 
 // everyNodeAtItsNames fails unless every node is published where the layout has it, and
 // nowhere else.

@@ -215,6 +215,7 @@ type keeper struct {
 
 	mu    sync.RWMutex
 	store *history.Store // nil: not open
+	shut  error          // why it could not be opened, nil if nobody tried
 	mine  bool
 }
 
@@ -223,6 +224,7 @@ type keeper struct {
 func (k *keeper) open(ctx context.Context, s *session) (mine bool, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	defer func() { k.shut = err }()
 	if k.store != nil && (k.mine || !k.collect) {
 		return k.mine, nil
 	}
@@ -251,14 +253,18 @@ func (k *keeper) open(ctx context.Context, s *session) (mine bool, err error) {
 	return false, err
 }
 
-// with reads or writes the history. [history.ErrNone] if it is not open.
+// with reads or writes the history. If it is not open, it returns why, [history.ErrNone] if
+// nobody tried.
 func (k *keeper) with(f func(*history.Store) error) error {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
-	if k.store == nil {
-		return history.ErrNone
+	switch {
+	case k.store != nil:
+		return f(k.store)
+	case k.shut != nil:
+		return k.shut
 	}
-	return f(k.store)
+	return history.ErrNone
 }
 
 func (k *keeper) close() error {

@@ -146,6 +146,26 @@ func TestCollect_TheLimitIsOfReadingAlone(t *testing.T) {
 	})
 }
 
+// One who only looks cannot bring a store of an older fleetctl up to date, and says so
+// rather than that there is none.
+func TestSeries_AHistoryThatCannotBeOpenedIsNotCalledAbsent(t *testing.T) {
+	w := idleWatcher(t)
+	dir, err := statedir.Open(t.TempDir(), "demo", "/fleet.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(dir.Join(history.FileName), []byte("not a database, and longer than the head of one"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := *w.current()
+	s.dir, w.store = dir, &keeper{}
+	_, opening := w.store.open(t.Context(), &s)
+	_, err = w.Series(t.Context(), web.Query{Metric: "lifetime"})
+	if opening == nil || !errors.Is(err, opening) || errors.Is(err, web.ErrNoHistory) {
+		t.Errorf("got %v, want why it could not be opened: %v", err, opening)
+	}
+}
+
 // What another collector was not answered is not ours to count.
 func TestCollect_WhoCollectsNothingDoesNotSayWhoFailedToAnswer(t *testing.T) {
 	collector, reader := idleWatcher(t), idleWatcher(t)

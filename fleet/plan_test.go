@@ -115,6 +115,7 @@ func TestDecodePlan_RefusesWhatIsNotAPlanOfThisFleetAndVersion(t *testing.T) {
 		"another domain":       {`{"version":1,"fleet":"demo","domain":"p2p.test","zone":"local","stages":[]}`, `for the domain "p2p.test", the spec is for "p2p.demo.test"`},
 		"another zone":         {`{"version":1,"fleet":"demo","domain":"p2p.demo.test","zone":"cloudflare","stages":[]}`, `for the zone "cloudflare", the spec is for "local"`},
 		"neither of them":      {`{"version":1,"fleet":"demo","stages":[],"deferred":[],"kept":[]}`, "does not say for which domain"},
+		"neither, and a hash":  {`{"version":1,"fleet":"demo","stages":[],"deferred":[],"kept":[],"hash":"7f3a9c"}`, "an earlier version of fleetctl made it"},
 		"an older version":     {`{"version":0,"fleet":"demo"}`, "version 0"},
 		"a newer version":      {`{"version":2,"fleet":"demo"}`, "version 2"},
 		"an unknown field":     {`{"version":1,"fleet":"demo","steps":[]}`, `unknown field "steps"`},

@@ -92,6 +92,9 @@ func DecodePlan(r io.Reader, s Spec) (Plan, error) {
 		return Plan{}, fmt.Errorf("plan file: %w", err)
 	}
 	p := file.Plan
+	if p.Domain == "" || p.Zone == "" { // its hash, if it has one, is of what a plan was then
+		return Plan{}, WithHint(errors.New("plan file: it does not say for which domain and zone it is: an earlier version of fleetctl made it"), "make a new plan with `fleetctl plan --out FILE`")
+	}
 	if file.Hash != "" && file.Hash != p.Digest() {
 		return Plan{}, fmt.Errorf("plan file: its hash is not that of the plan in it: the file was changed")
 	}
@@ -107,8 +110,6 @@ func (p Plan) isOf(s Spec) error {
 	switch {
 	case p.Fleet != s.Name:
 		return fmt.Errorf("is for fleet %q, the spec is for %q", p.Fleet, s.Name)
-	case p.Domain == "" || p.Zone == "":
-		return errors.New("does not say for which domain and zone it is: an earlier version of fleetctl made it")
 	case p.Domain != domain:
 		return fmt.Errorf("is for the domain %q, the spec is for %q", p.Domain, domain)
 	case p.Zone != zone:

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -153,6 +154,70 @@ func TestExec_RunsNothingWhereTheProofIsNotHeld(t *testing.T) {
 	if _, err := os.Stat(touched); err != nil || len(logged(t, log)) != 1 {
 		t.Errorf("with the proof: got %v and %d audit lines, want that it ran and was noted", err, len(logged(t, log)))
 	}
+}
+
+// sudo, a shell without its locale: what is said before the refusal does not hide it.
+func TestExec_ARefusalIsOneAlsoBehindWhatTheBoxSaysFirst(t *testing.T) {
+	fake, m := hosttest.NewFake(), machine(22)
+	h := host.New(host.Config{Runner: chatty{fake}, Tunnel: fake})
+	if _, err := h.Exec(t.Context(), m, host.Proof{File: "/marks", Is: []byte("{}")}, []string{"true"}); !errors.Is(err, host.ErrUnproven) {
+		t.Errorf("got error %v, want that the box is not proven", err)
+	}
+}
+
+// chatty is a box without the proof whose sudo has something to say.
+type chatty struct{ sshx.Runner }
+
+func (chatty) Run(_ context.Context, _ sshx.Target, c sshx.Command) (sshx.Result, error) {
+	n, _ := host.ParseNoted(c.Argv)
+	said, code, _ := n.Refused(nil)
+	return sshx.Result{Stderr: []byte("sudo: unable to resolve host x\n" + said), ExitCode: code}, nil
+}
+
+// A reboot takes the connection with it: what ran is noted, or it is said that it was not.
+func TestExec_OfWhichTheEndIsNotKnownIsNotedOrToldAsNotNoted(t *testing.T) {
+	lost := &sshx.TransportError{Op: "run sh", Err: io.EOF}
+	for name, c := range map[string]struct {
+		marks  string
+		read   error
+		logged bool // here
+		noted  bool // there
+	}{
+		"proven":          {"{}", nil, false, true},
+		"another's":       {"x", nil, false, false},
+		"cannot be asked": {"", lost, true, false},
+	} {
+		var log bytes.Buffer
+		box := &lostBox{Runner: hosttest.NewFake(), err: lost, marks: c.marks, read: c.read}
+		h := host.New(host.Config{Runner: box, Log: slog.New(slog.NewTextHandler(&log, nil))})
+		if _, err := h.Exec(t.Context(), machine(22), host.Proof{File: "/marks", Is: []byte("{}")}, []string{"reboot"}); !errors.Is(err, io.EOF) {
+			t.Fatalf("%s: got error %v, want that the connection was lost", name, err)
+		}
+		if got := log.Len() > 0; got != c.logged || box.appended != c.noted {
+			t.Errorf("%s: got logged here %t and noted there %t, want %t and %t", name, got, box.appended, c.logged, c.noted)
+		}
+	}
+}
+
+// lostBox loses its connection while it runs a command.
+type lostBox struct {
+	sshx.Runner
+	err, read error
+	marks     string
+	appended  bool
+}
+
+func (b *lostBox) Run(context.Context, sshx.Target, sshx.Command) (sshx.Result, error) {
+	return sshx.Result{}, b.err
+}
+
+func (b *lostBox) ReadFile(context.Context, sshx.Target, string, int64) ([]byte, error) {
+	return []byte(b.marks), b.read
+}
+
+func (b *lostBox) AppendFile(context.Context, sshx.Target, string, []byte, fs.FileMode) error {
+	b.appended = true
+	return nil
 }
 
 func TestExec_OnABoxThatWasNotReachedIsNoWriteThatWasNotNoted(t *testing.T) {

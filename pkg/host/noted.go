@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 
 	"github.com/relayfleet/fleetctl/pkg/sshx"
 )
@@ -51,12 +52,11 @@ func (b box) noted(ctx context.Context, did string, proof Proof, c sshx.Command)
 	}, argv...)
 	res, err := b.run.Run(ctx, b.at, c)
 	if err != nil {
-		if !sshx.Unasked(err) && b.proven(ctx, proof) {
-			b.audit(ctx, did, err)
-		}
+		b.failed(ctx, did, proof, err)
 		return res, err
 	}
-	if res.ExitCode == unproven && string(res.Stderr) == notProven+"\n" && len(res.Stdout) == 0 {
+	// sudo and shells may say something of their own before it.
+	if res.ExitCode == unproven && len(res.Stdout) == 0 && bytes.HasSuffix(res.Stderr, []byte(notProven+"\n")) {
 		return sshx.Result{}, ErrUnproven
 	}
 	said, lacking := bytes.CutSuffix(res.Stderr, []byte(notNoted+"\n"))
@@ -67,15 +67,26 @@ func (b box) noted(ctx context.Context, did string, proof Proof, c sshx.Command)
 	return res, nil
 }
 
-// proven reports whether the box is seen to hold the proof.
-func (b box) proven(ctx context.Context, proof Proof) bool {
-	if proof.File == "" {
-		return true
+// failed notes a command that was tried and of which the end is not known. Nothing is
+// written to a box that does not hold the proof; that of one that cannot be asked any more
+// is logged.
+func (b box) failed(ctx context.Context, did string, proof Proof, err error) {
+	if sshx.Unasked(err) {
+		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), quick)
-	defer cancel()
-	has, err := b.run.ReadFile(ctx, b.at, proof.File, smallLimit)
-	return err == nil && proof.shown(has)
+	if proof.File != "" {
+		asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), quick)
+		defer cancel()
+		has, unread := b.run.ReadFile(asking, b.at, proof.File, smallLimit)
+		switch {
+		case errors.Is(unread, fs.ErrNotExist), unread == nil && !proof.shown(has):
+			return
+		case unread != nil:
+			b.unnoted(ctx, did, unread)
+			return
+		}
+	}
+	b.audit(ctx, did, err)
 }
 
 // shown reports whether what a file says is the proof.

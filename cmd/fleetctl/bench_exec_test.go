@@ -57,12 +57,12 @@ type benchHosts struct {
 	dir    string
 	signer ssh.Signer
 	boxes  []*sshtest.Box
-	marks  []string     // of the boxes
 	noted  atomic.Int64 // lines of audit logs
 	asked  atomic.Int64 // looks at marks alone
 }
 
-func listedHosts(b testing.TB, n int, delay time.Duration) *benchHosts {
+// listedHosts starts n boxes whose marks are as fleetctl writes them, or else as marks says.
+func listedHosts(b testing.TB, n int, delay time.Duration, marks ...string) *benchHosts {
 	b.Helper()
 	dir := b.TempDir()
 	state := filepath.Join(dir, "state", "fleetctl", "bench")
@@ -85,8 +85,11 @@ func listedHosts(b testing.TB, n int, delay time.Duration) *benchHosts {
 	spec := "name: bench\nprovider: hosts\nhosts:\n"
 	var pins strings.Builder
 	for i := range n {
-		h.marks = append(h.marks, fmt.Sprintf("{\n  \"fleet\": \"bench\",\n  \"node\": \"bench-%d\"\n}\n", i+1))
-		box := sshtest.Start(b, sshtest.WithAuthorizedKeys(signer.PublicKey()), sshtest.WithDelay(delay), sshtest.WithExec(h.answer(i)))
+		own := fmt.Sprintf("{\n  \"fleet\": \"bench\",\n  \"node\": \"bench-%d\"\n}\n", i+1)
+		if i < len(marks) && marks[i] != "" {
+			own = marks[i]
+		}
+		box := sshtest.Start(b, sshtest.WithAuthorizedKeys(signer.PublicKey()), sshtest.WithDelay(delay), sshtest.WithExec(h.answer(own)))
 		h.boxes = append(h.boxes, box)
 		host, port, err := net.SplitHostPort(box.Addr)
 		if err != nil {
@@ -104,18 +107,18 @@ func listedHosts(b testing.TB, n int, delay time.Duration) *benchHosts {
 	return h
 }
 
-// answer is what the i-th box says: whose it is, and "ok" where that is proven. What comes
+// answer is what a box with these marks says: whose it is, and "ok" where that is proven. What comes
 // by way of a shell is noted in its audit log.
-func (h *benchHosts) answer(i int) sshtest.Exec {
+func (h *benchHosts) answer(marks string) sshtest.Exec {
 	return func(_ context.Context, argv []string, _ io.Reader, stdout, stderr io.Writer) int {
 		n, toBeNoted := host.ParseNoted(argv)
-		if said, code, refused := n.Refused([]byte(h.marks[i])); refused {
+		if said, code, refused := n.Refused([]byte(marks)); refused {
 			fmt.Fprint(stderr, said)
 			return code
 		}
 		if argv[0] == "cat" {
 			h.asked.Add(1)
-			fmt.Fprint(stdout, h.marks[i])
+			fmt.Fprint(stdout, marks)
 			return 0
 		}
 		if toBeNoted {
@@ -183,9 +186,7 @@ func (h *benchHosts) bareRun(box *sshtest.Box) error {
 }
 
 func TestExec_OnListedHostsProvesWhoseTheyAreWithoutALookAndRunsNothingOnAnotherFleets(t *testing.T) {
-	h := listedHosts(t, 3, 0)
-	h.marks[1] = `{"fleet": "other", "node": "x"}`
-	h.marks[2] = `{"node": "bench-3", "fleet": "bench"}` // ours, in another hand
+	h := listedHosts(t, 3, 0, "", `{"fleet": "other", "node": "x"}`, `{"node": "bench-3", "fleet": "bench"}`) // the last is ours, in another hand
 	var stdout, stderr strings.Builder
 	c := h.command(t, "fleetctl") // TestMain put itself there by that name
 	c.Stdout, c.Stderr = &stdout, &stderr

@@ -39,8 +39,12 @@ func (p *Provider) Diagnose(ctx context.Context) []diagnosis.Finding {
 
 // keysThere looks whether the keys that the spec names are on the account.
 func (p *Provider) keysThere(ctx context.Context) diagnosis.Finding {
+	detail := "none is named by its fingerprint"
+	if n := len(p.named()); n > 0 {
+		detail = fmt.Sprintf("all that are named by their fingerprint (%d) are there", n)
+	}
 	return diagnosis.Finding{
-		Check: "account keys", Detail: fmt.Sprintf("%d named by fingerprint are there", len(p.named())), Err: p.namedKeys(ctx),
+		Check: "account keys", Detail: detail, Err: p.namedKeys(ctx),
 		Fix: "add the key to the account, or name its file in digitalocean.ssh_keys",
 	}
 }

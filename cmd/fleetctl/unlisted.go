@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -11,7 +12,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/relayfleet/fleetctl/fleet"
-	"github.com/relayfleet/fleetctl/pkg/host"
 	"github.com/relayfleet/fleetctl/pkg/sshx"
 )
 
@@ -46,26 +46,39 @@ func (s *session) unlisted(ctx context.Context, st fleet.State) error {
 // forgetGone takes the pins of machines that somebody else deleted out of the file: their
 // addresses come back with another machine behind them. Where the provider lists no machine
 // at all the token may be another account's, and every pin stays; so does one whose key is
-// still shown, whatever the list says. A machine that is listed again is pinned again, by
-// its mark.
+// still shown, whatever the list says, and one that no mark could bring back.
 func (s *session) forgetGone(ctx context.Context, st fleet.State) error {
 	if s.spec.Provider != fleet.ProviderDigitalOcean || !st.Machines.OK() || len(st.Machines.Value) == 0 {
 		return nil
+	}
+	var listed []netip.Addr
+	for _, m := range st.Machines.Value {
+		if len(m.Addrs) == 0 {
+			return nil // any of these addresses may become its
+		}
+		listed = append(listed, m.Addrs...)
 	}
 	pins, err := sshx.OpenPins(s.dir.KnownHosts())
 	if err != nil {
 		return err
 	}
-	gone, err := pins.Addrs()
+	pinned, err := pins.Addrs()
 	if err != nil {
 		return err
 	}
-	for _, m := range st.Machines.Value {
-		at, err := host.Target(m)
-		if err != nil {
-			return nil //nolint:nilerr // it has no address yet, and any of these may become its
+	var gone []string
+	for _, addr := range pinned {
+		at, err := netip.ParseAddrPort(addr)
+		if err != nil || hasAddr(listed, at.Addr()) {
+			continue // a name, which the list could not show, or a machine's, at whatever port
 		}
-		gone = slices.DeleteFunc(gone, func(addr string) bool { return addr == at.Addr })
+		keys, err := pins.LookupAll(addr)
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(keys, unmarkable) {
+			gone = append(gone, addr)
+		}
 	}
 	alive, err := s.stillShown(ctx, pins, gone)
 	if err != nil {
@@ -81,6 +94,18 @@ func (s *session) forgetGone(ctx context.Context, st fleet.State) error {
 		s.app.say("forgot the host key of %s: the provider lists no machine of this fleet there, and nobody shows it", addr)
 	}
 	return nil
+}
+
+// hasAddr compares addresses, whichever way an IPv4 one is written.
+func hasAddr(all []netip.Addr, addr netip.Addr) bool {
+	return slices.ContainsFunc(all, func(a netip.Addr) bool { return a.Unmap() == addr.Unmap() })
+}
+
+// unmarkable reports whether a host key fits into no mark: a machine that is listed again is
+// pinned again by its mark, and of such a key there is the pin alone.
+func unmarkable(key string) bool {
+	_, err := sshx.EncodeHostKeyMark(key)
+	return err != nil
 }
 
 // stillShown lists the pinned addresses, of these, whose server shows the pinned key.

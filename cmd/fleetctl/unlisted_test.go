@@ -1,12 +1,18 @@
 package main
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"golang.org/x/crypto/ssh"
 
 	"github.com/relayfleet/fleetctl/fleet"
 	"github.com/relayfleet/fleetctl/pkg/sshx"
@@ -67,6 +73,7 @@ func TestForgetGone_ThePinOfAMachineThatSomebodyElseDeletedGoes(t *testing.T) {
 	must(t, "pins", err)
 	_, another, err := sshx.NewHostKey()
 	must(t, "key", err)
+	m.Addrs = []netip.Addr{netip.MustParseAddr("127.0.0.9")} // the others are at 127.0.0.1
 	listed, reused := sshAddr(m), sshtest.Start(t).Addr
 	all := []string{listed, box.Addr, reused, "127.0.0.1:1"}
 	slices.Sort(all)
@@ -91,6 +98,31 @@ func TestForgetGone_ThePinOfAMachineThatSomebodyElseDeletedGoes(t *testing.T) {
 		if got, err := pins.Addrs(); err != nil || !slices.Equal(got, c.want) {
 			t.Errorf("%s: got pins of %q, %v; want %q", c.what, got, err, c.want)
 		}
+	}
+}
+
+// No mark says what those keys are, and nothing could pin them again; and a machine that is
+// listed may be reached at another port meanwhile.
+func TestForgetGone_APinThatNoMarkBringsBackStaysAndSoDoesThatOfAListedHost(t *testing.T) {
+	s, m, _ := copySession(t)
+	s.spec = fleet.Spec{Name: "demo", Provider: fleet.ProviderDigitalOcean}
+	dir, err := statedir.Open(t.TempDir(), "demo", filepath.Join(s.app.dir, "fleet.yaml"))
+	must(t, "state", err)
+	s.dir = dir
+	pins, err := sshx.OpenPins(dir.KnownHosts())
+	must(t, "pins", err)
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(t, "ECDSA key", err)
+	public, err := ssh.NewPublicKey(&private.PublicKey)
+	must(t, "ECDSA key", err)
+	_, ed, err := sshx.NewHostKey()
+	must(t, "key", err)
+	adopted, both, otherPort, name, gone := "127.0.0.2:1", "127.0.0.2:2", "127.0.0.1:1", "relay.invalid:22", "127.0.0.2:3"
+	must(t, "pin", errors.Join(pins.Set(adopted, sshx.AuthorizedKey(public)), pins.Set(both, ed, sshx.AuthorizedKey(public)), pins.Set(otherPort, ed), pins.Set(name, ed), pins.Set(gone, ed)))
+	must(t, "forgetGone", s.forgetGone(t.Context(), fleet.State{Machines: fleet.Observed[[]fleet.Machine]{Value: []fleet.Machine{m}}}))
+	want := []string{otherPort, adopted, both, name}
+	if got, err := pins.Addrs(); err != nil || !slices.Equal(got, want) {
+		t.Errorf("with a machine at %s listed: got pins of %q, %v; want %q", sshAddr(m), got, err, want)
 	}
 }
 

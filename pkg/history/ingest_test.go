@@ -245,11 +245,20 @@ func TestContract11_WhatAnOldDaemonTellsAsZeroIsUnknownThenAndLater(t *testing.T
 	ingest(t, s, hour(2), old(hour(2), 3, 0), grown(2, hour(2), 14))
 	series("reservations", false, "11-02 13:00 0", "11-02 14:00 7") // this one does count them
 	series("circuits", false, "11-02 13:00 at least 0 without nyc1-1", "11-02 14:00 at least 0 without nyc1-1")
-	ingest(t, s, hour(3), answer(1, hour(3), 1), grown(2, hour(3), 14)) // it is replaced by one of now
-	ingest(t, s, hour(4), answer(1, hour(4), 1), grown(2, hour(4), 14))
-	series("circuits", false, "11-02 13:00 at least 0 without nyc1-1", "11-02 14:00 at least 0 without nyc1-1", "11-02 15:00 0", "11-02 16:00 0")
-	series("bytes", true, "nyc1-1 11-02 13:00 unknown without nyc1-1", "nyc1-1 11-02 14:00 unknown without nyc1-1", "nyc1-1 11-02 15:00 0", "nyc1-1 11-02 16:00 0",
-		"nyc1-2 11-02 13:00 0", "nyc1-2 11-02 14:00 0", "nyc1-2 11-02 15:00 0", "nyc1-2 11-02 16:00 0")
+	ingest(t, s, hour(3), old(hour(3), 3, 0), grown(2, hour(3), 14))
+	counts := func(at time.Time, circuits uint64) stats.Reading {
+		r := grown(1, at, 2)
+		r.Telemetry.Counters.Circuits = circuits
+		return r
+	}
+	ingest(t, s, hour(4), counts(hour(4), 5), grown(2, hour(4), 14)) // it is replaced by one of now
+	ingest(t, s, hour(5), counts(hour(5), 5), grown(2, hour(5), 14))
+	series("circuits", false, "11-02 13:00 at least 0 without nyc1-1", "11-02 14:00 at least 0 without nyc1-1", "11-02 15:00 at least 0 without nyc1-1",
+		"11-02 16:00 5", "11-02 17:00 0")
+	series("reservations", false, "11-02 13:00 0", "11-02 14:00 7", "11-02 15:00 0", "11-02 16:00 2", "11-02 17:00 0") // what it did count stays
+	series("bytes", true, "nyc1-1 11-02 13:00 unknown without nyc1-1", "nyc1-1 11-02 14:00 unknown without nyc1-1", "nyc1-1 11-02 15:00 unknown without nyc1-1",
+		"nyc1-1 11-02 16:00 0", "nyc1-1 11-02 17:00 0",
+		"nyc1-2 11-02 13:00 0", "nyc1-2 11-02 14:00 0", "nyc1-2 11-02 15:00 0", "nyc1-2 11-02 16:00 0", "nyc1-2 11-02 17:00 0")
 }
 
 func TestIngest_TheFleetsOwnKeysCountApartAlsoWhenLearntLate(t *testing.T) {

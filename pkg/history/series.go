@@ -21,7 +21,7 @@ type view struct {
 	last   []collection // of each step
 	metric stats.Metric
 	by     bool
-	told   map[int64]bool // relays that ever told of more than 0 of the metric; of counted ones
+	told   map[int64]bool // relays whose old daemon told of more than 0 of the metric; of counted ones
 	blurs  []bool         // by step: a sample is in it and in the one beside it
 }
 

@@ -20,15 +20,39 @@ func oldTells(metric string, more bool) bool {
 	return false
 }
 
-// loadTold notes which relays ever told of more than 0 of the metric.
+// loadTold notes which relays told of more than 0 of the metric while their daemon was an old
+// one. Where it is one still, all that was counted says so; of one that was replaced, only
+// samples that ended before it was: what its successor counts says nothing of it.
 func (v *view) loadTold(ctx context.Context) error {
 	v.told = make(map[int64]bool)
-	return each(ctx, v.q, `SELECT DISTINCT relay FROM totals WHERE name = ? AND value > 0`, []any{v.metric.Name}, func(scan func(...any) error) error {
-		var relay int64
-		err := scan(&relay)
-		v.told[relay] = true
+	err := each(ctx, v.q, `SELECT DISTINCT t.relay FROM totals t JOIN relays r ON r.id = t.relay WHERE r.old = 1 AND t.name = ? AND t.value > 0`,
+		[]any{v.metric.Name}, func(scan func(...any) error) error {
+			var relay int64
+			err := scan(&relay)
+			v.told[relay] = true
+			return err
+		})
+	if err != nil {
 		return err
-	})
+	}
+	replaced, last := make(map[int64]int64), int64(0)
+	for _, m := range v.members {
+		if m.oldUntil > 0 && m.oldUntil < forever {
+			replaced[m.relay], last = m.oldUntil, max(last, m.oldUntil)
+		}
+	}
+	if len(replaced) == 0 {
+		return nil
+	}
+	return each(ctx, v.q, `SELECT relay, MIN(at + step) FROM counted WHERE step IN (3600, 86400) AND name = ? AND at < ? AND value > 0 GROUP BY relay`,
+		[]any{v.metric.Name, last}, func(scan func(...any) error) error {
+			var relay, end int64
+			err := scan(&relay, &end)
+			if until, ok := replaced[relay]; ok && end <= until {
+				v.told[relay] = true
+			}
+			return err
+		})
 }
 
 // untold reports whether the daemon of a relay was one that does not tell of the metric at

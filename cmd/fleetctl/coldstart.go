@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -60,47 +62,69 @@ func (a *app) runColdStart(ctx context.Context, resolvers []string) (err error) 
 	return errors.Join(a.show(v), v.verdict())
 }
 
-// coldStart resolves by the named server, else by the first that [session.coldResolver]
-// knows, else by the computer's own resolver.
+// coldStart resolves by the named server, else by the first of [session.coldResolvers] that
+// answers, else by the computer's own resolver.
 func (s *session) coldStart(ctx context.Context, p *probe.Prober, resolver string) (coldView, error) {
 	v := coldView{Start: "/dnsaddr/" + s.spec.DNS.Domain, Tried: []coldTry{}}
+	ask := []string{resolver}
 	if resolver == "" {
-		resolver = s.coldResolver(ctx)
+		ask = s.coldResolvers(ctx)
 	}
-	if resolver != "" {
-		server, err := resolve.ParseServer(resolver)
-		if err == nil && server.Transport != resolve.Plain {
-			err = fmt.Errorf("%w: %q: a cold start asks by UDP and TCP", resolve.ErrBadServer, resolver)
-		}
+	var got probe.Cold
+	var problem error
+	for _, named := range ask {
+		addr, err := plainServer(named)
 		if err != nil {
-			return v, fleet.WithHint(err, "write it as 192.0.2.1 or 192.0.2.1:5353")
+			return v, err
 		}
-		v.Resolver = server.Addr
+		v.Resolver = addr
+		if got, problem = p.ColdStart(ctx, s.spec.DNS.Domain, addr); !saidNothing(got, problem) || ctx.Err() != nil {
+			break
+		}
 	}
-	got, err := p.ColdStart(ctx, s.spec.DNS.Domain, v.Resolver)
 	if ctx.Err() != nil {
 		return v, ctx.Err()
 	}
-	v.take(got, err)
+	v.take(got, problem)
 	v.name(s.nodesByPeer(ctx))
 	return v, nil
 }
 
-// coldResolver is the server that knows the fleet where this computer's own might not: the
-// first of dns.resolvers that is asked by UDP and TCP, else the zone's own server if the
-// internet does not read the zone. It is "" where there is neither.
-func (s *session) coldResolver(ctx context.Context) string {
-	for _, named := range s.spec.DNS.Resolvers {
-		if server, err := resolve.ParseServer(named); err == nil && server.Transport == resolve.Plain {
-			return named
-		}
+// saidNothing reports whether a start ended at a server that did not answer: a client goes
+// on to its next one then.
+func saidNothing(got probe.Cold, err error) bool {
+	var answer *net.DNSError
+	return err != nil && got.Resolved == 0 && !(errors.As(err, &answer) && answer.IsNotFound)
+}
+
+// plainServer is the address of a server that is asked by UDP and TCP, "" for the computer's
+// own resolver.
+func plainServer(named string) (string, error) {
+	if named == "" {
+		return "", nil
 	}
-	if !s.public() {
-		if own := s.ownServers(ctx); len(own) > 0 {
-			return own[0]
-		}
+	server, err := resolve.ParseServer(named)
+	if err == nil && server.Transport != resolve.Plain {
+		err = fmt.Errorf("%w: %q: a cold start asks by UDP and TCP", resolve.ErrBadServer, named)
 	}
-	return ""
+	return server.Addr, fleet.WithHint(err, "write it as 192.0.2.1 or 192.0.2.1:5353")
+}
+
+// coldResolvers are the servers that know the fleet where this computer's own might not:
+// those of dns.resolvers that are asked by UDP and TCP, else the zone's own servers if the
+// internet does not read the zone. Where there is neither, it is the computer's own: "".
+func (s *session) coldResolvers(ctx context.Context) []string {
+	plain := slices.DeleteFunc(slices.Clone(s.spec.DNS.Resolvers), func(named string) bool {
+		_, err := plainServer(named)
+		return err != nil
+	})
+	if len(plain) == 0 && !s.public() {
+		plain = s.ownServers(ctx)
+	}
+	if len(plain) == 0 {
+		return []string{""}
+	}
+	return plain
 }
 
 // take turns what the probe found into what is shown.

@@ -136,6 +136,26 @@ func TestPage_IsReadableByEar(t *testing.T) {
 	}
 }
 
+// A page that is made anew finds what was scrolled by its name.
+func TestPage_WhatScrollsHasANameOfItsOwn(t *testing.T) {
+	f := ill()
+	f.Plan.Waiting, f.Plan.Kept = f.Plan.Steps, f.Plan.Steps
+	f.Charts = curves()
+	names, kinds := make(map[string]bool), make(map[string]bool)
+	for _, tag := range regexp.MustCompile(`<[a-z]+ class="(scroll|events|steps)\b[^>]*>`).FindAllStringSubmatch(page(t, f), -1) {
+		kinds[tag[1]] = true
+		name := regexp.MustCompile(`aria-label="([^"]+)"`).FindStringSubmatch(tag[0])
+		if name == nil || names[name[1]] {
+			t.Errorf("%s has no name, or that of another", tag[0])
+			continue
+		}
+		names[name[1]] = true
+	}
+	if len(kinds) != 3 || len(names) < 6 {
+		t.Errorf("names %v of %v, want some of scroll, events and steps", names, kinds)
+	}
+}
+
 func TestPage_TellsThatItIsOld(t *testing.T) {
 	now, hour := today(), today().Add(-time.Hour)
 	for name, c := range map[string]struct {

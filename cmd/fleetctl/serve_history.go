@@ -59,8 +59,8 @@ func (t telemetry) of(r web.Relay, spec fleet.Spec, fresh time.Time) web.Relay {
 		r.ReservationLimit = &limit
 	}
 	known, ok := t.relays[r.Node]
-	if !known.LastAnswered.IsZero() {
-		r.Old = &known.Old // it is so until another daemon answers
+	if !known.LastAnswered.IsZero() { // old until another daemon answers us, or tells the look a version
+		r.Old = new(known.Old && r.Version == "")
 	}
 	if !ok || known.LastAsked.IsZero() || known.LastAsked.Before(fresh) {
 		return r

@@ -35,6 +35,9 @@ func TestTelemetry_WhatIsOldSaysNothingOfNow(t *testing.T) {
 			t.Errorf("%s: old %s, want %s", node, said(r.Old), want)
 		}
 	}
+	if r := old.of(web.Relay{Node: "nyc1-1", Version: "v1.2.3"}, fleet.Spec{}, now); said(r.Old) != "false" {
+		t.Errorf("nyc1-1 was old when it was collected and tells a version since: old %s, want false", said(r.Old))
+	}
 	if r := of(now, "no answer"); r.Users != nil || r.Answering == nil || *r.Answering || r.CensusDamaged != nil {
 		t.Errorf("a relay that did not answer: %+v, want not answering, and nothing else known", r)
 	}

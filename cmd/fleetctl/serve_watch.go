@@ -136,10 +136,11 @@ func (w *watcher) reopen(ctx context.Context) error {
 			w.note(func(v *seen) {
 				old := *v
 				*v = seen{spec: s.spec, signs: make(map[string]sign)}
-				if old.spec.Name == s.spec.Name && old.spec.ID == s.spec.ID {
-					v.telemetry, v.events = old.telemetry, old.events
+				if old.spec.Name != s.spec.Name || old.spec.ID != s.spec.ID { // another fleet
+					return
 				}
-				if old.spec.ID == s.spec.ID && old.spec.Provider == s.spec.Provider {
+				v.telemetry, v.events = old.telemetry, old.events
+				if old.spec.Provider == s.spec.Provider {
 					v.roster = old.roster
 				}
 			})

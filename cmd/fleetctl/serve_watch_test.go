@@ -54,6 +54,7 @@ func TestServe_FollowsAFleetFileThatIsEdited(t *testing.T) {
 		w.note(func(v *seen) {
 			v.telemetry.figures = map[string]stats.Figure{"lifetime_unique_peers": {}}
 			v.events = []web.Event{{At: lookTime(), Text: "nyc1-1 is serving"}}
+			v.roster = roster{lookTime(), []fleet.Machine{{Node: "nyc1-1"}}}
 		})
 		ended := make(chan error, 1)
 		go func() { ended <- w.changes(t.Context(), w.current()) }()
@@ -76,6 +77,9 @@ func TestServe_FollowsAFleetFileThatIsEdited(t *testing.T) {
 		f := w.Look().Fleet
 		if f.Name != "other" || w.name() != "other" || len(f.Errors) > 0 || len(f.Figures) > 0 || len(f.Events) > 0 || !f.LookedAt.IsZero() {
 			t.Errorf("after the change: fleet %q, errors %q, figures %v, events %v, want other and nothing of demo", f.Name, f.Errors, f.Figures, f.Events)
+		}
+		if got := w.seen.roster.machines; len(got) > 0 {
+			t.Errorf("after the change: machines %v, want none: they are of demo", got)
 		}
 	})
 }
@@ -113,6 +117,7 @@ func TestServe_ARereadOfTheSameFleetKeepsItsTelemetryAndEvents(t *testing.T) {
 	w.note(func(v *seen) {
 		v.telemetry.figures = map[string]stats.Figure{"lifetime_unique_peers": {}}
 		v.events = []web.Event{{At: lookTime(), Text: "nyc1-1 is serving"}}
+		v.roster = roster{lookTime(), []fleet.Machine{{Node: "nyc1-1"}}}
 	})
 	closeOf(t, w)
 	if err := w.reopen(t.Context()); err != nil {
@@ -120,6 +125,9 @@ func TestServe_ARereadOfTheSameFleetKeepsItsTelemetryAndEvents(t *testing.T) {
 	}
 	if f := w.Look().Fleet; len(f.Figures) != 1 || len(f.Events) != 1 {
 		t.Errorf("figures %v, events %v, want those of before", f.Figures, f.Events)
+	}
+	if got := w.seen.roster.machines; len(got) != 1 {
+		t.Errorf("machines %v, want those of before", got)
 	}
 }
 

@@ -50,7 +50,7 @@ func (r *run) records(ctx context.Context, st Stage) error {
 		finish[i] = r.reporter.begin(st.Name, c)
 		r.reporter.waiting(st.Name, c, "published: the zone's name servers to answer with what was written")
 	}
-	err = r.write(ctx, now.Value, changes)
+	err = r.write(ctx, st.Name, now.Value, changes)
 	for i := range writes {
 		if err != nil && i > 0 { // the error may name one record, and is of all of them
 			finish[i](fmt.Errorf("it is in one write with that of %s, which failed", writes[0].Ref.Node))
@@ -72,7 +72,7 @@ func (r *run) zoneChanges(writes []Change, now []dnsaddr.Record) dnsaddr.Changes
 	want, theirs := make(map[spot]dnsaddr.Record), make(map[spot]dnsaddr.Record)
 	for _, rec := range now {
 		at := spot{strings.ToLower(cmp.Or(rec.Name, entry)), rec.Value}
-		if o, ok := rec.Owner(); ok && o.Fleet == r.spec.Name {
+		if owns(r.spec, rec) {
 			want[at] = rec
 		} else {
 			theirs[at] = rec

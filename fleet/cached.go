@@ -17,81 +17,143 @@ import (
 const witnesses = 3
 
 // writeTakes is how long the write of a zone takes, at most, until its last name server
-// follows. What took longer is noted again.
-const writeTakes = time.Minute
+// follows. What took longer is noted again, by a run that lives to do it.
+const writeTakes = 10 * time.Minute
+
+// clockSlack is how far the clocks of two operators, and the end of a write, may be apart.
+const clockSlack = time.Hour
+
+// cachedMost is how far ahead a note can be: no zone takes a longer TTL.
+func cachedMost() time.Duration {
+	var most time.Duration
+	for _, k := range zoneKinds() {
+		most = max(most, k.maxTTL)
+	}
+	return most + clockSlack
+}
 
 // write applies changes to the zone. A TTL that leaves the zone with them, and is longer than
 // the one of the spec, is noted on machines first: resolvers keep what they were given for
 // as long as it said then, and afterwards nothing in the zone tells.
-func (r *run) write(ctx context.Context, now []dnsaddr.Record, c dnsaddr.Changes) error {
-	longest := longestOf(r.spec, now)
+func (r *run) write(ctx context.Context, stage string, now []dnsaddr.Record, c dnsaddr.Changes) error {
+	touched := touchedBy(r.spec, now, c)
+	longest := longestOf(r.spec, touched)
 	if longest <= r.spec.DNS.TTL {
 		return r.b.Zone.Apply(ctx, r.spec.DNS.RecordName(), c)
 	}
-	began := time.Now()
-	if err := r.note(ctx, now, began.Add(longest+writeTakes)); err != nil {
+	began, published := time.Now(), nodesOf(r.spec, slices.Concat(now, c.Update))
+	if err := r.note(ctx, stage, published, began.Add(longest+writeTakes)); err != nil {
 		return err
 	}
 	err := r.b.Zone.Apply(ctx, r.spec.DNS.RecordName(), c)
 	if took := time.Since(began); took > writeTakes && ctx.Err() == nil {
-		err = errors.Join(err, r.note(ctx, now, began.Add(longest+took)))
+		err = errors.Join(err, r.note(ctx, stage, published, began.Add(longest+took)))
 	}
 	return err
 }
 
+// touchedBy lists the records whose TTL a write may end: ours, also those that it does not
+// name, because a name server may have one TTL for all records of a name; and those of others
+// that it names, which become ours.
+func touchedBy(s Spec, now []dnsaddr.Record, c dnsaddr.Changes) []dnsaddr.Record {
+	named := make(map[string]bool)
+	for _, rec := range slices.Concat(c.Update, c.Remove) {
+		named[rec.ID] = true
+	}
+	return slices.DeleteFunc(slices.Clone(now), func(rec dnsaddr.Record) bool { return !owns(s, rec) && !named[rec.ID] })
+}
+
 // note marks machines of ours whose relays are published with a time until which resolvers may
-// keep answers. Where none may be marked, none could be deleted.
-func (r *run) note(ctx context.Context, now []dnsaddr.Record, until time.Time) error {
+// keep answers. One that cannot be marked is named, and another is. Where there is none that
+// may be marked, none could be deleted.
+func (r *run) note(ctx context.Context, stage string, published map[string]bool, until time.Time) error {
 	machines, err := r.machines(ctx)
 	if err != nil {
 		return err
 	}
-	for _, m := range witnessesOf(r.spec, machines, now) {
-		if !m.CachedUntil.Before(until) {
+	noted, failed := 0, []error(nil)
+	for _, m := range witnessesOf(machines, published) {
+		if noted == witnesses {
+			break
+		}
+		err := r.noteOn(ctx, m, until)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err == nil {
+			noted++
 			continue
 		}
-		if err := r.b.Provider.Mark(ctx, m.ID, map[string]string{MarkCached: FormatCached(until)}, nil); err != nil {
-			return err
-		}
+		failed = append(failed, err)
+		r.reporter.note(stage, Change{Ref: machineRef(m)}, fmt.Sprintf("could not be marked with how long resolvers may keep records, so others are: %v", err))
+	}
+	if noted == 0 && len(failed) > 0 {
+		return fmt.Errorf("mark a machine with how long resolvers may keep records: none of %d takes it: %w", len(failed), failed[0])
 	}
 	return nil
 }
 
-// witnessesOf are the machines that keep a note: of nodes that are published, and those that
-// hold their slot before those on their way out. One that drains is not waited for any more.
-func witnessesOf(s Spec, machines []Machine, now []dnsaddr.Record) []Machine {
-	published := make(map[string]bool)
-	for _, rec := range now {
-		if o, ok := rec.Owner(); ok && o.Fleet == s.Name {
-			published[o.Relay] = true
-		}
+// noteOn marks one machine. A later note stays, unless no TTL explains it.
+func (r *run) noteOn(ctx context.Context, m Machine, until time.Time) error {
+	if !m.CachedUntil.Before(until) && time.Until(m.CachedUntil) <= cachedMost() {
+		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, listDeadline)
+	defer cancel()
+	return r.b.Provider.Mark(ctx, m.ID, map[string]string{MarkCached: FormatCached(until)}, nil)
+}
+
+// witnessesOf are the machines that can keep a note, those first that should: of nodes that are
+// published, and those that hold their slot before those on their way out. One that drains is
+// not waited for any more.
+func witnessesOf(machines []Machine, published map[string]bool) []Machine {
 	fit := slices.DeleteFunc(slices.Clone(machines), func(m Machine) bool {
 		return m.untouchable() || !published[m.Node] || m.Phase != PhaseActive && m.Phase != PhaseOutgoing
 	})
 	slices.SortStableFunc(fit, func(a, b Machine) int { return strings.Compare(string(a.Phase), string(b.Phase)) })
-	return fit[:min(len(fit), witnesses)]
+	return fit
 }
 
-// longestOf is the longest TTL that a record of ours has, and the spec's if that is longer.
+// owns reports whether a record is marked as this fleet's.
+func owns(s Spec, rec dnsaddr.Record) bool {
+	o, ok := rec.Owner()
+	return ok && o.Fleet == s.Name
+}
+
+// nodesOf are the nodes that records of ours name.
+func nodesOf(s Spec, records []dnsaddr.Record) map[string]bool {
+	nodes := make(map[string]bool)
+	for _, rec := range records {
+		if owns(s, rec) {
+			nodes[nodeOf(rec)] = true
+		}
+	}
+	return nodes
+}
+
+// longestOf is the longest TTL of records, and the spec's if that is longer.
 func longestOf(s Spec, records []dnsaddr.Record) time.Duration {
 	longest := s.DNS.TTL
 	for _, rec := range records {
-		if o, ours := rec.Owner(); ours && o.Fleet == s.Name {
-			longest = max(longest, rec.TTL)
-		}
+		longest = max(longest, rec.TTL)
 	}
 	return longest
 }
 
 // cached is how long a resolver may keep a record of ours that it has seen, and why. Any
-// machine's note counts for all: one TTL was lowered for all of them.
+// machine's note counts for all: one TTL was lowered for all of them. One that is further ahead
+// than a TTL can be is not believed to its end, nor taken for none: the longest TTL is waited for.
 func (p *planner) cached() (d time.Duration, why string) {
 	d, why = longestOf(p.spec, p.owned), "resolvers keep its record for a TTL"
 	for _, m := range p.state.Machines.Value {
-		left := m.CachedUntil.Sub(p.state.At)
-		if left = (left + time.Second - 1).Truncate(time.Second); left > d {
-			d, why = left, "resolvers may keep its record since before dns.ttl was lowered, until "+m.CachedUntil.UTC().Format(time.RFC3339)
+		left, most := m.CachedUntil.Sub(p.state.At), cachedMost()
+		until := m.CachedUntil.UTC().Format(time.RFC3339)
+		switch {
+		case left > most && most > d:
+			d, why = most, fmt.Sprintf("the mark %s of %s says until %s, longer than any TTL: resolvers may keep its record for the longest", MarkCached, m.ID, until)
+		case left <= most && left > d:
+			d = (left + time.Second - 1).Truncate(time.Second)
+			why = "resolvers may keep its record since before dns.ttl was lowered, until " + until
 		}
 	}
 	return d, why

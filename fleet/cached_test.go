@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/relayfleet/fleetctl/dnsaddr"
 	"github.com/relayfleet/fleetctl/dnsaddr/zonetest"
 	"github.com/relayfleet/fleetctl/fleet"
 	"github.com/relayfleet/fleetctl/fleet/fleettest"
@@ -105,7 +106,7 @@ func TestApply_ALoweredTTLCountsFromTheEndOfTheWrite(t *testing.T) {
 		s.spec.DNS.TTL = time.Minute
 		s.zone.Hook(func(_ context.Context, c zonetest.Call) error {
 			if c.Op == zonetest.OpApply {
-				<-time.After(5 * time.Minute)
+				<-time.After(15 * time.Minute)
 			}
 			return nil
 		})
@@ -119,39 +120,53 @@ func TestApply_ALoweredTTLCountsFromTheEndOfTheWrite(t *testing.T) {
 	})
 }
 
-// Where some machines are no witnesses, the others are.
-func TestApply_ALoweredTTLIsNotedOnMachinesThatMayBeTouched(t *testing.T) {
+// Whoever is cut off in such a write notes nothing more, so the first note covers what it takes.
+func TestApply_ALoweredTTLCountsFromTheLastChangeOfAWriteThatWasKilled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := longLived(t)
-		s.b.Provider = othersMade{s.b.Provider, "rb-1"}
 		s.spec.DNS.TTL = time.Minute
-		if _, err := s.up(); err != nil {
-			t.Fatal(err)
-		}
-		for _, b := range s.world.Boxes() {
-			if got, want := !b.Machine.CachedUntil.IsZero(), b.Machine.Node == "rb-1"; got != want {
-				t.Errorf("%s: got a note %v, want %v", b.Machine.Node, got, want)
+		var lowered time.Time
+		s.zone.Hook(func(_ context.Context, c zonetest.Call) error {
+			if c.Op == zonetest.OpUpdate {
+				<-time.After(3 * time.Minute)
+				lowered = time.Now()
+				s.world.Fault = func(string, bool) error { return errKilled }
 			}
+			return nil
+		})
+		if _, err := s.up(); lowered.IsZero() {
+			t.Fatalf("no TTL was lowered: %v", err)
+		}
+		s.world.Fault = nil
+		s.zone.Hook(nil)
+		must(t, "down", s.down)
+		if got := time.Since(lowered); got < longTTL {
+			t.Errorf("gone %s after the last TTL was lowered from %s", got, longTTL)
 		}
 	})
 }
 
-// A fleet of a thousand is not marked machine by machine.
-func TestApply_ALoweredTTLIsNotedOnAFewMachines(t *testing.T) {
+// The write that makes a record ours gives it our TTL, and resolvers keep the one that it had.
+func TestApply_TheTTLOfAnAdoptedRecordIsWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSim(t, 8)
-		s.spec.DNS.TTL = longTTL
-		must(t, "up", s.up)
+		s := newSim(t, 3)
 		s.spec.DNS.TTL = time.Minute
-		must(t, "up with another TTL", s.up)
-		noted := 0
-		for _, b := range s.world.Boxes() {
-			if !b.Machine.CachedUntil.IsZero() {
-				noted++
+		must(t, "up", s.up)
+		s.zone.Edit(s.spec.DNS.RecordName(), func(r *dnsaddr.Record) {
+			if _, ours := r.Owner(); ours {
+				r.Comment, r.TTL = "made by hand", longTTL
+			} else {
+				r.TTL = 7 * longTTL // it stays, and nobody waits for it
 			}
+		})
+		must(t, "sync", func() (fleet.Outcome, error) { return s.converge(fleet.Intent{RecordsOnly: true, Adopt: true}) })
+		adopted, old := time.Now(), holder(s, "ra-1").Machine.ID
+		must(t, "replace", func() (fleet.Outcome, error) { return s.replace("ra-1") })
+		if slices.ContainsFunc(s.world.Boxes(), func(b fleettest.Box) bool { return b.Machine.ID == old }) {
+			t.Fatal("the old machine is still there")
 		}
-		if noted != 3 {
-			t.Errorf("got the note on %d machines, want 3", noted)
+		if got := time.Since(adopted); got < longTTL || got > longTTL+time.Hour {
+			t.Errorf("gone %s after a record with a TTL of %s was adopted, want that and less than an hour more", got, longTTL)
 		}
 	})
 }
@@ -169,6 +184,9 @@ func TestDiff_TheWaitIsTheLongestThatAResolverMayKeepARecord(t *testing.T) {
 		"what passed":      {now.Add(-time.Hour), time.Second, "2s"},
 		"what was noted":   {now.Add(90*time.Minute + time.Millisecond), time.Minute, "1h30m1s"},
 		"less than a TTL":  {now.Add(30 * time.Second), time.Minute, "1m0s"},
+		"a TTL's most":     {now.Add(24*time.Hour + 10*time.Minute), time.Second, "24h10m0s"},
+		"no TTL has it":    {now.Add(26 * time.Hour), time.Second, "25h0m0s"},
+		"the end of time":  {now.AddDate(1000, 0, 0), time.Second, "25h0m0s"},
 		"a part of a time": {now.Add(2100 * time.Millisecond), time.Second, "3s"},
 	} {
 		t.Run(what, func(t *testing.T) {
@@ -201,16 +219,17 @@ func TestDiff_AWaitForAnEarlierTTLSaysSo(t *testing.T) {
 	})
 }
 
-// othersMade lists all machines but one node's as adopted.
-type othersMade struct {
-	fleet.Provider
-	but string
-}
-
-func (p othersMade) Machines(ctx context.Context) ([]fleet.Machine, error) {
-	out, err := p.Provider.Machines(ctx)
-	for i := range out {
-		out[i].Adopted = out[i].Node != p.but
-	}
-	return out, err
+// A note that is cut short is not passed off as one that is believed.
+func TestDiff_AWaitForANoteThatNoTTLExplainsSaysSo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, st := settled(t, func(*sim) {})
+		m := &st.Machines.Value[0]
+		m.CachedUntil = st.At.AddDate(1, 0, 0)
+		want := "the mark cached of " + m.ID + " says until " + m.CachedUntil.UTC().Format(time.RFC3339) + ", longer than any TTL"
+		for _, c := range fleet.Diff(s.spec, st, fleet.Intent{Down: true}).Changes() {
+			if c.Action == fleet.ActionWait && !strings.Contains(c.Reason, want) {
+				t.Errorf("got %q, want %q", c.Reason, want)
+			}
+		}
+	})
 }

@@ -1,0 +1,146 @@
+package fleet_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/relayfleet/fleetctl/fleet"
+	"github.com/relayfleet/fleetctl/fleet/fleettest"
+)
+
+// A box that takes no note leaves it to the others, and is named. Where none takes it, nothing
+// may be written: afterwards nobody could tell how long to wait.
+func TestApply_ALoweredTTLIsNotedOnOtherMachinesWhereSomeCannotBeMarked(t *testing.T) {
+	for what, tt := range map[string]struct {
+		nodes       int
+		sick        []string
+		noted, told int
+	}{
+		"one of many":  {5, []string{"ra-1"}, 3, 1},
+		"two of three": {3, []string{"ra-1", "rc-1"}, 1, 2},
+		"all":          {3, []string{"ra-1", "rb-1", "rc-1"}, 0, 3},
+	} {
+		t.Run(what, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newSim(t, tt.nodes)
+				s.spec.DNS.TTL = longTTL
+				must(t, "up", s.up)
+				s.b.Provider = unmarkable{s.b.Provider, tt.sick}
+				s.spec.DNS.TTL = time.Minute
+				told := make(map[string]bool)
+				s.tell = func(e fleet.Event) {
+					if e.Kind == fleet.EventNote && strings.Contains(e.Detail, fleettest.ErrBroken.Error()) {
+						told[e.Change.Ref.Node] = true
+					}
+				}
+				before := s.zone.Writes()
+				_, err := s.up()
+				if got, want := s.zone.Writes() > before, tt.noted > 0; got != want || (err == nil) != want {
+					t.Errorf("written: got %v and %v, want %v", got, err, want)
+				}
+				if tt.noted == 0 && !errors.Is(err, fleettest.ErrBroken) {
+					t.Errorf("got %v, want why no machine could be marked", err)
+				}
+				noted := 0
+				for _, b := range s.world.Boxes() {
+					if !b.Machine.CachedUntil.IsZero() {
+						noted++
+					}
+				}
+				if noted != tt.noted || len(told) != tt.told {
+					t.Errorf("got %d machines noted and %v named, want %d and %d of %v", noted, told, tt.noted, tt.told, tt.sick)
+				}
+			})
+		})
+	}
+}
+
+// A clock that was wrong once, or a hand, has written it: the next note takes its place.
+func TestApply_ANoteThatNoTTLExplainsIsReplaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := longLived(t)
+		bad := map[string]string{fleet.MarkCached: fleet.FormatCached(time.Now().AddDate(100, 0, 0))}
+		for _, b := range s.world.Boxes() {
+			if err := s.b.Provider.Mark(t.Context(), b.Machine.ID, bad, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.spec.DNS.TTL = time.Minute
+		must(t, "up with another TTL", s.up)
+		for _, b := range s.world.Boxes() {
+			if left := time.Until(b.Machine.CachedUntil); left < longTTL-time.Minute || left > longTTL+time.Hour {
+				t.Errorf("%s: got a note of %s ahead, want about %s", b.Machine.Node, left, longTTL)
+			}
+		}
+	})
+}
+
+// Where some machines are no witnesses, the others are.
+func TestApply_ALoweredTTLIsNotedOnMachinesThatMayBeTouched(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := longLived(t)
+		s.b.Provider = othersMade{s.b.Provider, "rb-1"}
+		s.spec.DNS.TTL = time.Minute
+		if _, err := s.up(); err != nil {
+			t.Fatal(err)
+		}
+		for _, b := range s.world.Boxes() {
+			if got, want := !b.Machine.CachedUntil.IsZero(), b.Machine.Node == "rb-1"; got != want {
+				t.Errorf("%s: got a note %v, want %v", b.Machine.Node, got, want)
+			}
+		}
+	})
+}
+
+// A fleet of a thousand is not marked machine by machine.
+func TestApply_ALoweredTTLIsNotedOnAFewMachines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSim(t, 8)
+		s.spec.DNS.TTL = longTTL
+		must(t, "up", s.up)
+		s.spec.DNS.TTL = time.Minute
+		must(t, "up with another TTL", s.up)
+		noted := 0
+		for _, b := range s.world.Boxes() {
+			if !b.Machine.CachedUntil.IsZero() {
+				noted++
+			}
+		}
+		if noted != 3 {
+			t.Errorf("got the note on %d machines, want 3", noted)
+		}
+	})
+}
+
+// unmarkable takes no note on the machines of some nodes.
+type unmarkable struct {
+	fleet.Provider
+	nodes []string
+}
+
+func (p unmarkable) Mark(ctx context.Context, id string, set map[string]string, unset []string) error {
+	sick := slices.ContainsFunc(p.nodes, func(node string) bool { return strings.HasPrefix(id, node+"-") })
+	if _, note := set[fleet.MarkCached]; note && sick {
+		return fleettest.ErrBroken
+	}
+	return p.Provider.Mark(ctx, id, set, unset)
+}
+
+// othersMade lists all machines but one node's as adopted.
+type othersMade struct {
+	fleet.Provider
+	but string
+}
+
+func (p othersMade) Machines(ctx context.Context) ([]fleet.Machine, error) {
+	out, err := p.Provider.Machines(ctx)
+	for i := range out {
+		out[i].Adopted = out[i].Node != p.but
+	}
+	return out, err
+}

@@ -136,6 +136,39 @@ func TestIngest_ACensusThatDidNotArriveIsUnreadAndNotDamaged(t *testing.T) {
 	}
 }
 
+func TestIngest_DamageThatCouldNotBeLookedAtIsNotRepaired(t *testing.T) {
+	broken := &stats.BrokenError{Err: errText("bootnode-peers.json: registry: the text is cut off")}
+	const counters = "relay-counters.json was damaged before this start and is kept as relay-counters.json.damaged-1"
+	s := open(t, Options{})
+	at := monday()
+	for _, c := range []struct {
+		name    string
+		spoil   func(*stats.Reading)
+		events  []EventKind
+		damaged []string
+	}{
+		{"whole", func(*stats.Reading) {}, []EventKind{EventJoined}, nil},
+		{"damaged", func(r *stats.Reading) {
+			r.Err, r.Broken, r.Telemetry.Damaged = broken, broken, []string{counters}
+		}, []EventKind{EventDamaged}, []string{counters, broken.Error()}},
+		{"slow, and no word of the counters", func(r *stats.Reading) { r.Err = errText("no answer within 30s") }, []EventKind{EventDamaged}, []string{broken.Error()}},
+		{"slow at once", func(r *stats.Reading) { r.Err, r.Delta = errText("no answer within 30s"), nil }, nil, []string{broken.Error()}},
+		{"no census", func(r *stats.Reading) { r.Delta = nil }, nil, []string{broken.Error()}},
+		{"damaged still", func(r *stats.Reading) { r.Err, r.Broken = broken, broken }, nil, []string{broken.Error()}},
+		{"whole again", func(*stats.Reading) {}, []EventKind{EventRepaired}, nil},
+	} {
+		at = at.Add(time.Minute)
+		r := answer(1, at, 1, entry(1, at, at))
+		c.spoil(&r)
+		if got := kinds(ingest(t, s, at, r).Events); !slices.Equal(got, c.events) {
+			t.Errorf("%s: got events %v, want %v", c.name, got, c.events)
+		}
+		if relays, err := s.Relays(t.Context()); err != nil || !slices.Equal(relays[0].Damaged, c.damaged) {
+			t.Errorf("%s: got %+v (%v), want the damage %q", c.name, relays, err, c.damaged)
+		}
+	}
+}
+
 func TestIngest_ACensusOfWhichEntriesWereLeftOutWasNotReadWhole(t *testing.T) {
 	s := open(t, Options{})
 	at := monday()

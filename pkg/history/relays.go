@@ -153,10 +153,18 @@ func (r *relayRow) keepGauges(g stats.Gauges) error {
 	return nil
 }
 
-// lookDamage notes files that a relay says are damaged, or that were found to be.
+// lookDamage notes files that a relay says are damaged, or that were found to be. A census that
+// was damaged and could not be looked at is damaged still, as far as is known.
 func (in *ingestion) lookDamage(ctx context.Context, relay *relayRow, r stats.Reading) error {
 	was := relay.damaged
 	relay.damaged = damageOf(r)
+	if read := r.Err == nil && (r.Delta != nil || r.Registry != nil); !read && r.Broken == nil {
+		for _, text := range was {
+			if len(relay.damaged) < mostDamage && stats.DamagesCensus(text) && !slices.Contains(relay.damaged, text) {
+				relay.damaged = append(relay.damaged, text)
+			}
+		}
+	}
 	switch {
 	case len(relay.damaged) > 0 && !slices.Equal(was, relay.damaged):
 		return in.event(ctx, relay.node, EventDamaged, strings.Join(relay.damaged, "; "))
@@ -166,12 +174,15 @@ func (in *ingestion) lookDamage(ctx context.Context, relay *relayRow, r stats.Re
 	return nil
 }
 
+// mostDamage is how much damage of one relay is told at once.
+const mostDamage = 12
+
 // damageOf is what is wrong with the files of a relay. What was not read, or not to its
 // end, is not damaged.
 func damageOf(r stats.Reading) []string {
 	out := []string{}
 	if r.Telemetry != nil {
-		for _, text := range r.Telemetry.Damaged[:min(len(r.Telemetry.Damaged), 10)] {
+		for _, text := range r.Telemetry.Damaged[:min(len(r.Telemetry.Damaged), mostDamage-2)] {
 			out = append(out, clean(text, 300))
 		}
 	}

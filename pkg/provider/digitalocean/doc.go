@@ -17,9 +17,10 @@
 //
 // Tags belong to the whole account, and an account may have several fleets. A tag that is
 // one droplet's alone (op, hostkey) goes with the droplet: before a delete, a tag
-// fleet:NAME:gone:… notes them, and whoever finds the note finishes. Those of a droplet that
-// somebody else deleted go with the fleet's last machine. One that several may carry (slot,
-// phase, adopted, state, cached) goes only while it is on nothing.
+// fleet:NAME:gone:… notes them, and whoever finds the note finishes. Of a droplet that
+// somebody else deleted the operation goes with a fleet's last machine, once it is older than
+// a day, and the host key stays. One that several may carry (slot, phase, adopted, state,
+// cached) goes only while it is on nothing.
 //
 // # Money
 //

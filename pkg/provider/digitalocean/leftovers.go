@@ -7,13 +7,17 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/digitalocean/godo"
 	"github.com/oklog/ulid/v2"
 
 	"github.com/relayfleet/fleetctl/fleet"
-	"github.com/relayfleet/fleetctl/pkg/sshx"
 )
+
+// longUnused is how old an operation is before its tag, if on nothing, is taken for a deleted
+// droplet's: the tags of a new one are on the account a while before they are on it.
+const longUnused = 24 * time.Hour
 
 // Leftovers names the firewall, the fleet's tag and the account keys that were registered
 // for it. Where there is a firewall the rest is not looked for: Cleanup removes the
@@ -63,10 +67,12 @@ func (p *Provider) leftovers(ctx context.Context) ([]string, error) {
 // fleet's own tags. The operator's tags stay. It is an error while a machine is listed, and
 // while the firewall protects what is not the fleet's.
 //
-// Of the tags that several fleets share (slots, phases, adopted, cached), and of those that are
-// one droplet's, it removes those that are on nothing: of a droplet that somebody else deleted
-// no note says more. Of state directories it removes those that a note of this fleet names. A
-// tag that another fleet is just about to use is made again by it.
+// Of the tags that several fleets share (slots, phases, adopted), of times that passed and of
+// operations that are older than a day, it removes those that are on nothing: of a droplet
+// that somebody else deleted no note says more. Of host keys and state directories it removes
+// those that a note of this fleet names: nothing else tells whose they were, or since when. A
+// tag that another fleet is just about to use is made again by it; a slot that its new droplet
+// loses is drift, which its next up puts right.
 func (p *Provider) Cleanup(ctx context.Context) error {
 	if err := p.cleanup(ctx); err != nil {
 		return fmt.Errorf("clean up: %w", err)
@@ -139,37 +145,35 @@ func (p *Provider) cleanTags(ctx context.Context) error {
 	for _, phase := range phases() {
 		shared = append(shared, tagPhase+string(phase))
 	}
+	if p.spec.ID != "" {
+		shared = append(shared, tagFleetID+p.spec.ID)
+	}
 	for _, s := range p.spec.Slots() {
 		shared = append(shared, tagSlot+s.Node)
 	}
 	var errs []error
 	for _, t := range all {
 		p.learn(t.Name)
-		unused := t.Resources != nil && t.Resources.Count == 0
-		switch own := p.noted(t.Name); {
-		case len(own) > 0:
+		if own := p.noted(t.Name); len(own) > 0 {
 			errs = append(errs, p.removeOwn(ctx, 0, own), p.removeShared(ctx, p.sharedTags(own)), p.removeTag(ctx, t.Name))
-		case unused && (hasTag(shared, t.Name) || hasKind(t.Name, tagCached) || p.spec.ID != "" && hasTag([]string{tagFleetID + p.spec.ID}, t.Name)):
-			errs = append(errs, p.removeTag(ctx, t.Name))
-		case unused && isOneDroplets(t.Name):
-			errs = append(errs, p.removeUnused(ctx, t.Name)) // if it still is: nobody can tell whose it was
+		} else if t.Resources != nil && t.Resources.Count == 0 && (hasTag(shared, t.Name) || isPast(t.Name, time.Now())) {
+			errs = append(errs, p.removeUnused(ctx, t.Name)) // if it still is: it may be another fleet's meanwhile
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// isOneDroplets reports whether a tag is of the form of those that are one droplet's: an
-// operation, or a host key.
-func isOneDroplets(tag string) bool {
+// isPast reports whether a tag tells of itself that nobody is about to use it: an operation
+// that began long ago, or a time that passed.
+func isPast(tag string, now time.Time) bool {
 	kind, value, _ := strings.Cut(strings.ToLower(tag), ":")
-	var err error
 	switch kind + ":" {
 	case tagOp:
-		_, err = ulid.ParseStrict(value)
-	case tagHostKey:
-		_, err = sshx.DecodeHostKeyMark(value)
-	default:
-		return false
+		op, err := ulid.ParseStrict(value)
+		return err == nil && op.Timestamp().Before(now.Add(-longUnused))
+	case tagCached:
+		until, err := fleet.ParseCached(value)
+		return err == nil && until.Before(now)
 	}
-	return err == nil
+	return false
 }

@@ -2,9 +2,13 @@ package digitalocean
 
 import (
 	"net/http"
+	"path"
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/oklog/ulid/v2"
 
 	"github.com/relayfleet/fleetctl/fleet"
 	"github.com/relayfleet/fleetctl/pkg/provider/digitalocean/dotest"
@@ -72,7 +76,8 @@ func TestCandidates_OurIDAndNameWithoutAnOrderProveNothing(t *testing.T) {
 	})
 }
 
-// Nothing noted what it leaves: the tags that were its alone are known by their form.
+// Nothing noted what it leaves: its operation is known by its form and its age. A host key
+// tells neither whose it was nor since when, and stays.
 func TestCleanup_RemovesTheTagsOfADropletThatSomebodyElseDeleted(t *testing.T) {
 	bubble(t, dotest.Config{}, func(t *testing.T, r *rig) {
 		theirs := []string{"fleet:other", "op:01jdv6zz00000000000000000a", "hostkey:" + strings.Repeat("b", 64)}
@@ -82,9 +87,36 @@ func TestCleanup_RemovesTheTagsOfADropletThatSomebodyElseDeleted(t *testing.T) {
 		for _, node := range []string{"nyc1-1", "fra1-1"} {
 			r.do("DELETE", "/v2/droplets/"+create(t, p, order(node)).ID, "")
 		}
+		for _, tag := range r.tags() {
+			if hasKind(tag, tagHostKey) && !slices.Contains(theirs, tag) {
+				theirs = append(theirs, tag)
+			}
+		}
+		time.Sleep(longUnused + time.Second) // of the bubble
 		must(t, "Cleanup", r.provider(nil).Cleanup(t.Context()))
-		if got, want := r.tags(), sorted(append(theirs, "relay")); !slices.Equal(got, want) {
-			t.Errorf("got tags %q left, want %q", got, want)
+		if got, want := r.tags(), sorted(append(theirs, "relay")); len(theirs) != 5 || !slices.Equal(got, want) {
+			t.Errorf("got tags %q left, want %q, with the two droplets' host keys", got, want)
+		}
+	})
+}
+
+// The tags of an order are on its droplet a while later than they are on the account.
+func TestCleanup_LeavesTheTagsThatAnotherFleetIsAboutToUse(t *testing.T) {
+	bubble(t, dotest.Config{}, func(t *testing.T, r *rig) {
+		opAt := func(at time.Time) string {
+			return tagOp + strings.ToLower(ulid.MustNew(ulid.Timestamp(at), nil).String())
+		}
+		now := time.Now()
+		theirs := []string{
+			opAt(now), opAt(now.Add(-longUnused + time.Minute)), opAt(now.Add(time.Hour)), "hostkey:" + strings.Repeat("b", 64),
+			tagCached + fleet.FormatCached(now.Add(time.Hour)), tagCached + "tomorrow", tagCached + "0",
+		}
+		for _, tag := range append(theirs, opAt(now.Add(-longUnused-time.Minute)), tagCached+fleet.FormatCached(now.Add(-time.Minute))) {
+			r.do("POST", "/v2/tags", `{"name":"`+tag+`"}`)
+		}
+		must(t, "Cleanup", r.provider(nil).Cleanup(t.Context()))
+		if got := r.tags(); !slices.Equal(got, sorted(theirs)) {
+			t.Errorf("got tags %q, want %q left", got, sorted(theirs))
 		}
 	})
 }
@@ -92,18 +124,22 @@ func TestCleanup_RemovesTheTagsOfADropletThatSomebodyElseDeleted(t *testing.T) {
 // Another fleet may have put it on a droplet since the tags were listed.
 func TestCleanup_LooksAgainBeforeItRemovesATagThatMayBeAnothersNow(t *testing.T) {
 	bubble(t, dotest.Config{}, func(t *testing.T, r *rig) {
-		tag := "hostkey:" + strings.Repeat("b", 64)
-		r.do("POST", "/v2/tags", `{"name":"`+tag+`"}`)
+		tags := []string{"op:" + strings.Repeat("0", 26), "slot:nyc1-1", "phase:doomed", "cached:1", "adopted:yes"}
+		for _, tag := range tags {
+			r.do("POST", "/v2/tags", `{"name":"`+tag+`"}`)
+		}
 		id := r.add("theirs", "fleet:other")
+		late := slices.Clone(tags)
 		r.wire.seen = func(q *http.Request) {
-			if q.URL.Path == "/v2/tags/"+tag {
-				r.wire.seen = nil
+			tag := path.Base(q.URL.Path)
+			if i := slices.Index(late, tag); i >= 0 {
+				late = slices.Delete(late, i, i+1)
 				r.do("POST", "/v2/tags/"+tag+"/resources", `{"resources":[{"resource_id":"`+id+`","resource_type":"droplet"}]}`)
 			}
 		}
 		must(t, "Cleanup", r.provider(nil).Cleanup(t.Context()))
-		if got := r.tags(); !slices.Equal(got, []string{"fleet:other", tag}) {
-			t.Errorf("got tags %q, want the other fleet's left", got)
+		if got, want := r.tags(), sorted(append(tags, "fleet:other")); !slices.Equal(got, want) {
+			t.Errorf("got tags %q, want the other fleet's left: %q", got, want)
 		}
 	})
 }

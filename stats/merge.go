@@ -52,7 +52,7 @@ func MergeOnto(past *Past, at time.Time, readings []Reading) Snapshot {
 		s.HistorySince, s.HistoryMissing = Time{past.since.UTC()}, past.Missing
 	}
 	if known || past != nil {
-		s.count(all, at)
+		s.count(all, past, at)
 	}
 	return s
 }
@@ -66,6 +66,7 @@ func (p *Peers) addCensus(entries []CensusEntry, past *Past) (peers, probes uint
 		key := keyOf(e.PeerPubkey)
 		if e.IsProbe() || past.isProbe(key) {
 			probes++
+			past.noteProbe(key)
 			continue
 		}
 		p.Add(key, e.FirstSeenAt, e.LastSeenAt)
@@ -74,10 +75,10 @@ func (p *Peers) addCensus(entries []CensusEntry, past *Past) (peers, probes uint
 }
 
 // count is what all registries and the past know together.
-func (s *Snapshot) count(all *Peers, at time.Time) {
+func (s *Snapshot) count(all *Peers, past *Past, at time.Time) {
 	t := NewTally(at)
 	for peer := range all.All() {
-		if _, ours := all.own[peer.Key]; !ours {
+		if _, ours := all.own[peer.Key]; !ours && !past.isProbe(peer.Key) {
 			t.Add(peer)
 		}
 	}

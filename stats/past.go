@@ -10,7 +10,7 @@ type Past struct {
 	Missing []string
 
 	since  time.Time
-	peers  *Peers // of no census; who became a relay since is among them
+	peers  *Peers // of no census; who turned out to be a relay or a probe since is among them
 	own    [][32]byte
 	probes map[[32]byte]bool
 }
@@ -40,6 +40,14 @@ func (p *Past) with(own [][32]byte) *Peers {
 		p.peers.own[key] = false
 	}
 	return p.peers
+}
+
+// noteProbe takes in that a registry tells that a key is that of a probe, which the past may
+// have taken for a peer.
+func (p *Past) noteProbe(key [32]byte) {
+	if p != nil {
+		p.probes[key] = true
+	}
 }
 
 // isProbe reports whether the past knows a key as that of a probe.

@@ -75,6 +75,22 @@ func TestMergeOnto_KeysOfTheFleetsOwnAreNoPeersWhicheverSideKnowsIt(t *testing.T
 	equal(t, "probes in registries", s.ProbesKnown, 1)
 }
 
+func TestMergeOnto_AProbeThatWasTakenForAPeerIsNoneAsSoonAsARegistryTells(t *testing.T) {
+	all := peers(0, 3)
+	for i := range all {
+		all[i].LastSeenAt = at.Unix()
+	}
+	past := remembered(t, all)
+	all[2].Tier = ProbeName
+	s := MergeOnto(past, at, []Reading{
+		{Node: "nyc1-1", Region: "nyc1", Report: report(somePeer, 1, 1), Registry: all[:2]},
+		{Node: "nyc1-2", Region: "nyc1", Report: report("12D3KooWfra", 1, 1), Registry: all[2:]},
+	})
+	equal(t, "lifetime", s.LifetimeUniquePeers, 2)
+	equal(t, "active in 24 hours", s.Active24h, 2)
+	equal(t, "probes in registries", s.ProbesKnown, 1)
+}
+
 func TestMerge_WithoutAHistorySaysThatThereIsNone(t *testing.T) {
 	s := Merge(at, healthy())
 	if !s.HistorySince.IsZero() || s.HistoryMissing == nil || len(s.HistoryMissing) > 0 {

@@ -85,7 +85,7 @@ func (r *run) note(ctx context.Context, stage string, published map[string]bool,
 			continue
 		}
 		failed = append(failed, err)
-		r.reporter.note(stage, Change{Ref: machineRef(m)}, fmt.Sprintf("could not be marked with how long resolvers may keep records, so others are: %v", err))
+		r.reporter.note(stage, Change{Ref: machineRef(m)}, fmt.Sprintf("could not be marked with how long resolvers may keep records: %v", err))
 	}
 	if noted == 0 && len(failed) > 0 {
 		return fmt.Errorf("mark a machine with how long resolvers may keep records: none of %d takes it: %w", len(failed), failed[0])

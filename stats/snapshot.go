@@ -14,7 +14,7 @@ type Snapshot struct {
 	Circuits            *uint64    `json:"relay_circuits_established"`  // likewise
 	Relays              []RelayRow `json:"relays"`                      // one for each reading, by region and node
 	Unreachable         []string   `json:"unreachable"`                 // nodes that sent no report, in the order of Relays
-	Partial             bool       `json:"partial"`                     // something is missing in the sums: see the rows
+	Partial             bool       `json:"partial"`                     // something was not read, or is damaged: see the rows. Not what an old daemon does not count, nor HistoryMissing
 
 	// HistorySince is from when the history is that is in LifetimeUniquePeers and in those
 	// active lately; zero: these are of the registries alone, and fall when a relay loses its.

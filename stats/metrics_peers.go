@@ -28,7 +28,9 @@ func peerMetrics() []Metric {
 				"however often it came back, under whatever peer ID and from wherever. What a relay told before it was replaced stays counted.",
 			Source: fromCensus + " `fleetctl stats` adds the census of the moment to the history; where there is no history it has that census alone, says so, and falls " +
 				"when a relay loses its own. `fleetctl stats count` counts census files. With its `--estimate`, a million peers or more are a HyperLogLog of the same keys with the relative standard error beside it.",
-			Limits: newKey + " " + forgets + " Two things make it fall, and both are told: a peer was erased (`fleetctl stats forget`), or its key turned out to be the fleet's own.",
+			Limits: newKey + " " + forgets + " A machine that died before its census was read to its end, and was replaced in its own slot, is not told of: whom it alone met since its last whole reading " +
+				"is missing, and nothing says so." +
+				" Two things make it fall, and both are told: a peer was erased (`fleetctl stats forget`), or its key turned out to be the fleet's own.",
 		},
 		active("active", "24h", "Peers active in 24 hours"),
 		active("", "7d", "Peers active in 7 days"),

@@ -5,8 +5,8 @@ import "time"
 // Past is what a history knows of a fleet, for [MergeOnto]: everybody who was ever in a
 // census, also in one that a relay has lost since. Not safe for concurrent use.
 type Past struct {
-	// Missing are the nodes that left the fleet before their census was read whole, sorted:
-	// nobody will ever know whom else they met.
+	// Missing are the nodes that left the fleet and whose census was not read to its end before,
+	// sorted: nobody will ever know whom they alone met since their last whole reading.
 	Missing []string
 
 	since  time.Time

@@ -19,8 +19,9 @@ type Snapshot struct {
 	// HistorySince is from when the history is that is in LifetimeUniquePeers and in those
 	// active lately; zero: these are of the registries alone, and fall when a relay loses its.
 	HistorySince Time `json:"history_since"`
-	// HistoryMissing are nodes that left the fleet before their census was read whole, by that
-	// history: LifetimeUniquePeers is at least so much.
+	// HistoryMissing are nodes that left the fleet and whose census was not read to its end
+	// before, by that history: whom they alone met since their last whole reading is missing, and
+	// LifetimeUniquePeers is at least so much.
 	HistoryMissing []string `json:"history_missing"`
 
 	// Of all these peers, how many were seen lately.

@@ -177,7 +177,7 @@ func (v statsView) Table() render.Table {
 		}
 	}
 	if len(v.HistoryMissing) > 0 {
-		t.Notes = append(t.Notes, render.Names(v.HistoryMissing, mostNames)+" left the fleet before its census was read: lifetime is without whom it alone had met")
+		t.Notes = append(t.Notes, render.Names(v.HistoryMissing, mostNames)+" left the fleet before its census was read to its end: lifetime is without whom it alone met since its last whole reading")
 	}
 	if len(v.past) > 0 {
 		t.Notes = append(t.Notes, fmt.Sprintf("the bars are the last %d days of the history", pastDays))

@@ -207,7 +207,7 @@ func TestStats_SaysWhereItsPeersWereCountedAndWhoLeftUnread(t *testing.T) {
 	}}, render.FormatTable)
 	for _, want := range []string{
 		"lifetime unique peers:       at least 7\nlifetime counted in:         the registries, and the history since 2026-11-02\n",
-		"\nsgp1-1 left the fleet before its census was read: lifetime is without whom it alone had met\n",
+		"\nsgp1-1 left the fleet before its census was read to its end: lifetime is without whom it alone met since its last whole reading\n",
 	} {
 		if !strings.Contains(past, want) {
 			t.Errorf("got\n%s\nwant %q in it", past, want)

@@ -48,7 +48,9 @@ func (s *Store) Past(ctx context.Context) (*stats.Past, error) {
 	return out, nil
 }
 
-// leftUnread are the nodes that left the fleet before their census was read whole.
+// leftUnread are the nodes that left the fleet and whose census was not read to its end before:
+// whom they alone met since their last whole reading is missing. A machine that another one
+// replaced in its own slot is not among them: the node is still here.
 func (c coverage) leftUnread() []string {
 	here := make(map[string]bool)
 	for _, m := range c.members {

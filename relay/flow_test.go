@@ -93,6 +93,24 @@ func TestFlow_BytesOfBeforeAPeerIsKnownAreOfWhatItTurnsOutToBe(t *testing.T) {
 	}
 }
 
+func TestFlow_BytesOfTheFleetItselfAreToldAndKeptOverARestart(t *testing.T) {
+	d := openDesk(t, t.TempDir(), noon())
+	p, _ := someone(t)
+	d.connected(p, nil, nil, noon())
+	d.identified(p, stats.ProbeAgent("1"), nil, noon())
+	d.circuitOpened(p, noon()).passed(7)
+	kept := d.countersNow(noon())
+	if got := kept.Epoch.OwnBytes; got == nil || *got != 7 {
+		t.Fatalf("got %v, want 7 told", got)
+	}
+	again := openDesk(t, t.TempDir(), noon())
+	again.restore(kept)
+	again.ledger.ownBytes.Add(2)
+	if got, since := again.countersNow(noon()).Epoch.OwnBytes, again.sinceStart().OwnBytes; *got != 9 || *since != 2 {
+		t.Errorf("after a restart: got %d, since it %d, want 9 and 2", *got, *since)
+	}
+}
+
 func TestFlow_WhatAPeerPassedBeforeItProvedToBeOfTheFleetStaysCounted(t *testing.T) {
 	d := openDesk(t, t.TempDir(), noon())
 	p, _ := someone(t)

@@ -58,7 +58,7 @@ type ledger struct {
 
 	// Counted without mu, by flows.
 	bytes    atomic.Uint64 // relayed for users, in this epoch
-	ownBytes atomic.Uint64 // relayed for probes and relays of the fleet, since the process started
+	ownBytes atomic.Uint64 // the same for those that say that they are probes or relays of the fleet
 }
 
 func newLedger(cfg Config, started time.Time) *ledger {
@@ -125,7 +125,8 @@ func (l *ledger) joinIfUsing(p peer.ID, s *session, now time.Time) {
 }
 
 // classify tells users from probes and from relays of the same fleet. Anybody may
-// claim to be either: the claim only keeps the peer out of the counts.
+// claim to be either: the claim only keeps the peer out of the counts of users, and what
+// is relayed for it is counted all the same.
 func (l *ledger) classify(p peer.ID, agent string, protocols []protocol.ID) kind {
 	if l.fleet[p] {
 		return fleetRelay

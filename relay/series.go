@@ -118,7 +118,7 @@ func (s *series) uses(out chan<- prometheus.Metric) {
 		"relay_reservations_renewed_total":  c.Renewed,
 		"relay_circuits_established_total":  c.Circuits,
 		"relay_bytes_relayed_total":         c.BytesRelayed,
-		"relay_own_bytes_relayed_total":     s.relay.ledger.ownBytes.Load(),
+		"relay_own_bytes_relayed_total":     *c.OwnBytes,
 		"relay_sessions_ended_total":        c.Sessions,
 	} {
 		out <- prometheus.MustNewConstMetric(s.descs[name], prometheus.CounterValue, float64(v))

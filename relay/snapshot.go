@@ -59,7 +59,7 @@ func (l *ledger) saved(now time.Time) counters {
 	c := l.counters
 	c.Joins, c.Leaves = slices.Clone(c.Joins), slices.Clone(c.Leaves)
 	c.Epoch = c.Epoch.clone()
-	c.Epoch.BytesRelayed = l.bytes.Load()
+	c.Epoch.BytesRelayed, c.Epoch.OwnBytes = l.bytes.Load(), new(l.ownBytes.Load())
 	c.Epoch.Open = newLengths()
 	for _, s := range l.sessions {
 		if s.kind == user {
@@ -181,6 +181,9 @@ func (l *ledger) restore(c counters) {
 	c.Epoch.crashed()
 	l.counters = c
 	l.bytes.Store(c.Epoch.BytesRelayed)
+	if own := c.Epoch.OwnBytes; own != nil {
+		l.ownBytes.Store(*own)
+	}
 	l.began = c.Epoch.Plus(stats.Counters{})
 }
 
@@ -191,6 +194,6 @@ func (l *ledger) sinceStart() stats.Counters {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.counters.Epoch.Plus(stats.Counters{})
-	now.BytesRelayed = l.bytes.Load()
+	now.BytesRelayed, now.OwnBytes = l.bytes.Load(), new(l.ownBytes.Load())
 	return now.Since(l.began)
 }

@@ -57,7 +57,11 @@ func trafficMetrics() []Metric {
 			"Old daemons do not tell. "),
 		metric("bytes_relayed", "bytes", "bytes", "", "Bytes relayed",
 			"How many bytes went over circuits that users opened within the step, both directions added, as the peers sent them.",
-			"Those of circuits that the probes of `fleetctl` open are counted apart, in a relay's own `/metrics` (`relay_own_bytes_relayed_total`). Without what TCP, QUIC, TLS and the multiplexer add: the provider's bill shows more, and each byte comes in and goes out. "),
+			"Those of circuits that probes of `fleetctl` and relays of the fleet open are counted apart ([`own_bytes_relayed`](#own_bytes_relayed)). Without what TCP, QUIC, TLS and the multiplexer add: the provider's bill shows more, and each byte comes in and goes out. "),
+		metric("own_bytes_relayed", "own_bytes", "bytes", "", "Bytes relayed for the fleet itself",
+			"How many bytes went over circuits that probes of `fleetctl` and relays of the fleet opened within the step, both directions added. In a relay's own `/metrics` it is `relay_own_bytes_relayed_total`.",
+			"Whoever says that it is a probe or a relay of the fleet is counted here, and anybody can say so: more than probes need is somebody who uses the relays unseen. `fleetctl usage` adds them to `bytes_relayed`, since they are transfer all the same. "+
+				"Daemons of before this was told do not tell: of them it is unknown. "),
 		metric("joins", "", "connections", "", "Peers that joined",
 			"How often a user connected to a relay within the step: each begin of a session, so that a peer that comes and goes counts each time.",
 			"A peer on two relays counts twice. Who joined between the last write of the counters and a crash of the daemon is missing. "),

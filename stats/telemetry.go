@@ -38,7 +38,7 @@ type Lifetime struct {
 }
 
 // Counters only grow within an epoch. All were counted at the relay, without the fleet's
-// own relays and probes.
+// own relays and probes, but OwnBytes.
 type Counters struct {
 	Joined         uint64            `json:"joined"` // users that connected
 	Left           uint64            `json:"left"`
@@ -59,6 +59,9 @@ type Counters struct {
 	// Hole punches as clients reported them; nil: none does, and a relay cannot see them.
 	PunchesSucceeded *uint64 `json:"hole_punches_succeeded"`
 	PunchesFailed    *uint64 `json:"hole_punches_failed"`
+	// OwnBytes are as BytesRelayed over circuits of peers that say that they are probes or
+	// relays of the fleet, which anybody can; nil: an earlier daemon, which does not tell.
+	OwnBytes *uint64 `json:"own_bytes_relayed"`
 }
 
 // Gauges are of the moment.

@@ -53,7 +53,7 @@ func (t Telemetry) check(fields map[string]json.RawMessage) error {
 	case !isCursor(t.Cursor):
 		return fmt.Errorf("cursor: %q is no cursor", clean(t.Cursor, 80))
 	}
-	if err := whole(fields["counters"], t.Counters, "hole_punches_succeeded", "hole_punches_failed"); err != nil {
+	if err := whole(fields["counters"], t.Counters, "hole_punches_succeeded", "hole_punches_failed", "own_bytes_relayed"); err != nil {
 		return fmt.Errorf("counters: %w", err)
 	}
 	if got, want := len(t.Counters.SessionLengths), len(SessionBounds())+1; got != want {

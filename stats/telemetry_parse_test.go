@@ -22,7 +22,7 @@ func goodTelemetry() Telemetry {
 		Counters: Counters{
 			Joined: 1, Left: 1, Granted: 1, Renewed: 1, RefusedReserve: map[string]uint64{"PERMISSION_DENIED": 2}, Circuits: 1,
 			RefusedCircuit: one, BytesRelayed: 5, Sessions: 1, SessionSecs: 9, SessionLengths: make([]uint64, 8),
-			ByTransport: one, ByFamily: one, ByAgent: one, ByVersion: one, ByTier: one,
+			ByTransport: one, ByFamily: one, ByAgent: one, ByVersion: one, ByTier: one, OwnBytes: ptr[uint64](6),
 		},
 		Gauges:  Gauges{Users: 1, NATStatus: "public", DiskFree: 1, DiskTotal: 2, Memory: 3, MemoryLimit: 4},
 		Minutes: [][2]int64{{1777636680, 3}, {1777636740, 2}},
@@ -51,6 +51,14 @@ func TestParseTelemetry_ReadsEveryFieldAndCleansTheTexts(t *testing.T) {
 	}
 }
 
+func TestParseTelemetry_ADaemonThatDoesNotTellOfItsOwnBytesIsReadAndTheyAreUnknown(t *testing.T) {
+	text := strings.Replace(encoded(t, goodTelemetry()), `,"own_bytes_relayed":6`, ``, 1)
+	got, err := ParseTelemetry([]byte(text))
+	if err != nil || got.Counters.OwnBytes != nil {
+		t.Errorf("got %v %v, want them unknown", got.Counters.OwnBytes, err)
+	}
+}
+
 func TestParseTelemetry_ErrorsNameTheField(t *testing.T) {
 	good := encoded(t, goodTelemetry())
 	for _, c := range []struct{ old, new, want string }{
@@ -62,6 +70,7 @@ func TestParseTelemetry_ErrorsNameTheField(t *testing.T) {
 		{`"joined":1`, `"joined":null`, "telemetry: counters: joined: missing"},
 		{`"joined":1`, `"joined":-1`, "telemetry: counters.joined: -1, accepted is a count from 0"},
 		{`"bytes_relayed":5`, `"bytes_relayed":18446744073709551615`, "telemetry: counters: bytes_relayed: 18446744073709551615 is larger than any count"},
+		{`"own_bytes_relayed":6`, `"own_bytes_relayed":18446744073709551615`, "telemetry: counters: own_bytes_relayed: 18446744073709551615 is larger than any count"},
 		{`[0,0,0,0,0,0,0,0]`, `[0]`, "telemetry: counters: session_lengths: 1 numbers, accepted are 8"},
 		{`[0,0,0,0,0,0,0,0]`, `[0,0,0,0,0,0,0,18446744073709551615]`, "telemetry: counters: session_lengths: element 7: 18446744073709551615 is larger than any count"},
 		{`"joined_by_agent":{"a":1}`, `"joined_by_agent":{"\u001b[2J":1}`, `telemetry: counters: joined_by_agent: "[2J" is no name`},

@@ -22,7 +22,8 @@ func newUsage(a *app) *cobra.Command {
 its memory, the bytes that it relayed this month beside what the plan of its machine includes,
 and what the fleet costs for each peer that was active in the last 30 days.
 
-The bytes of this month are those of the history that 'fleetctl stats collect' and 'fleetctl
+The bytes of this month are those of users and of whoever says that it is a probe or a relay
+of the fleet, which anybody can: all of them are transfer. They are those of the history that 'fleetctl stats collect' and 'fleetctl
 serve' keep, as of its last collection, and at least so many if that was more than an hour ago;
 without one they are not known. Active peers are of then, too. What is not known is said so and is never 0.
 Exit 3 if a relay did not answer, or says that files it counts in are damaged.`,
@@ -58,7 +59,8 @@ type usage struct {
 	quote    fleet.Observed[fleet.Quote]
 	active   stats.Figure            // peers of the last 30 days
 	since    time.Time               // when the month began
-	month    map[string]stats.Figure // bytes relayed since then, by node; nil: no history
+	month    map[string]stats.Figure // bytes relayed for users since then, by node; nil: no history
+	own      map[string]stats.Figure // and for whoever says that it is of the fleet
 
 	collected time.Time            // when the history was last told of the fleet; zero: never
 	told      map[string]time.Time // and of each node, which answered then; zero: never
@@ -115,20 +117,27 @@ func (s *session) kept(ctx context.Context, u *usage) (cursors map[string]string
 	for _, r := range relays {
 		u.told[r.Node] = r.LastAnswered
 	}
-	all, err := store.Series(ctx, "bytes_relayed", history.Query{Since: u.since, Until: u.at, Step: history.StepMonth, Location: time.UTC, By: true})
-	if err != nil {
-		return nil, fmt.Errorf("usage: %w", err)
-	}
-	u.month = make(map[string]stats.Figure)
-	for _, one := range all {
-		if n := len(one.Points); n > 0 && one.Label != "" {
-			u.month[one.Label] = one.Points[n-1].Figure
+	for metric, into := range map[string]*map[string]stats.Figure{"bytes_relayed": &u.month, "own_bytes_relayed": &u.own} {
+		if *into, err = u.monthOf(ctx, store, metric); err != nil {
+			return nil, fmt.Errorf("usage: %w", err)
 		}
 	}
 	if u.active.Value == nil {
 		return nil, nil
 	}
 	return store.Cursors(ctx)
+}
+
+// monthOf is what a counter of each node grew by since the month began.
+func (u *usage) monthOf(ctx context.Context, store *history.Store, metric string) (map[string]stats.Figure, error) {
+	all, err := store.Series(ctx, metric, history.Query{Since: u.since, Until: u.at, Step: history.StepMonth, Location: time.UTC, By: true})
+	month := make(map[string]stats.Figure)
+	for _, one := range all {
+		if n := len(one.Points); n > 0 && one.Label != "" {
+			month[one.Label] = one.Points[n-1].Figure
+		}
+	}
+	return month, err
 }
 
 // activeOf counts the peers of the last 30 days in censuses that were just read.

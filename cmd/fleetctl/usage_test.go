@@ -35,6 +35,10 @@ func threeRelays() usage {
 			"nyc1-1": {Value: new(2e9), Since: stats.Time{Time: month}},
 			"sgp1-1": {Value: new(1e9), AtLeast: true, Since: stats.Time{Time: month}},
 		},
+		own: map[string]stats.Figure{
+			"nyc1-1": {Value: new(0.0), Since: stats.Time{Time: month}},
+			"sgp1-1": {Value: new(0.0), Since: stats.Time{Time: month}},
+		},
 	}
 }
 
@@ -55,6 +59,21 @@ func TestUsage_UnknownIsNeverZero(t *testing.T) {
 		"sgp1-1,sgp1,unreachable,,,,,,,2026-11,1000000000,true,1000000000000,6,USD,connect: no route\n"
 	if strings.ReplaceAll(got, "\r\n", "\n") != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+// Anybody can say that it is a probe: what is relayed for it is transfer all the same.
+func TestUsage_BytesOfWhoeverSaysThatItIsAProbeAreTransferToo(t *testing.T) {
+	u := threeRelays()
+	u.own["nyc1-1"] = stats.Figure{Value: new(7e11), Since: stats.Time{Time: u.since}}
+	delete(u.own, "sgp1-1")
+	u.month["sgp1-1"] = stats.Figure{Value: new(1e9), Since: stats.Time{Time: u.since}}
+	v := newUsageView("harbour", u)
+	if got := v.Relays[1]; got.BytesMonth == nil || *got.BytesMonth != 702e9 || got.BytesAtLeast {
+		t.Errorf("nyc1-1: got %v, at least %t, want 702e9, all of it", valueOr(got.BytesMonth, 0), got.BytesAtLeast)
+	}
+	if got := v.Relays[2]; got.BytesMonth == nil || *got.BytesMonth != 1e9 || !got.BytesAtLeast {
+		t.Errorf("sgp1-1, which does not tell of them: got %v, at least %t, want at least 1e9", valueOr(got.BytesMonth, 0), got.BytesAtLeast)
 	}
 }
 

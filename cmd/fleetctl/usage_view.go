@@ -38,7 +38,8 @@ type usageRow struct {
 	Memory           *uint64  `json:"memory_bytes"`
 	MemoryLimit      *uint64  `json:"memory_limit_bytes"`
 	BytesRelayed     *uint64  `json:"bytes_relayed"`       // since its counters began
-	BytesMonth       *uint64  `json:"bytes_month"`         // since the month began
+	OwnBytes         *uint64  `json:"own_bytes_relayed"`   // of whoever says that it is of the fleet
+	BytesMonth       *uint64  `json:"bytes_month"`         // of both, since the month began
 	BytesAtLeast     bool     `json:"bytes_month_partial"` // the history knows a part of the month
 	Transfer         *uint64  `json:"transfer_bytes"`      // that the machine's plan includes in a month
 	Monthly          *float64 `json:"monthly"`
@@ -89,8 +90,8 @@ func newUsageView(fleetName string, u usage) usageView {
 		row := rowOf(r)
 		row.repeats = counted[r.Node]
 		counted[r.Node] = true
-		if f, known := u.month[r.Node]; known && !row.repeats && f.Value != nil && !f.Since.IsZero() { // since nobody knows when is of no month
-			row.BytesMonth, row.BytesAtLeast = new(uint64(*f.Value)), f.AtLeast || f.Since.After(u.since) || u.at.Sub(u.told[r.Node]) > usageFresh
+		if !row.repeats {
+			row.BytesMonth, row.BytesAtLeast = u.relayed(r.Node)
 		}
 		switch row.Status {
 		case usageUnreachable:
@@ -118,6 +119,22 @@ func newUsageView(fleetName string, u usage) usageView {
 	return v
 }
 
+// relayed is what went through a node this month, for whomever; nil: what did for users is
+// unknown. What is since nobody knows when is of no month.
+func (u usage) relayed(node string) (bytes *uint64, atLeast bool) {
+	known := func(f stats.Figure) bool { return f.Value != nil && !f.Since.IsZero() }
+	partial := func(f stats.Figure) bool { return f.AtLeast || f.Since.After(u.since) }
+	users, own := u.month[node], u.own[node]
+	if !known(users) {
+		return nil, false
+	}
+	atLeast = partial(users) || u.at.Sub(u.told[node]) > usageFresh
+	if !known(own) {
+		return new(uint64(*users.Value)), true
+	}
+	return new(uint64(*users.Value + *own.Value)), atLeast || partial(own)
+}
+
 // The statuses of a row.
 const (
 	usageOK          = "ok"
@@ -140,7 +157,7 @@ func rowOf(r stats.Reading) usageRow {
 		row.Users, row.Reservations = new(uint64(t.Gauges.Users)), new(uint64(t.Gauges.Reservations))
 		row.ReservationLimit = positive(uint64(max(0, t.Gauges.ReservationLimit)))
 		row.Memory, row.MemoryLimit = positive(t.Gauges.Memory), positive(t.Gauges.MemoryLimit)
-		row.BytesRelayed = new(t.Counters.BytesRelayed)
+		row.BytesRelayed, row.OwnBytes = new(t.Counters.BytesRelayed), t.Counters.OwnBytes
 	case r.Report != nil:
 		if r.Err == nil {
 			row.Status = usageOld

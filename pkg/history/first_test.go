@@ -13,7 +13,12 @@ import (
 // month is the last point of bytes_relayed by relay, of the month.
 func month(t *testing.T, s *Store, node string) stats.Figure {
 	t.Helper()
-	all, err := s.Series(t.Context(), "bytes_relayed", Query{Step: StepMonth, By: true})
+	return monthOf(t, s, "bytes_relayed", node)
+}
+
+func monthOf(t *testing.T, s *Store, metric, node string) stats.Figure {
+	t.Helper()
+	all, err := s.Series(t.Context(), metric, Query{Step: StepMonth, By: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,6 +65,24 @@ func TestIngest_WhatARelayCountedBeforeItWasFirstReadIsInItsTotalsAlone(t *testi
 	ingest(t, s, at, tell(1, 1e12+5), tell(2, 7e12+4))
 	if one, two := month(t, s, "nyc1-1"), month(t, s, "nyc1-2"); text(one) != "0" || text(two) != "1" || one.Since.IsZero() {
 		t.Errorf("a month later: got %s since %s and %s, want 0 and 1, and since when", text(one), one.Since, text(two))
+	}
+}
+
+func TestIngest_BytesOfTheFleetItselfAreUnknownUntilADaemonTellsThem(t *testing.T) {
+	s := open(t, Options{})
+	at := monday()
+	tell := func(n int, own *uint64) stats.Reading {
+		r := answer(n, at, 1)
+		r.Telemetry.Counters.OwnBytes = own
+		return r
+	}
+	ingest(t, s, at, tell(1, new(uint64(9))), tell(2, nil), tell(3, new(uint64(0))))
+	at = at.Add(time.Hour)
+	ingest(t, s, at, tell(1, new(uint64(14))), tell(2, nil), tell(3, new(uint64(0))))
+	for node, want := range map[string]string{"nyc1-1": "at least 5", "nyc1-2": "unknown", "nyc1-3": "at least 0"} {
+		if got := text(monthOf(t, s, "own_bytes_relayed", node)); got != want {
+			t.Errorf("%s: got %s, want %s", node, got, want)
+		}
 	}
 }
 

@@ -24,6 +24,7 @@ const (
 	countSessions    = "sessions"
 	countSessionSecs = "session_seconds"
 	countPunches     = "hole_punches"
+	countOwnBytes    = "own_bytes_relayed"
 )
 
 // measure takes in what the machines of a relay counted that answer: gauges, minutes and
@@ -180,8 +181,8 @@ func (in *ingestion) saveLives(ctx context.Context, acc stats.Accumulator) error
 // SessionLabels name the ranges of Counters.SessionLengths by their upper bounds.
 func SessionLabels() []string { return []string{"10s", "1m", "5m", "15m", "1h", "6h", "24h", "longer"} }
 
-// growths is what a metric each grew by, without zeros; those of hole punches stand for
-// "observed, and there were none".
+// growths is what a metric each grew by, without zeros; those of hole punches and of bytes
+// of the fleet itself stand for "observed, and there were none".
 func growths(c stats.Counters) []growth {
 	var out []growth
 	add := func(name, label string, value uint64) {
@@ -211,6 +212,9 @@ func growths(c stats.Counters) []growth {
 		if value != nil {
 			out = append(out, growth{countPunches, label, *value})
 		}
+	}
+	if c.OwnBytes != nil {
+		out = append(out, growth{countOwnBytes, "", *c.OwnBytes})
 	}
 	return out
 }

@@ -96,7 +96,8 @@ func (v *view) counted(ctx context.Context) (lines, error) {
 			}
 		}
 	}
-	rare := v.metric.Name == countPunches // unknown until a client reports one
+	rare := v.metric.Name == countPunches  // unknown until a client reports one
+	late := v.metric.Name == countOwnBytes // and this until a daemon tells it
 	out := lines{}
 	for label, values := range grown {
 		if !v.by && label != "" {
@@ -115,7 +116,11 @@ func (v *view) counted(ctx context.Context) (lines, error) {
 			if values[i] == 0 && (from == 0 || v.last[i].answered == 0) || rare && observed[i] == 0 {
 				continue
 			}
-			if list := since[label]; list != nil && list[i] > 0 {
+			list := since[label]
+			if late && (list == nil || list[i] == 0) {
+				continue
+			}
+			if list != nil && list[i] > 0 {
 				from = list[i]
 			}
 			line[i] = known(values[i], line[i].Missing, stamp(from))

@@ -92,7 +92,7 @@ func DecodePlan(r io.Reader, s Spec) (Plan, error) {
 		return Plan{}, fmt.Errorf("plan file: %w", err)
 	}
 	p := file.Plan
-	if p.Domain == "" || p.Zone == "" { // its hash, if it has one, is of what a plan was then
+	if p.Fleet == s.Name && (p.Domain == "" || p.Zone == "") { // its hash, if it has one, is of what a plan was then
 		return Plan{}, WithHint(errors.New("plan file: it does not say for which domain and zone it is: an earlier version of fleetctl made it"), "make a new plan with `fleetctl plan --out FILE`")
 	}
 	if file.Hash != "" && file.Hash != p.Digest() {

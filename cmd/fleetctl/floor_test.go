@@ -139,7 +139,7 @@ func TestReplaceRegion_AtNoSampleDoTheProvenRecordsFallBelowTheFloor(t *testing.
 		t.Fatal(err)
 	}
 	if snapshot.LifetimeUniquePeers == nil || *snapshot.LifetimeUniquePeers != 1 {
-		t.Errorf("lifetime unique peers: got %v, want the 1 that the old relay had met", snapshot.LifetimeUniquePeers)
+		t.Errorf("lifetime unique peers: got %s, want the 1 that the old relay had met", said(snapshot.LifetimeUniquePeers))
 	}
 }
 

@@ -61,7 +61,7 @@ func (p *Provider) create(ctx context.Context, n fleet.NewMachine) (godo.Droplet
 		return none, err
 	}
 	defer unlock()
-	listed, err := p.tagged(ctx)
+	listed, err := p.ours.since(ctx, p.lastOrder(n.Op), time.Second, p.trans.writes, p.listTagged)
 	if err != nil {
 		return none, err
 	}
@@ -120,6 +120,7 @@ func (p *Provider) order(n fleet.NewMachine) (*godo.DropletCreateRequest, error)
 // buy sends the order and returns the ID of its droplet.
 func (p *Provider) buy(ctx context.Context, n fleet.NewMachine, order *godo.DropletCreateRequest) (int, error) {
 	began := time.Now()
+	defer p.ordered(n.Op)
 	id, err := p.post(ctx, order)
 	if !doubtful(err) || ctx.Err() != nil {
 		return id, p.refusedOrder(ctx, n, err)
@@ -141,6 +142,20 @@ func (p *Provider) buy(ctx context.Context, n fleet.NewMachine, order *godo.Drop
 		return found, inDoubt(order.Name, err, lookErr)
 	}
 	return 0, inDoubt(order.Name, err, errors.New("nothing of that name is listed yet"))
+}
+
+// lastOrder is how many writes were over when the last order of an operation was: what is
+// not about it does not make a list out of date.
+func (p *Provider) lastOrder(op string) uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.sent[op]
+}
+
+func (p *Provider) ordered(op string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.sent[op] = p.trans.writes()
 }
 
 // inDoubt is the error of an order of which it is not known whether it was carried out.

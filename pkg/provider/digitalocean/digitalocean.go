@@ -93,6 +93,7 @@ type Provider struct {
 	seen  map[int]sighting      // droplets of ours, by ID
 	keys  map[string]accountKey // by fingerprint
 	sold  *catalogue            // what can be bought
+	sent  map[string]uint64     // by operation: the writes that were over after its order
 
 	unnamed   error // why keys that the spec names are not known; nil: they are, or nobody looked
 	unnamedAt time.Time
@@ -119,7 +120,7 @@ func New(cfg Config) (*Provider, error) {
 	p := &Provider{
 		spec: cfg.Spec, cfg: cfg, log: cfg.Log,
 		walls: shared[[]godo.Firewall]{fresh: 2 * time.Second},
-		canon: make(map[string]string), seen: make(map[int]sighting), keys: make(map[string]accountKey),
+		canon: make(map[string]string), seen: make(map[int]sighting), keys: make(map[string]accountKey), sent: make(map[string]uint64),
 	}
 	p.trans = newTransport(cfg, base)
 	client := &http.Client{

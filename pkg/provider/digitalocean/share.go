@@ -29,15 +29,21 @@ type shared[T any] struct {
 
 // get reads, or waits for a reading that is under way.
 func (s *shared[T]) get(ctx context.Context, writes func() uint64, read func(context.Context) (T, error)) (T, error) {
+	return s.since(ctx, writes(), s.fresh, writes, read)
+}
+
+// since is get for one whom only the first so many writes concern: a reading that began
+// after them will do, and for a while after it was made.
+func (s *shared[T]) since(ctx context.Context, need uint64, fresh time.Duration, writes func() uint64, read func(context.Context) (T, error)) (T, error) {
 	for {
 		s.mu.Lock()
 		last := s.last
-		if last != nil && last.after == writes() && time.Since(s.at) < s.fresh && ctx.Err() == nil {
+		if last != nil && last.after >= need && time.Since(s.at) < fresh && ctx.Err() == nil {
 			s.mu.Unlock()
 			return last.value, nil
 		}
 		f := s.now
-		if f == nil || f.after != writes() {
+		if f == nil || f.after < need {
 			f = &flight[T]{done: make(chan struct{}), after: writes()}
 			s.now = f
 			s.mu.Unlock()

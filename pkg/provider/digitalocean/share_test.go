@@ -63,6 +63,32 @@ func TestShared_WhoAsksAfterAWriteGetsAReadingThatSawIt(t *testing.T) {
 	})
 }
 
+func TestShared_WhomOnlySomeWritesConcernGetsAReadingThatSawThose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var r slowReading
+		since := func(need uint64) uint64 {
+			got, err := r.s.since(t.Context(), need, time.Minute, r.writes.Load, func(context.Context) (uint64, error) {
+				r.readings.Add(1)
+				return r.writes.Load(), nil
+			})
+			must(t, "since", err)
+			return got
+		}
+		since(0)
+		r.writes.Add(1) // of another operation
+		if since(0); r.readings.Load() != 1 {
+			t.Errorf("got %d readings, want 1: that write is not about this operation", r.readings.Load())
+		}
+		if got := since(1); got != 1 {
+			t.Errorf("got a reading that saw %d writes, want 1", got)
+		}
+		time.Sleep(2 * time.Minute)
+		if since(0); r.readings.Load() != 3 {
+			t.Errorf("got %d readings, want a third when the last one is old", r.readings.Load())
+		}
+	})
+}
+
 func TestShared_WhoseReaderGaveUpReadsAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var r slowReading

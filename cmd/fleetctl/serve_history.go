@@ -139,9 +139,7 @@ func (w *watcher) ingest(ctx context.Context, s *session) (silent []string, err 
 	}
 	limited, cancel := context.WithTimeout(ctx, readLimit/2)
 	defer cancel()
-	readings := s.ask(limited, patience{box: readLimit / 4, total: readLimit / 2}, machines, func(ctx context.Context, m fleet.Machine) stats.Reading {
-		return s.hosts.Collect(ctx, m, cursors[m.Node])
-	})
+	readings := s.ask(limited, patience{box: readLimit / 4, total: readLimit / 2}, machines, s.after(cursors))
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}

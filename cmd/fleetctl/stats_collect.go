@@ -115,9 +115,7 @@ func (c *collector) round(ctx context.Context) (collectView, error) {
 		return collectView{}, err
 	}
 	began := time.Now()
-	readings, err := c.session.readings(ctx, c.wait, func(ctx context.Context, m fleet.Machine) stats.Reading {
-		return c.session.hosts.Collect(ctx, m, cursors[m.Node])
-	})
+	readings, err := c.session.readings(ctx, c.wait, c.session.after(cursors))
 	if err != nil {
 		return collectView{}, err
 	}

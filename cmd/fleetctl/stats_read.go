@@ -74,6 +74,13 @@ func (s *session) ask(ctx context.Context, p patience, machines []fleet.Machine,
 	return readings
 }
 
+// after reads a box from where the history of its node ends.
+func (s *session) after(cursors map[string]string) func(context.Context, fleet.Machine) stats.Reading {
+	return func(ctx context.Context, m fleet.Machine) stats.Reading {
+		return s.hosts.Collect(ctx, m, cursors[m.Node])
+	}
+}
+
 // one asks one box and says which deadline it missed.
 func (p patience) one(ctx context.Context, m fleet.Machine, read func(context.Context, fleet.Machine) stats.Reading) stats.Reading {
 	nothing := func(err error) stats.Reading {

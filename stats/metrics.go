@@ -93,7 +93,7 @@ These hold for all of them:
   now and reported.
 - Without a step, what is counted over time is of the last 24 hours.
 - A step is a minute, an hour, a calendar day or a calendar week (from Monday) in the time zone that was asked for. What is counted over time,
-  and who was connected, is kept by hours after 3 days, and by days of UTC after 35. Where a border of a step cuts such an hour or
+  and who was connected, is kept by hours after 3 days, and by days of UTC after 35; shorter steps of before are unknown. Where a border of a step cuts such an hour or
   day (in another time zone than UTC, or in one of half an hour) the figure is called *blurred*: what was near the border may stand on its other side.
 - A relay writes what it counted every 30 seconds (` + "`census_every`" + `) and whenever a collector asks, and a collector is told what is written:
   no counter here falls when a daemon is killed. The counters in a relay's own ` + "`/metrics`" + ` are of its memory: they begin at 0 with each

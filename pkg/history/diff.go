@@ -52,7 +52,7 @@ func (s *Store) Diff(ctx context.Context, since, until time.Time) (Diff, error) 
 		for _, m := range stats.Metrics() {
 			switch m.Kind {
 			case stats.KindPeriod:
-				v := view{q: q, coverage: c, metric: m}
+				v := s.view(q, c, m)
 				changes, err := v.between(ctx, since, until)
 				if err != nil {
 					return err

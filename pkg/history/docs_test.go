@@ -40,6 +40,10 @@ func TestPrivacy_ThePageNamesEveryTableAndEverySpan(t *testing.T) {
 			t.Errorf("docs/privacy.md does not say %q", want)
 		}
 	}
+	want := fmt.Sprintf("is kept by hours after %d days, and by days of UTC after %d; shorter steps of before are unknown", keep.Minutes/day, keep.Hours/day)
+	if text, err := os.ReadFile("../../docs/metrics.md"); err != nil || !strings.Contains(string(text), want) {
+		t.Errorf("docs/metrics.md does not say %q: %v", want, err)
+	}
 }
 
 func TestSchema_HasNoColumnForAnAddress(t *testing.T) {

@@ -40,7 +40,7 @@ func (s *Store) Figures(ctx context.Context, at time.Time) (Figures, error) {
 		}
 		out.At = stamp(last)
 		for _, m := range stats.Metrics() {
-			if err := out.fill(ctx, view{q: q, coverage: c, metric: m}, last); err != nil {
+			if err := out.fill(ctx, s.view(q, c, m), last); err != nil {
 				return err
 			}
 		}
@@ -82,7 +82,7 @@ func (f *Figures) fill(ctx context.Context, v view, last int64) error {
 		v.axis = axis{step: StepMinute, loc: time.UTC, bounds: []int64{last - daySecs, last + 1}}
 	}
 	if v.metric.Kind == stats.KindPeriod && v.coverage.last-last > 2*daySecs {
-		v.axis.step = StepHour // minutes are not kept so long
+		v.axis.step = StepDay // minutes are not kept so long
 	}
 	return f.take(ctx, v, last)
 }

@@ -21,8 +21,14 @@ type view struct {
 	last   []collection // of each step
 	metric stats.Metric
 	by     bool
+	keep   Retention      // of the store
 	told   map[int64]bool // relays whose old daemon told of more than 0 of the metric; of counted ones
 	blurs  []bool         // by step: a sample is in it and in the one beside it
+}
+
+// view is one without steps.
+func (s *Store) view(q querier, c coverage, m stats.Metric) view {
+	return view{q: q, coverage: c, metric: m, keep: s.keep}
 }
 
 // lines are series by label.
@@ -42,11 +48,12 @@ func (s *Store) Series(ctx context.Context, metric string, q Query) ([]stats.Ser
 	}
 	var out []stats.Series
 	err := s.read(ctx, func(db querier) error {
-		v := view{q: db, metric: m, by: q.By}
-		var err error
-		if v.coverage, err = loadCoverage(ctx, db); err != nil {
+		c, err := loadCoverage(ctx, db)
+		if err != nil {
 			return err
 		}
+		v := s.view(db, c, m)
+		v.by = q.By
 		out, err = v.series(ctx, q)
 		return err
 	})

@@ -78,6 +78,10 @@ func (v *view) counted(ctx context.Context) (lines, error) {
 	if err := v.loadTold(ctx); err != nil {
 		return nil, err
 	}
+	kept, err := v.keptFrom(ctx, v.metric.Name)
+	if err != nil {
+		return nil, err
+	}
 	observed := earliest(since, v.axis.len())
 	if !v.by {
 		grown[""], since[""] = merged(grown, v.axis.len()), observed
@@ -105,6 +109,9 @@ func (v *view) counted(ctx context.Context) (lines, error) {
 		}
 		line := v.countedBlank()
 		for i := range line {
+			if v.axis.bounds[i] < kept {
+				continue // a longer step has it
+			}
 			if byRelay && v.quiet(&line[i], label, i) && values[i] == 0 {
 				continue // unknown, not 0
 			}
@@ -185,8 +192,11 @@ func (v *view) growth(ctx context.Context, name string, byRelay bool) (grown map
 		label = `r.node`
 	}
 	steps := `c.step IN (3600, 86400)`
-	if v.axis.step == StepMinute {
+	switch v.axis.step {
+	case StepMinute:
 		steps = `c.step = 60`
+	case StepHour: // what is kept of a whole day is of none of its hours
+		steps = `c.step = 3600`
 	}
 	grown, since = make(map[string][]float64), make(map[string][]int64)
 	err = each(ctx, v.q, `SELECT c.at, `+label+`, SUM(c.value), MIN(c.since), MAX(c.step) FROM counted c LEFT JOIN relays r ON r.id = c.relay
@@ -212,6 +222,20 @@ func (v *view) growth(ctx context.Context, name string, byRelay bool) (grown map
 			return nil
 		})
 	return grown, since, err
+}
+
+// keptFrom is from when on the samples of a counter are as fine as the steps that are asked
+// for. Before it they are part of an hour or of a day, and say nothing of a shorter step.
+func (v *view) keptFrom(ctx context.Context, name string) (from int64, err error) {
+	switch v.axis.step {
+	case StepMinute:
+		var tidied int64
+		err = one(ctx, v.q, `SELECT tidied FROM meta`, nil, &tidied)
+		from = floor(tidied-int64(v.keep.Minutes.Seconds()), 3600)
+	case StepHour: // a day of which nothing is kept had nothing to count
+		err = one(ctx, v.q, `SELECT COALESCE(MAX(at) + 86400, 0) FROM counted WHERE step = 86400 AND name = ?`, []any{name}, &from)
+	}
+	return from, err
 }
 
 // merged adds labels up.

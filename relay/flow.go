@@ -52,9 +52,11 @@ func (l *ledger) is(s *session, what kind) {
 func (l *ledger) circuitOpened(p peer.ID, now time.Time) *flow {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	f := new(flow) // of one that is gone already: counts nowhere
+	f := new(flow)
 	if s := l.sessions[p]; s != nil {
 		f = s.flow
+	} else {
+		f.count(&l.bytes) // of one that is gone already
 	}
 	f.open++
 	l.used(p, now, stats.Counters{Circuits: 1})

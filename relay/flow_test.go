@@ -93,6 +93,21 @@ func TestFlow_BytesOfBeforeAPeerIsKnownAreOfWhatItTurnsOutToBe(t *testing.T) {
 	}
 }
 
+func TestFlow_WhoLeavesBeforeItSaysWhatItIsRelaysNothingUnseen(t *testing.T) {
+	d := openDesk(t, t.TempDir(), noon())
+	p, _ := someone(t)
+	d.connected(p, nil, nil, noon())
+	f := d.circuitOpened(p, noon())
+	f.passed(5)
+	d.disconnected(p, noon())
+	f.passed(7) // what was on its way
+	d.circuitOpened(p, noon()).passed(100)
+	got := d.countersNow(noon()).Epoch
+	if got.BytesRelayed != 112 || *got.OwnBytes != 0 || got.Joined != 0 {
+		t.Errorf("%d bytes of users, %d of its own and %d joins, want 112, 0 and 0", got.BytesRelayed, *got.OwnBytes, got.Joined)
+	}
+}
+
 func TestFlow_BytesOfTheFleetItselfAreToldAndKeptOverARestart(t *testing.T) {
 	d := openDesk(t, t.TempDir(), noon())
 	p, _ := someone(t)

@@ -176,12 +176,16 @@ func (l *ledger) disconnected(p peer.ID, now time.Time) {
 		return
 	}
 	delete(l.sessions, p)
-	if s.kind == user {
+	switch s.kind {
+	case user:
 		l.users--
 		l.counters.Left++
 		l.counters.Leaves.add(now, 1)
 		l.counters.Epoch.leave(now.Sub(s.since))
 		l.registry.touch(s.key, now, true)
+	case unidentified: // it will not say any more whose its bytes are: nobody relays unseen
+		s.flow.count(&l.bytes)
+	case fleetRelay, prober:
 	}
 }
 

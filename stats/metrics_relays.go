@@ -57,7 +57,7 @@ func trafficMetrics() []Metric {
 			"Old daemons do not tell. "),
 		metric("bytes_relayed", "bytes", "bytes", "", "Bytes relayed",
 			"How many bytes went over circuits that users opened within the step, both directions added, as the peers sent them.",
-			"Those of circuits that probes of `fleetctl` and relays of the fleet open are counted apart ([`own_bytes_relayed`](#own_bytes_relayed)). Without what TCP, QUIC, TLS and the multiplexer add: the provider's bill shows more, and each byte comes in and goes out. "),
+			"Those of circuits that probes of `fleetctl` and relays of the fleet open are counted apart ([`own_bytes_relayed`](#own_bytes_relayed)). Those of a peer that leaves before it said what it is are counted here, though it is no user in any other figure. Without what TCP, QUIC, TLS and the multiplexer add: the provider's bill shows more, and each byte comes in and goes out. "),
 		metric("own_bytes_relayed", "own_bytes", "bytes", "", "Bytes relayed for the fleet itself",
 			"How many bytes went over circuits that probes of `fleetctl` and relays of the fleet opened within the step, both directions added. In a relay's own `/metrics` it is `relay_own_bytes_relayed_total`.",
 			"Whoever says that it is a probe or a relay of the fleet is counted here, and anybody can say so: more than probes need is somebody who uses the relays unseen. `fleetctl usage` adds them to `bytes_relayed`, since they are transfer all the same. "+

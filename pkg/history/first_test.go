@@ -3,6 +3,7 @@ package history
 import (
 	"errors"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -79,10 +80,59 @@ func TestIngest_BytesOfTheFleetItselfAreUnknownUntilADaemonTellsThem(t *testing.
 	ingest(t, s, at, tell(1, new(uint64(9))), tell(2, nil), tell(3, new(uint64(0))))
 	at = at.Add(time.Hour)
 	ingest(t, s, at, tell(1, new(uint64(14))), tell(2, nil), tell(3, new(uint64(0))))
-	for node, want := range map[string]string{"nyc1-1": "at least 5", "nyc1-2": "unknown", "nyc1-3": "at least 0"} {
+	for node, want := range map[string]string{"nyc1-1": "at least 5", "nyc1-2": "unknown without nyc1-2", "nyc1-3": "at least 0"} {
 		if got := text(monthOf(t, s, "own_bytes_relayed", node)); got != want {
 			t.Errorf("%s: got %s, want %s", node, got, want)
 		}
+	}
+}
+
+func TestSeries_BytesOfTheFleetItselfNameWhoDoesNotTellThem(t *testing.T) {
+	s := open(t, Options{})
+	begin := monday()
+	own := map[int][]*uint64{ // at each hour
+		1: {new(uint64(9)), new(uint64(14)), new(uint64(14)), new(uint64(15)), new(uint64(15))},
+		2: {nil, nil, new(uint64(2)), new(uint64(2)), nil}, // gets a daemon that tells, and loses it
+	}
+	for hour := range 5 {
+		at := begin.Add(time.Duration(hour) * time.Hour)
+		var all []stats.Reading
+		for n, told := range own {
+			r := answer(n, at, 1)
+			r.Telemetry.Counters.OwnBytes = told[hour]
+			all = append(all, r)
+		}
+		ingest(t, s, at, all...)
+	}
+	for step, want := range map[Step][]string{
+		StepHour: {
+			"11-02 12:00 unknown", "11-02 13:00 at least 5 without nyc1-2", "11-02 14:00 2", "11-02 15:00 1", "11-02 16:00 at least 0 without nyc1-2",
+		},
+		StepDay: {"11-02 00:00 at least 8"}, // both were first read on it
+	} {
+		if got := points(t, s, "own_bytes_relayed", Query{Step: step}); !slices.Equal(got, want) {
+			t.Errorf("by %s: got %q, want %q", step, got, want)
+		}
+	}
+	if got := points(t, s, "own_bytes_relayed", Query{Step: StepMinute, Since: begin.Add(time.Hour), Until: begin.Add(time.Hour + time.Minute)}); !slices.Equal(got, []string{"11-02 13:00 at least 5 without nyc1-2"}) {
+		t.Errorf("of a minute: got %q, want it to name nyc1-2", got)
+	}
+	if got := points(t, s, "own_bytes_relayed", Query{Step: StepMinute, Since: begin.Add(2 * time.Hour), Until: begin.Add(2*time.Hour + time.Minute)}); !slices.Equal(got, []string{"11-02 14:00 2"}) {
+		t.Errorf("of a minute in which both tell: got %q, want 2", got)
+	}
+}
+
+func TestSeries_ADayThatADaemonToldOnlyAPartOfIsNotCalledExact(t *testing.T) {
+	s := open(t, Options{})
+	for hour, own := range []*uint64{nil, nil, nil, nil, new(uint64(3)), new(uint64(4))} { // the last three are of the second day
+		at := monday().Add(time.Duration(hour)*6*time.Hour - time.Minute)
+		r := answer(1, at, 1)
+		r.Telemetry.Counters.OwnBytes = own
+		ingest(t, s, at, r)
+	}
+	got := points(t, s, "own_bytes_relayed", Query{Step: StepDay})
+	if want := []string{"11-02 00:00 unknown without nyc1-1", "11-03 00:00 at least 4 without nyc1-1"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

@@ -78,6 +78,9 @@ func (v *view) counted(ctx context.Context) (lines, error) {
 	if err := v.loadTold(ctx); err != nil {
 		return nil, err
 	}
+	if err := v.loadLate(ctx); err != nil {
+		return nil, err
+	}
 	kept, err := v.keptFrom(ctx, v.metric.Name)
 	if err != nil {
 		return nil, err
@@ -175,7 +178,7 @@ func (v *view) countedBlank() []stats.Figure {
 			continue
 		}
 		for _, m := range v.members {
-			if v.expected(m, i) && v.untold(m, i) {
+			if v.expected(m, i) && (v.untold(m, i) || v.tellsLate(m, i)) {
 				line[i].Missing = append(line[i].Missing, m.node)
 			}
 		}

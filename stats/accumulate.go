@@ -91,7 +91,7 @@ func (p Process) life(relay string) string { return fmt.Sprintf("process %d of %
 
 // Since is what was counted beyond last, an earlier reading of the same epoch: field by
 // field, and 0 where a counter is not higher. A pointer is nil where c does not know. The
-// result shares no memory with the arguments, as those of Plus and Highest.
+// result shares no memory with the arguments, as those of Below, Plus and Highest.
 func (c Counters) Since(last Counters) Counters {
 	return c.with(last, func(now, last uint64) uint64 {
 		if now < last {
@@ -99,6 +99,13 @@ func (c Counters) Since(last Counters) Counters {
 		}
 		return now - last
 	}, func(now, _ bool) bool { return now })
+}
+
+// Below is by how much c is lower than last, an earlier reading of the same epoch: field by
+// field, and 0 where it is not. A pointer is nil where one of them does not know: a daemon
+// that does not tell of something any more counted no less of it.
+func (c Counters) Below(last Counters) Counters {
+	return c.with(last, func(now, last uint64) uint64 { return last - min(now, last) }, func(now, last bool) bool { return now && last })
 }
 
 // Plus is the sum, field by field. It stays at the largest number rather than beginning

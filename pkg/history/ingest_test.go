@@ -224,6 +224,33 @@ func TestIngest_TotalsNeverFallAndNeverDouble(t *testing.T) {
 	}
 }
 
+func TestIngest_ADaemonThatTellsOfSomethingNoMoreCountedNoLessOfIt(t *testing.T) {
+	s := open(t, Options{})
+	at := monday()
+	for _, step := range []struct {
+		own   *uint64
+		event EventKind
+		want  uint64 // in all
+	}{
+		{new(uint64(9)), EventJoined, 9},
+		{nil, "", 9}, // an earlier version
+		{nil, "", 9},
+		{new(uint64(12)), "", 12},
+		{new(uint64(3)), EventCounterFell, 12},
+	} {
+		at = at.Add(time.Hour)
+		r := answer(1, at, 1)
+		r.Telemetry.Counters.OwnBytes = step.own
+		got := kinds(ingest(t, s, at, r).Events)
+		if step.event != "" && !slices.Contains(got, step.event) || step.event == "" && len(got) > 0 {
+			t.Errorf("at %s: got events %v, want %q", at, got, step.event)
+		}
+		if relays, err := s.Relays(t.Context()); err != nil || relays[0].Totals[countOwnBytes] != step.want {
+			t.Errorf("at %s: got totals %v %v, want %d", at, relays[0].Totals, err, step.want)
+		}
+	}
+}
+
 func TestIngest_AnOldDaemonIsAddedUpOverItsStarts(t *testing.T) {
 	s := open(t, Options{})
 	at := monday()

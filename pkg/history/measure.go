@@ -77,7 +77,7 @@ func (in *ingestion) addLife(ctx context.Context, epoch string, now stats.Counte
 	if err := in.loadLife(ctx, &acc, epoch); err != nil {
 		return grown, false, err
 	}
-	for _, g := range growths(acc.Lives[epoch].Since(now)) {
+	for _, g := range growths(now.Below(acc.Lives[epoch])) {
 		fell = fell || g.value > 0
 	}
 	grown = acc.Add(epoch, now)

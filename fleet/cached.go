@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,7 +14,7 @@ import (
 )
 
 // witnesses is how many machines keep the note of a longer TTL: enough to outlive one that
-// somebody deletes by hand. No run deletes one of them before the time in the note.
+// somebody deletes by hand or releases. No run deletes one of them before the time in the note.
 const witnesses = 3
 
 // writeTakes is how long the write of a zone takes, at most, until its last name server
@@ -23,8 +24,13 @@ const writeTakes = 10 * time.Minute
 // clockSlack is how far the clocks of two operators, and the end of a write, may be apart.
 const clockSlack = time.Hour
 
-// cachedMost is how far ahead a note can be: no zone takes a longer TTL.
-func cachedMost() time.Duration {
+// keptMost is how long resolvers keep a record at most, whatever its TTL: a week, the default
+// of max-cache-ttl of BIND 9, which is the longest of those in use.
+const keptMost = 7 * 24 * time.Hour
+
+// ttlMost is how long a record of a fleet may be kept if nothing else is known: the longest
+// TTL that a spec can ask for.
+func ttlMost() time.Duration {
 	var most time.Duration
 	for _, k := range zoneKinds() {
 		most = max(most, k.maxTTL)
@@ -64,8 +70,8 @@ func touchedBy(s Spec, now []dnsaddr.Record, c dnsaddr.Changes) []dnsaddr.Record
 }
 
 // note marks machines of ours whose relays are published with a time until which resolvers may
-// keep answers. One that cannot be marked is named, and another is. Where there is none that
-// may be marked, none could be deleted.
+// keep answers. One that cannot be marked is named, and another is. It is an error if there are
+// such machines and none was marked: the next command could delete one too early.
 func (r *run) note(ctx context.Context, stage string, published map[string]bool, until time.Time) error {
 	machines, err := r.machines(ctx)
 	if err != nil {
@@ -76,7 +82,10 @@ func (r *run) note(ctx context.Context, stage string, published map[string]bool,
 		if noted == witnesses {
 			break
 		}
-		err := r.noteOn(ctx, m, until)
+		err := errors.New(m.whyUntouchable())
+		if m.takesNotes() {
+			err = r.noteOn(ctx, m, until)
+		}
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -88,14 +97,19 @@ func (r *run) note(ctx context.Context, stage string, published map[string]bool,
 		r.reporter.note(stage, Change{Ref: machineRef(m)}, fmt.Sprintf("could not be marked with how long resolvers may keep records: %v", err))
 	}
 	if noted == 0 && len(failed) > 0 {
-		return fmt.Errorf("mark a machine with how long resolvers may keep records: none of %d takes it: %w", len(failed), failed[0])
+		return WithHint(fmt.Errorf("mark a machine with how long resolvers may keep records: none of %d takes it: %w", len(failed), failed[0]),
+			"put that right, or set dns.ttl to what the records have until it is")
 	}
 	return nil
 }
 
+// takesNotes reports whether a machine may be marked: it is shown to be ours. That it was
+// adopted does not matter, for the mark is our own and changes nothing on it.
+func (m Machine) takesNotes() bool { return !m.Unmarked && m.Problem == "" }
+
 // noteOn marks one machine. A later note stays, unless no TTL explains it.
 func (r *run) noteOn(ctx context.Context, m Machine, until time.Time) error {
-	if !m.CachedUntil.Before(until) && time.Until(m.CachedUntil) <= cachedMost() {
+	if !m.CachedUntil.Before(until) && time.Until(m.CachedUntil) <= keptMost+clockSlack {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, listDeadline)
@@ -103,14 +117,22 @@ func (r *run) noteOn(ctx context.Context, m Machine, until time.Time) error {
 	return r.b.Provider.Mark(ctx, m.ID, map[string]string{MarkCached: FormatCached(until)}, nil)
 }
 
-// witnessesOf are the machines that can keep a note, those first that should: of nodes that are
-// published, and those that hold their slot before those on their way out. One that drains is
-// not waited for any more.
+// witnessesOf are the machines that should keep a note: of nodes that are published, those that
+// take it first, and of them those that hold their slot. One that drains is not waited for any
+// more.
 func witnessesOf(machines []Machine, published map[string]bool) []Machine {
 	fit := slices.DeleteFunc(slices.Clone(machines), func(m Machine) bool {
-		return m.untouchable() || !published[m.Node] || m.Phase != PhaseActive && m.Phase != PhaseOutgoing
+		return !published[m.Node] || m.Phase != PhaseActive && m.Phase != PhaseOutgoing
 	})
-	slices.SortStableFunc(fit, func(a, b Machine) int { return strings.Compare(string(a.Phase), string(b.Phase)) })
+	last := func(m Machine) int {
+		if m.takesNotes() {
+			return 0
+		}
+		return 1
+	}
+	slices.SortStableFunc(fit, func(a, b Machine) int {
+		return cmp.Or(last(a)-last(b), strings.Compare(string(a.Phase), string(b.Phase)))
+	})
 	return fit
 }
 
@@ -131,30 +153,44 @@ func nodesOf(s Spec, records []dnsaddr.Record) map[string]bool {
 	return nodes
 }
 
-// longestOf is the longest TTL of records, and the spec's if that is longer.
+// longestOf is how long resolvers may keep one of the records, or one with the spec's TTL if
+// that is longer.
 func longestOf(s Spec, records []dnsaddr.Record) time.Duration {
-	longest := s.DNS.TTL
+	longest, automatic := s.DNS.TTL, zoneOf(s.DNS.Zone).automatic
 	for _, rec := range records {
-		longest = max(longest, rec.TTL)
+		ttl := min(rec.TTL, keptMost)
+		if ttl <= time.Second {
+			ttl = max(ttl, automatic)
+		}
+		longest = max(longest, ttl)
 	}
 	return longest
 }
 
 // cached is how long a resolver may keep a record of ours that it has seen, and why. Any
 // machine's note counts for all: one TTL was lowered for all of them. One that is further ahead
-// than a TTL can be is not believed to its end, nor taken for none: the longest TTL is waited for.
+// than anything is kept is not believed to its end, nor taken for none, and neither are those
+// that machines may have which do not say: a TTL that a spec can ask for is waited for.
 func (p *planner) cached() (d time.Duration, why string) {
 	d, why = longestOf(p.spec, p.owned), "resolvers keep its record for a TTL"
+	unread := 0
 	for _, m := range p.state.Machines.Value {
-		left, most := m.CachedUntil.Sub(p.state.At), cachedMost()
+		left := m.CachedUntil.Sub(p.state.At)
 		until := m.CachedUntil.UTC().Format(time.RFC3339)
 		switch {
-		case left > most && most > d:
-			d, why = most, fmt.Sprintf("the mark %s of %s says until %s, longer than any TTL: resolvers may keep its record for the longest", MarkCached, m.ID, until)
-		case left <= most && left > d:
+		case m.CachedUntil.IsZero():
+			if m.Given && m.Problem != "" { // its marks are on it
+				unread++
+			}
+		case left > keptMost+clockSlack && ttlMost() > d:
+			d, why = ttlMost(), fmt.Sprintf("the mark %s of %s says until %s, longer than any TTL: resolvers may keep its record for the longest", MarkCached, m.ID, until)
+		case left <= keptMost+clockSlack && left > d:
 			d = (left + time.Second - 1).Truncate(time.Second)
 			why = "resolvers may keep its record since before dns.ttl was lowered, until " + until
 		}
+	}
+	if unread > 0 && unread >= min(witnesses, len(p.state.Machines.Value)) && ttlMost() > d {
+		d, why = ttlMost(), fmt.Sprintf("%d machines do not say whether dns.ttl was longer lately: resolvers may keep its record for the longest; hosts that are gone can be taken out of fleet.yaml", unread)
 	}
 	return d, why
 }

@@ -80,19 +80,48 @@ func TestApply_ANoteThatNoTTLExplainsIsReplaced(t *testing.T) {
 	})
 }
 
-// Where some machines are no witnesses, the others are.
-func TestApply_ALoweredTTLIsNotedOnMachinesThatMayBeTouched(t *testing.T) {
+// That of an adopted machine is needed once it was taken over.
+func TestApply_ALoweredTTLIsNotedOnMachinesThatAreShownToBeOurs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for what, tt := range map[string]struct {
+			others func(m *fleet.Machine) // what all machines but one are
+			noted  int
+		}{
+			"adopted":      {func(m *fleet.Machine) { m.Adopted = true }, 3},
+			"not readable": {func(m *fleet.Machine) { m.Problem = "connection refused" }, 1},
+		} {
+			s := longLived(t)
+			s.b.Provider = othersAre{s.b.Provider, "rb-1", tt.others}
+			s.spec.DNS.TTL = time.Minute
+			if _, err := s.up(); err != nil {
+				t.Fatalf("%s: %v", what, err)
+			}
+			noted := 0
+			for _, b := range s.world.Boxes() {
+				if !b.Machine.CachedUntil.IsZero() {
+					noted++
+				}
+			}
+			if noted != tt.noted {
+				t.Errorf("%s: got the note on %d machines, want %d", what, noted, tt.noted)
+			}
+		}
+	})
+}
+
+// What nobody could note is not done: the next command would delete machines too early.
+func TestApply_ALoweredTTLThatNoMachineCouldNoteIsNotWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := longLived(t)
-		s.b.Provider = othersMade{s.b.Provider, "rb-1"}
+		s.b.Provider = othersAre{s.b.Provider, "", func(m *fleet.Machine) { m.Problem = "connection refused" }}
 		s.spec.DNS.TTL = time.Minute
-		if _, err := s.up(); err != nil {
-			t.Fatal(err)
+		before := s.zone.Writes()
+		_, err := s.up()
+		if err == nil || !strings.Contains(err.Error(), "none of 3 takes it: connection refused") || fleet.Hint(err) == "" {
+			t.Errorf("got %v and hint %q, want why no machine could be marked, and what to do", err, fleet.Hint(err))
 		}
-		for _, b := range s.world.Boxes() {
-			if got, want := !b.Machine.CachedUntil.IsZero(), b.Machine.Node == "rb-1"; got != want {
-				t.Errorf("%s: got a note %v, want %v", b.Machine.Node, got, want)
-			}
+		if got := s.zone.Writes() - before; got != 0 {
+			t.Errorf("got %d writes, want none", got)
 		}
 	})
 }
@@ -131,16 +160,19 @@ func (p unmarkable) Mark(ctx context.Context, id string, set map[string]string, 
 	return p.Provider.Mark(ctx, id, set, unset)
 }
 
-// othersMade lists all machines but one node's as adopted.
-type othersMade struct {
+// othersAre lists all machines but one node's as something else.
+type othersAre struct {
 	fleet.Provider
 	but string
+	are func(*fleet.Machine)
 }
 
-func (p othersMade) Machines(ctx context.Context) ([]fleet.Machine, error) {
+func (p othersAre) Machines(ctx context.Context) ([]fleet.Machine, error) {
 	out, err := p.Provider.Machines(ctx)
 	for i := range out {
-		out[i].Adopted = out[i].Node != p.but
+		if out[i].Node != p.but {
+			p.are(&out[i])
+		}
 	}
 	return out, err
 }

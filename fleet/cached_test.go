@@ -149,24 +149,70 @@ func TestApply_ALoweredTTLCountsFromTheLastChangeOfAWriteThatWasKilled(t *testin
 // The write that makes a record ours gives it our TTL, and resolvers keep the one that it had.
 func TestApply_TheTTLOfAnAdoptedRecordIsWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSim(t, 3)
-		s.spec.DNS.TTL = time.Minute
-		must(t, "up", s.up)
-		s.zone.Edit(s.spec.DNS.RecordName(), func(r *dnsaddr.Record) {
-			if _, ours := r.Owner(); ours {
-				r.Comment, r.TTL = "made by hand", longTTL
-			} else {
-				r.TTL = 7 * longTTL // it stays, and nobody waits for it
+		const stays = 30 * 24 * time.Hour // nobody waits for it
+		for _, ttl := range []time.Duration{longTTL, 7 * longTTL} {
+			s := newSim(t, 3)
+			s.spec.DNS.TTL = time.Minute
+			must(t, "up", s.up)
+			s.zone.Edit(s.spec.DNS.RecordName(), func(r *dnsaddr.Record) {
+				if _, ours := r.Owner(); ours {
+					r.Comment, r.TTL = "made by hand", ttl
+				} else {
+					r.TTL = stays
+				}
+			})
+			must(t, "sync", func() (fleet.Outcome, error) { return s.converge(fleet.Intent{RecordsOnly: true, Adopt: true}) })
+			adopted, old := time.Now(), holder(s, "ra-1").Machine.ID
+			must(t, "replace", func() (fleet.Outcome, error) { return s.replace("ra-1") })
+			if slices.ContainsFunc(s.world.Boxes(), func(b fleettest.Box) bool { return b.Machine.ID == old }) {
+				t.Fatal("the old machine is still there")
 			}
-		})
-		must(t, "sync", func() (fleet.Outcome, error) { return s.converge(fleet.Intent{RecordsOnly: true, Adopt: true}) })
-		adopted, old := time.Now(), holder(s, "ra-1").Machine.ID
-		must(t, "replace", func() (fleet.Outcome, error) { return s.replace("ra-1") })
-		if slices.ContainsFunc(s.world.Boxes(), func(b fleettest.Box) bool { return b.Machine.ID == old }) {
-			t.Fatal("the old machine is still there")
+			if got := time.Since(adopted); got < ttl || got > ttl+time.Hour {
+				t.Errorf("gone %s after a record with a TTL of %s was adopted, want that and less than an hour more", got, ttl)
+			}
 		}
-		if got := time.Since(adopted); got < longTTL || got > longTTL+time.Hour {
-			t.Errorf("gone %s after a record with a TTL of %s was adopted, want that and less than an hour more", got, longTTL)
+	})
+}
+
+// Cloudflare's API says 1 for a TTL that it chooses, which is five minutes.
+func TestDiff_AnAutomaticTTLIsWaitedForAsItIsServed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for zone, want := range map[string]string{fleet.ZoneCloudflare: "5m0s", fleet.ZoneLocal: "1m0s"} {
+			s, st := settled(t, func(*sim) {})
+			s.spec.DNS.Zone, s.spec.DNS.TTL = zone, time.Minute
+			for i := range st.Records.Value {
+				st.Records.Value[i].TTL = time.Second
+			}
+			if got := waits(fleet.Diff(s.spec, st, fleet.Intent{Down: true})); !slices.Equal(got, []string{want}) {
+				t.Errorf("%s: got %q, want every machine waited for %s", zone, got, want)
+			}
+		}
+	})
+}
+
+// The note is on the boxes of hosts, on three of them: where as many cannot be read, it may be there.
+func TestDiff_ANoteThatCannotBeReadIsNotTakenForNone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, c := range []struct {
+			unread int
+			given  bool
+			want   string
+		}{
+			{2, true, "2s"},
+			{3, true, "25h0m0s"},
+			{3, false, "2s"}, // the tags of droplets are read wherever they stand
+		} {
+			s, st := settledOf(t, 5, func(*sim) {})
+			for i := range st.Machines.Value {
+				m := &st.Machines.Value[i]
+				m.Given = c.given
+				if i < c.unread {
+					m.Problem = "connection refused"
+				}
+			}
+			if got := waits(fleet.Diff(s.spec, st, fleet.Intent{Down: true})); len(got) == 0 || got[0] != c.want {
+				t.Errorf("%d of 5 unread, given %v: got %q, want %s", c.unread, c.given, got, c.want)
+			}
 		}
 	})
 }
@@ -185,7 +231,9 @@ func TestDiff_TheWaitIsTheLongestThatAResolverMayKeepARecord(t *testing.T) {
 		"what was noted":   {now.Add(90*time.Minute + time.Millisecond), time.Minute, "1h30m1s"},
 		"less than a TTL":  {now.Add(30 * time.Second), time.Minute, "1m0s"},
 		"a TTL's most":     {now.Add(24*time.Hour + 10*time.Minute), time.Second, "24h10m0s"},
-		"no TTL has it":    {now.Add(26 * time.Hour), time.Second, "25h0m0s"},
+		"a stranger's":     {now.Add(7*24*time.Hour + 10*time.Minute), time.Second, "168h10m0s"},
+		"nobody keeps it":  {now.Add(8 * 24 * time.Hour), time.Second, "25h0m0s"},
+		"a record's month": {time.Time{}, 30 * 24 * time.Hour, "168h0m0s"},
 		"the end of time":  {now.AddDate(1000, 0, 0), time.Second, "25h0m0s"},
 		"a part of a time": {now.Add(2100 * time.Millisecond), time.Second, "3s"},
 	} {

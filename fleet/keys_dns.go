@@ -23,13 +23,14 @@ const (
 type zoneKind struct {
 	name           string
 	minTTL, maxTTL time.Duration
+	automatic      time.Duration // what its name servers say where its API says 1 second; 0 is that
 }
 
 func zoneKinds() []zoneKind {
 	const day = 24 * time.Hour
 	return []zoneKind{
 		{name: ZoneLocal, minTTL: time.Second, maxTTL: day},
-		{name: ZoneCloudflare, minTTL: time.Minute, maxTTL: day},
+		{name: ZoneCloudflare, minTTL: time.Minute, maxTTL: day, automatic: 5 * time.Minute},
 		{name: ZoneRFC2136, minTTL: time.Minute, maxTTL: day},
 	}
 }

@@ -106,7 +106,12 @@ func TestPublished_NoNameHoldsMoreThanItCan(t *testing.T) {
 // settled is a fleet of three that is up, and its state after a change to the zone.
 func settled(t *testing.T, change func(s *sim)) (*sim, fleet.State) {
 	t.Helper()
-	s := newSim(t, 3)
+	return settledOf(t, 3, change)
+}
+
+func settledOf(t *testing.T, nodes int, change func(s *sim)) (*sim, fleet.State) {
+	t.Helper()
+	s := newSim(t, nodes)
 	must(t, "up", s.up)
 	change(s)
 	st, err := fleet.Observe(context.Background(), s.b, s.spec)

@@ -23,9 +23,11 @@ its memory, the bytes that it relayed this month beside what the plan of its mac
 and what the fleet costs for each peer that was active in the last 30 days.
 
 The bytes of this month are those of users and of whoever says that it is a probe or a relay
-of the fleet, which anybody can: all of them are transfer. They are those of the history that 'fleetctl stats collect' and 'fleetctl
-serve' keep, as of its last collection, and at least so many if that was more than an hour ago;
-without one they are not known. Active peers are of then, too. What is not known is said so and is never 0.
+of the fleet, which anybody can: all of them are transfer. What a relay counted for either since
+its counters began stands beside it, as users' bytes and own bytes. Those of the month are of the
+history that 'fleetctl stats collect' and 'fleetctl serve' keep, as of its last collection, and at
+least so many if that was more than an hour ago; without one they are not known. Active peers are
+of then, too. What is not known is said so and is never 0.
 Exit 3 if a relay did not answer, or says that files it counts in are damaged.`,
 		Args:              exactArgs(),
 		ValidArgsFunction: cobra.NoFileCompletions,

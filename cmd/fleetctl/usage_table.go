@@ -20,7 +20,7 @@ func (v usageView) Table() render.Table {
 		},
 		Columns: []render.Column{
 			{Name: "node"}, {Name: "status"}, {Name: "users"}, {Name: "reservations"}, {Name: "limit"}, {Name: "held"},
-			{Name: "memory", Drop: 3}, {Name: "relayed", Drop: 2}, {Name: "this month"}, {Name: "transfer", Drop: 1}, {Name: "monthly", Drop: 4},
+			{Name: "memory", Drop: 3}, {Name: "users' bytes", Drop: 2}, {Name: "own bytes", Drop: 2}, {Name: "month, both"}, {Name: "transfer", Drop: 1}, {Name: "monthly", Drop: 4},
 		},
 		Empty: "no relays",
 		Notes: v.Notes,
@@ -39,7 +39,7 @@ func (v usageView) Table() render.Table {
 		}
 		t.Rows = append(t.Rows, []any{
 			r.Node, status, r.Users, r.Reservations, r.ReservationLimit, percent(r.Reservations, r.ReservationLimit),
-			percent(r.Memory, r.MemoryLimit), bytesCell(r.BytesRelayed), month, bytesCell(r.Transfer), v.amount(r.Monthly, "%.2f"),
+			percent(r.Memory, r.MemoryLimit), bytesCell(r.BytesRelayed), bytesCell(r.OwnBytes), month, bytesCell(r.Transfer), v.amount(r.Monthly, "%.2f"),
 		})
 	}
 	return t
@@ -50,7 +50,7 @@ func (v usageView) CSV() render.Table {
 	t := render.Table{}
 	for _, name := range []string{
 		"node", "region", "status", "users", "reservations", "reservation_limit", "memory_bytes", "memory_limit_bytes", "bytes_relayed",
-		"month", "bytes_month", "bytes_month_partial", "transfer_bytes", "monthly", "currency", "error",
+		"month", "bytes_month", "bytes_month_partial", "transfer_bytes", "monthly", "currency", "error", "own_bytes_relayed",
 	} {
 		t.Columns = append(t.Columns, render.Column{Name: name})
 	}
@@ -61,7 +61,7 @@ func (v usageView) CSV() render.Table {
 		}
 		t.Rows = append(t.Rows, []any{
 			r.Node, r.Region, r.Status, r.Users, r.Reservations, r.ReservationLimit, r.Memory, r.MemoryLimit, r.BytesRelayed,
-			v.Month, r.BytesMonth, partial, r.Transfer, r.Monthly, v.Cost.Currency, r.Error,
+			v.Month, r.BytesMonth, partial, r.Transfer, r.Monthly, v.Cost.Currency, r.Error, r.OwnBytes,
 		})
 	}
 	return t

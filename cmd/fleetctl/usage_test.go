@@ -22,7 +22,7 @@ func threeRelays() usage {
 		readings: []stats.Reading{
 			{Node: "sgp1-1", Region: "sgp1", Err: errors.New("connect:\nno route")},
 			{Node: "nyc1-1", Region: "nyc1", Telemetry: &stats.Telemetry{
-				Counters: stats.Counters{BytesRelayed: 5e9},
+				Counters: stats.Counters{BytesRelayed: 5e9, OwnBytes: new(uint64(3e9))},
 				Gauges:   stats.Gauges{Users: 40, Reservations: 256, ReservationLimit: 1024, Memory: 1e8, MemoryLimit: 4e8},
 			}},
 			{Node: "fra1-1", Region: "fra1", Old: true, Report: &stats.Report{ConnectedPeers: 7}},
@@ -53,10 +53,10 @@ func usageText(t *testing.T, u usage, f render.Format) string {
 
 func TestUsage_UnknownIsNeverZero(t *testing.T) {
 	got := usageText(t, threeRelays(), render.FormatCSV)
-	want := "node,region,status,users,reservations,reservation_limit,memory_bytes,memory_limit_bytes,bytes_relayed,month,bytes_month,bytes_month_partial,transfer_bytes,monthly,currency,error\n" +
-		"fra1-1,fra1,old,7,,,,,,2026-11,,,1000000000000,6,USD,\n" +
-		"nyc1-1,nyc1,ok,40,256,1024,100000000,400000000,5000000000,2026-11,2000000000,false,1000000000000,6,USD,\n" +
-		"sgp1-1,sgp1,unreachable,,,,,,,2026-11,1000000000,true,1000000000000,6,USD,connect: no route\n"
+	want := "node,region,status,users,reservations,reservation_limit,memory_bytes,memory_limit_bytes,bytes_relayed,month,bytes_month,bytes_month_partial,transfer_bytes,monthly,currency,error,own_bytes_relayed\n" +
+		"fra1-1,fra1,old,7,,,,,,2026-11,,,1000000000000,6,USD,,\n" +
+		"nyc1-1,nyc1,ok,40,256,1024,100000000,400000000,5000000000,2026-11,2000000000,false,1000000000000,6,USD,,3000000000\n" +
+		"sgp1-1,sgp1,unreachable,,,,,,,2026-11,1000000000,true,1000000000000,6,USD,connect: no route,\n"
 	if strings.ReplaceAll(got, "\r\n", "\n") != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
@@ -74,6 +74,22 @@ func TestUsage_BytesOfWhoeverSaysThatItIsAProbeAreTransferToo(t *testing.T) {
 	}
 	if got := v.Relays[2]; got.BytesMonth == nil || *got.BytesMonth != 1e9 || !got.BytesAtLeast {
 		t.Errorf("sgp1-1, which does not tell of them: got %v, at least %t, want at least 1e9", valueOr(got.BytesMonth, 0), got.BytesAtLeast)
+	}
+}
+
+func TestUsage_TheTableSaysWhoseBytesAreWhich(t *testing.T) {
+	u := threeRelays()
+	u.month["nyc1-1"] = stats.Figure{Value: new(1e9), Since: stats.Time{Time: u.since}}
+	u.own["nyc1-1"] = stats.Figure{Value: new(1e9), Since: stats.Time{Time: u.since}}
+	table := newUsageView("harbour", u).Table()
+	cells := make(map[string]any)
+	for i, c := range table.Columns {
+		cells[c.Name] = table.Rows[1][i]
+	}
+	for column, want := range map[string]string{"users' bytes": "5.0 GB", "own bytes": "3.0 GB", "month, both": "2.0 GB"} {
+		if got := cells[column]; got != want {
+			t.Errorf("%s of nyc1-1: got %v, want %s", column, got, want)
+		}
 	}
 }
 

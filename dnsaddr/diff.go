@@ -55,7 +55,7 @@ func (r Record) place() place { return place{r.Name, r.Value} }
 func split(fleet string, have []Record) (owned map[place][]Record, foreign map[place]bool) {
 	owned, foreign = make(map[place][]Record), make(map[place]bool)
 	for _, r := range have {
-		if o, ok := r.Owner(); ok && o.Fleet == fleet {
+		if _, ok := r.OwnedBy(fleet); ok {
 			owned[r.place()] = append(owned[r.place()], r)
 		} else {
 			foreign[r.place()] = true

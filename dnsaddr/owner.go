@@ -60,5 +60,15 @@ func isOwnerPart(s string) bool {
 // Owner of the record, false if it is foreign to every fleet.
 func (r Record) Owner() (Owner, bool) { return ParseOwner(r.Comment) }
 
+// OwnedBy returns the node of a fleet whose record it is, false if it is not marked as that
+// fleet's.
+func (r Record) OwnedBy(fleet string) (node string, ok bool) {
+	o, ok := r.Owner()
+	if !ok || o.Fleet != fleet {
+		return "", false
+	}
+	return o.Relay, true
+}
+
 // Addr that the record publishes; the errors are those of [ParseValue].
 func (r Record) Addr() (Addr, error) { return ParseValue(r.Value) }

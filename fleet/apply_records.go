@@ -72,7 +72,7 @@ func (r *run) zoneChanges(writes []Change, now []dnsaddr.Record) dnsaddr.Changes
 	want, theirs := make(map[spot]dnsaddr.Record), make(map[spot]dnsaddr.Record)
 	for _, rec := range now {
 		at := spot{strings.ToLower(cmp.Or(rec.Name, entry)), rec.Value}
-		if owns(r.spec, rec) {
+		if _, ours := rec.OwnedBy(r.spec.Name); ours {
 			want[at] = rec
 		} else {
 			theirs[at] = rec

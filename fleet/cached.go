@@ -66,7 +66,10 @@ func touchedBy(s Spec, now []dnsaddr.Record, c dnsaddr.Changes) []dnsaddr.Record
 	for _, rec := range slices.Concat(c.Update, c.Remove) {
 		named[rec.ID] = true
 	}
-	return slices.DeleteFunc(slices.Clone(now), func(rec dnsaddr.Record) bool { return !owns(s, rec) && !named[rec.ID] })
+	return slices.DeleteFunc(slices.Clone(now), func(rec dnsaddr.Record) bool {
+		_, ours := rec.OwnedBy(s.Name)
+		return !ours && !named[rec.ID]
+	})
 }
 
 // note marks machines of ours whose relays are published with a time until which resolvers may
@@ -136,18 +139,12 @@ func witnessesOf(machines []Machine, published map[string]bool) []Machine {
 	return fit
 }
 
-// owns reports whether a record is marked as this fleet's.
-func owns(s Spec, rec dnsaddr.Record) bool {
-	o, ok := rec.Owner()
-	return ok && o.Fleet == s.Name
-}
-
 // nodesOf are the nodes that records of ours name.
 func nodesOf(s Spec, records []dnsaddr.Record) map[string]bool {
 	nodes := make(map[string]bool)
 	for _, rec := range records {
-		if owns(s, rec) {
-			nodes[nodeOf(rec)] = true
+		if node, ours := rec.OwnedBy(s.Name); ours {
+			nodes[node] = true
 		}
 	}
 	return nodes

@@ -130,7 +130,7 @@ func inspect(ctx context.Context, h Hosts, machines []Machine) map[string]Observ
 func candidates(s Spec, st State) []dnsaddr.Addr {
 	seen := make(map[dnsaddr.Addr]bool)
 	for _, r := range st.Records.Value {
-		if o, ok := r.Owner(); ok && o.Fleet == s.Name {
+		if _, ok := r.OwnedBy(s.Name); ok {
 			if a, err := r.Addr(); err == nil {
 				seen[a] = true
 			}

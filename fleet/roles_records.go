@@ -16,15 +16,15 @@ func (r *roles) sortRecords() {
 				r.parsed[rec.Value] = a
 			}
 		}
-		o, ok := rec.Owner()
-		if !ok || o.Fleet != r.spec.Name || r.keeps(rec) {
+		node, ok := rec.OwnedBy(r.spec.Name)
+		if !ok || r.keeps(rec) {
 			r.foreign = append(r.foreign, rec)
 			r.theirs[at] = rec
 			continue
 		}
 		r.owned = append(r.owned, rec)
 		r.ours[at] = rec
-		r.byNode[o.Relay] = append(r.byNode[o.Relay], rec)
+		r.byNode[node] = append(r.byNode[node], rec)
 		if a := r.addr(rec); !a.IsZero() {
 			r.byPeer[a.PeerID()] = append(r.byPeer[a.PeerID()], rec)
 		}

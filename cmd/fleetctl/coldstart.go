@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/relayfleet/fleetctl/dnsaddr"
 	"github.com/relayfleet/fleetctl/fleet"
 	"github.com/relayfleet/fleetctl/pkg/probe"
 	"github.com/relayfleet/fleetctl/pkg/render"
@@ -166,9 +165,9 @@ func (s *session) nodesByPeer(ctx context.Context) map[string]string {
 	}
 	nodes := make(map[string]string)
 	for _, rec := range records {
-		o, ok := rec.Owner()
-		if addr, err := dnsaddr.ParseValue(rec.Value); err == nil && ok && o.Fleet == s.spec.Name {
-			nodes[addr.PeerID()] = o.Relay
+		node, ok := rec.OwnedBy(s.spec.Name)
+		if addr, err := rec.Addr(); err == nil && ok {
+			nodes[addr.PeerID()] = node
 		}
 	}
 	return nodes

@@ -64,9 +64,7 @@ func (s *session) records(all []dnsaddr.Record) recordsView {
 	v := recordsView{Name: s.spec.DNS.RecordName(), Records: []recordRow{}}
 	for _, rec := range all {
 		row := recordRow{Name: rec.Name, Value: rec.Value, TTL: int(rec.TTL / time.Second), Comment: rec.Comment}
-		if o, ok := rec.Owner(); ok && o.Fleet == s.spec.Name {
-			row.Node, row.Ours = o.Relay, true
-		}
+		row.Node, row.Ours = rec.OwnedBy(s.spec.Name)
 		if addr, err := rec.Addr(); err == nil {
 			row.PeerID = addr.PeerID()
 		}

@@ -108,7 +108,7 @@ func (s *session) verifyNames(ctx context.Context, ask servers, require int) (na
 func (s *session) dial(ctx context.Context, found survey) []addressRow {
 	held := make(map[string]dnsaddr.Record)
 	for _, rec := range found.records {
-		if o, ok := rec.Owner(); held[rec.Value].Value == "" || ok && o.Fleet == s.spec.Name {
+		if _, ok := rec.OwnedBy(s.spec.Name); ok || held[rec.Value].Value == "" {
 			held[rec.Value] = rec
 		}
 	}
@@ -123,8 +123,8 @@ func (s *session) dial(ctx context.Context, found survey) []addressRow {
 					rec = dnsaddr.Record{Value: f.Record.Value}
 				}
 				i, at[f.Addr] = len(rows), len(rows)
-				o, marked := rec.Owner()
-				rows = append(rows, addressRow{Ours: marked && o.Fleet == s.spec.Name, Old: !ok && f.Depth == 0})
+				_, ours := rec.OwnedBy(s.spec.Name)
+				rows = append(rows, addressRow{Ours: ours, Old: !ok && f.Depth == 0})
 				records = append(records, rec)
 			}
 			rows[i].Names, rows[i].Servers = append(rows[i].Names, f.Record.Name), append(rows[i].Servers, r.Source.Server.String())

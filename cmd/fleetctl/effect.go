@@ -71,7 +71,7 @@ type tally struct {
 func (s *session) tally(st fleet.State) *tally {
 	t := &tally{records: make(map[string]int), verified: make(map[string]bool)}
 	for _, rec := range st.Records.Value {
-		if o, ours := rec.Owner(); !ours || o.Fleet != s.spec.Name {
+		if _, ours := rec.OwnedBy(s.spec.Name); !ours {
 			continue
 		}
 		if addr, err := rec.Addr(); err == nil {
@@ -142,9 +142,9 @@ func identityOf(ref fleet.Ref) render.Identity {
 func (s *session) publishedInVain(st fleet.State, node string) bool {
 	published := false
 	for _, rec := range st.Records.Value {
-		o, ours := rec.Owner()
+		of, ours := rec.OwnedBy(s.spec.Name)
 		addr, err := rec.Addr()
-		if !ours || err != nil || o.Fleet != s.spec.Name || o.Relay != node {
+		if !ours || err != nil || of != node {
 			continue
 		}
 		if pr := st.Probes[addr]; pr.OK() && pr.Value.Verdict.Verified() {

@@ -109,7 +109,7 @@ func (s *session) toRelease(ctx context.Context, nodes []string) (releaseView, [
 	for _, m := range found {
 		row := releaseRow{Node: m.Node, Machine: m.ID, Records: []string{}, Result: "would be released"}
 		for _, rec := range records {
-			if o, ok := rec.Owner(); ok && o.Fleet == s.spec.Name && o.Relay == m.Node {
+			if node, ok := rec.OwnedBy(s.spec.Name); ok && node == m.Node {
 				row.Records = append(row.Records, rec.Value)
 			}
 		}

@@ -230,7 +230,7 @@ func (s *session) strangers() string {
 		return "the zone could not be read: " + err.Error()
 	}
 	for _, r := range records {
-		if o, ok := r.Owner(); !ok || o.Fleet != s.spec.Name {
+		if _, ok := r.OwnedBy(s.spec.Name); !ok {
 			return "the zone holds records that are not ours: " + r.Value
 		}
 	}

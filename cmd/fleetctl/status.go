@@ -109,7 +109,7 @@ func (s *session) missing(st fleet.State, slot fleet.Slot) relayStatus {
 		r.State = "unknown"
 	}
 	for _, rec := range st.Records.Value {
-		if o, ok := rec.Owner(); ok && o.Fleet == s.spec.Name && o.Relay == slot.Node {
+		if node, ok := rec.OwnedBy(s.spec.Name); ok && node == slot.Node {
 			r.Published = true
 			if a, err := rec.Addr(); err == nil {
 				r.PeerID, r.Addresses = a.PeerID(), append(r.Addresses, a.Dial())
@@ -170,9 +170,9 @@ func (s *session) relay(st fleet.State, m fleet.Machine) relayStatus {
 func (s *session) publishedPeer(st fleet.State, m fleet.Machine) string {
 	found := ""
 	for _, rec := range st.Records.Value {
-		o, ours := rec.Owner()
+		node, ours := rec.OwnedBy(s.spec.Name)
 		a, err := rec.Addr()
-		if !ours || err != nil || o.Fleet != s.spec.Name || o.Relay != m.Node {
+		if !ours || err != nil || node != m.Node {
 			continue
 		}
 		if found != "" {
@@ -211,7 +211,7 @@ func better(v, than fleet.Verdict) bool {
 // recordStatus counts our records and names those of others.
 func (s *session) recordStatus(st fleet.State, v *statusView) {
 	for _, rec := range st.Records.Value {
-		if o, ours := rec.Owner(); !ours || o.Fleet != s.spec.Name {
+		if _, ours := rec.OwnedBy(s.spec.Name); !ours {
 			v.Zone.Foreign = append(v.Zone.Foreign, rec.Value)
 			continue
 		}

@@ -98,18 +98,18 @@ func strayRecords(s fleet.Spec, st fleet.State) []orphan {
 	}
 	var found []orphan
 	for _, rec := range st.Records.Value {
-		owner, ours := rec.Owner()
-		if !ours || owner.Fleet != s.Name {
+		node, ours := rec.OwnedBy(s.Name)
+		if !ours {
 			continue
 		}
 		addr, err := rec.Addr()
-		if err == nil && (peers[addr.PeerID()] || dark[owner.Relay]) {
+		if err == nil && (peers[addr.PeerID()] || dark[node]) {
 			continue
 		}
-		o := orphan{Kind: fleet.KindRecord, ID: rec.Value, Node: owner.Relay, Reason: "no machine of the fleet is behind it", Resolve: "fleetctl up"}
+		o := orphan{Kind: fleet.KindRecord, ID: rec.Value, Node: node, Reason: "no machine of the fleet is behind it", Resolve: "fleetctl up"}
 		if p := st.Probes[addr]; err == nil && p.OK() && p.Value.Verdict.Answers() {
 			o.Reason += ", and yet its relay answers"
-			o.Resolve = "fleetctl up --machine-gone " + owner.Relay
+			o.Resolve = "fleetctl up --machine-gone " + node
 			if len(st.Machines.Value) == 0 {
 				o.Reason += ", and the provider lists no machine at all: a wrong token or account looks like this"
 				o.Resolve = lookFirst

@@ -65,8 +65,8 @@ func knownNodes(s fleet.Spec, st fleet.State, in fleet.Intent) error {
 		known = append(known, m.Node)
 	}
 	for _, rec := range st.Records.Value {
-		if o, ok := rec.Owner(); ok && o.Fleet == s.Name {
-			known = append(known, o.Relay)
+		if node, ok := rec.OwnedBy(s.Name); ok {
+			known = append(known, node)
 		}
 	}
 	for _, node := range slices.Concat(in.MachineGone, in.Abandon, in.NewPeerID) {

@@ -111,7 +111,7 @@ func (s *session) verify(ctx context.Context, ask servers) (verifyView, error) {
 	group.SetLimit(8)
 	var ours []dnsaddr.Record
 	for _, rec := range found.records {
-		if o, ok := rec.Owner(); ok && o.Fleet == s.spec.Name {
+		if _, ok := rec.OwnedBy(s.spec.Name); ok {
 			ours = append(ours, rec)
 		}
 	}
@@ -139,8 +139,8 @@ func (s *session) withoutRecord(records []dnsaddr.Record) []error {
 	var errs []error
 	for _, slot := range s.spec.Slots() {
 		published := slices.ContainsFunc(records, func(rec dnsaddr.Record) bool {
-			o, ok := rec.Owner()
-			return ok && o.Fleet == s.spec.Name && o.Relay == slot.Node
+			node, ok := rec.OwnedBy(s.spec.Name)
+			return ok && node == slot.Node
 		})
 		if !published {
 			err := errors.New(slot.Node + " has no record that is marked as the fleet's")

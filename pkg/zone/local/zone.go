@@ -84,7 +84,7 @@ func (z *Zone) Foreign(ctx context.Context, fleet string) ([]dnsaddr.Record, err
 	out := []dnsaddr.Record{}
 	for _, e := range f.Records {
 		r := e.record()
-		if o, ok := r.Owner(); !ok || o.Fleet != fleet {
+		if _, ok := r.OwnedBy(fleet); !ok {
 			out = append(out, r)
 		}
 	}

@@ -82,8 +82,10 @@ func (p *publisher) targets(m Machine, peerID string) ([]target, error) {
 	return out, nil
 }
 
-// longestRecord is an upper bound of a record's text with its quotes, in bytes.
-const longestRecord = 120
+// usualRecord is more than the text of a record by IPv4 takes with its quotes, in bytes. What
+// is left of a name's room takes the relays that come before others give a record up; the
+// longer ones by IPv6 are cut by what they take.
+const usualRecord = 120
 
 // most is how many addresses of each relay stand at a name.
 func (p *publisher) most(name string) int {
@@ -93,27 +95,35 @@ func (p *publisher) most(name string) int {
 		if name == p.layout.Compact() {
 			n = min(n, p.layout.Addresses(name))
 		}
-		n = max(1, min(n, dnsaddr.MaxContent/longestRecord/max(1, p.layout.Relays(name))))
+		n = max(1, min(n, dnsaddr.MaxContent/usualRecord/max(1, p.layout.Relays(name))))
 		p.room[name] = n
 	}
 	return n
 }
 
-// fitting cuts a relay's values to its share of the answer, which IPv6 fills sooner; a
-// number that the spec names is cut at the compact name alone.
+// fitting cuts a relay's values to its share of what the name holds, and to its share of the
+// answer, which IPv6 fills sooner; a number that the spec names is cut to the latter at the
+// compact name alone.
 func (p *publisher) fitting(name string, values []string) []string {
-	if p.spec.DNS.Publish.Addresses > 0 && name != p.layout.Compact() || len(values) < 2 {
+	if len(values) < 2 {
 		return values
 	}
-	relays, budget := p.layout.Relays(name), dnsaddr.MaxEDNS
+	relays := p.layout.Relays(name)
+	values = heads(values, dnsaddr.MaxContent/relays, func(v string) int { return len(dnsaddr.EncodeTXT(v)) })
+	if p.spec.DNS.Publish.Addresses > 0 && name != p.layout.Compact() {
+		return values
+	}
+	budget, empty := dnsaddr.MaxEDNS, dnsaddr.WireSize(name, nil)
 	if relays <= dnsaddr.CompactRelays {
 		budget = dnsaddr.MaxUDP
 	}
-	empty := dnsaddr.WireSize(name, nil)
-	size := 0
-	for i := range values {
-		size += dnsaddr.WireSize(name, values[i:i+1]) - empty
-		if i > 0 && size > (budget-empty)/relays {
+	return heads(values, (budget-empty)/relays, func(v string) int { return dnsaddr.WireSize(name, []string{v}) - empty })
+}
+
+// heads are the first values whose sizes fit into room together, one at least.
+func heads(values []string, room int, size func(string) int) []string {
+	for i, v := range values {
+		if room -= size(v); i > 0 && room < 0 {
 			return values[:i]
 		}
 	}

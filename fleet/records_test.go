@@ -78,28 +78,48 @@ func TestPublished_WhatMattersMostIsPublishedFirst(t *testing.T) {
 	}
 }
 
+// Also where every address is as long as one can be, and none is published but the longest.
 func TestPublished_NoNameHoldsMoreThanItCan(t *testing.T) {
-	s := newSim(t, 1).spec
-	s.Nodes = []fleet.NodeSpec{{Region: "ra", Count: 40}}
-	s.Relay.QUICPort, s.Relay.WSPort, s.DNS.Publish.Addresses = 9101, 9102, 6
-	bytes := make(map[string]int)
-	for i, slot := range s.Slots() {
-		ips := addrs(fmt.Sprintf("203.100.100.%d", 100+i), fmt.Sprintf("2001:4860:4860:4860:4860:4860:4860:%x", 0x1000+i))
-		records, err := fleet.Published(s, fleet.Machine{Node: slot.Node, Addrs: ips}, fleettest.PeerID(slot.Node))
-		if err != nil {
-			t.Fatal(err)
+	four, six := "203.100.100.%d", "2001:4860:4860:4860:4860:4860:4860:%x"
+	for what, c := range map[string]struct {
+		ips        []string
+		transports []string
+	}{
+		"both families":      {[]string{four, six}, nil},
+		"IPv6":               {[]string{six, "2a01" + six[4:], "2a02" + six[4:]}, nil},
+		"QUIC by IPv6 alone": {[]string{six, "2a01" + six[4:], "2a02" + six[4:], "2a03" + six[4:]}, []string{fleet.TransportQUIC}},
+	} {
+		for _, nodes := range []int{1, 8, 13, 16, 17, 22, 33, 34, 40} {
+			s := newSim(t, 1).spec
+			s.Nodes = []fleet.NodeSpec{{Region: "ra", Count: nodes}}
+			s.Relay.QUICPort, s.Relay.WSPort, s.DNS.Publish.Addresses, s.DNS.Publish.Transports = 9101, 9102, 6, c.transports
+			held := make(map[string]int)
+			for i, slot := range s.Slots() {
+				texts := make([]string, len(c.ips))
+				for j, ip := range c.ips {
+					texts[j] = fmt.Sprintf(ip, 100+i)
+					if ip != four {
+						texts[j] = fmt.Sprintf(ip, 0x1000+i)
+					}
+				}
+				m := fleet.Machine{Node: slot.Node, Addrs: addrs(texts...), Ports: fleet.Ports{TCP: 65535, QUIC: 65535, WS: 65535}}
+				records, err := fleet.Published(s, m, fleettest.PeerID(slot.Node))
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, rec := range records {
+					held[rec.Name] += len(dnsaddr.EncodeTXT(rec.Value))
+				}
+			}
+			for name, n := range held {
+				if n > dnsaddr.MaxContent {
+					t.Errorf("%s, %d nodes: %s holds %d bytes, want at most %d", what, nodes, name, n, dnsaddr.MaxContent)
+				}
+			}
+			if got, want := len(held), len(s.Layout().Names()); got != want {
+				t.Errorf("%s, %d nodes: published at %d names, want %d", what, nodes, got, want)
+			}
 		}
-		for _, rec := range records {
-			bytes[rec.Name] += len(rec.Value) + 2
-		}
-	}
-	for name, n := range bytes {
-		if n > dnsaddr.MaxContent {
-			t.Errorf("%s holds %d bytes, want at most %d", name, n, dnsaddr.MaxContent)
-		}
-	}
-	if len(bytes) != 2 {
-		t.Errorf("names: got %v, want the entry and one list", bytes)
 	}
 }
 

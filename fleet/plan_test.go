@@ -158,6 +158,27 @@ func TestDNSSpec_HomeSaysWhichZoneTheFileMeans(t *testing.T) {
 	}
 }
 
+// Names of the DNS have no case, and a final dot changes none.
+func TestDNSSpec_HomeIsTheSameInEverySpelling(t *testing.T) {
+	at := func(zone, server string) string {
+		return fleet.DNSSpec{Zone: fleet.ZoneRFC2136, RFC2136: fleet.RFC2136Spec{Server: server, Zone: zone}}.Home()
+	}
+	want := at("demo.test", "ns1.demo.test:53")
+	for _, same := range []string{at("Demo.TEST", "ns1.demo.test:53"), at("demo.test.", "ns1.demo.test:53"), at("demo.test", "NS1.Demo.test:53"), at("demo.test", "ns1.demo.test.:53")} {
+		if same != want {
+			t.Errorf("got %q, want %q", same, want)
+		}
+	}
+	for _, other := range []string{at("demo.test", "ns1.demo.test:5353"), at("demo.test", "ns2.demo.test:53"), at("test", "ns1.demo.test:53")} {
+		if other == want {
+			t.Errorf("got %q for another server or zone, too", other)
+		}
+	}
+	if got, want := at("demo.test", "[2001:DB8::1]:53"), "rfc2136 demo.test at [2001:db8::1]:53"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 func TestCovers_AWithdrawalOfAnotherRecordIsNotCovered(t *testing.T) {
 	withdraw := func(value string) fleet.Plan {
 		return fleet.Plan{Fleet: "demo", Stages: []fleet.Stage{{Name: fleet.StageWithdraw, Changes: []fleet.Change{

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"net"
 	"strconv"
 	"strings"
 	"time"
@@ -144,9 +145,21 @@ func (d DNSSpec) Home() string {
 	case d.Zone == ZoneCloudflare && d.Cloudflare.ZoneID != "":
 		return d.Zone + " " + strings.ToLower(d.Cloudflare.ZoneID)
 	case d.Zone == ZoneRFC2136:
-		return d.Zone + " " + d.RFC2136.Zone + " at " + d.RFC2136.Server
+		return d.Zone + " " + bareName(d.RFC2136.Zone) + " at " + bareServer(d.RFC2136.Server)
 	}
 	return d.Zone
+}
+
+// bareName is a name of the DNS as plans compare it: in lower case, without the final dot.
+func bareName(name string) string { return strings.TrimSuffix(strings.ToLower(name), ".") }
+
+// bareServer is host:port with the host as [bareName] has it.
+func bareServer(server string) string {
+	host, port, err := net.SplitHostPort(server)
+	if err != nil {
+		return strings.ToLower(server)
+	}
+	return net.JoinHostPort(bareName(host), port)
 }
 
 // RolloutSpec says how carefully changes are made.

@@ -139,7 +139,8 @@ type RFC2136Spec struct {
 func (d DNSSpec) RecordName() string { return "_dnsaddr." + d.Domain }
 
 // Home says which zone holds the records, as far as the spec does: its kind, and what names
-// it there. Plans for different homes are different plans.
+// it there. Plans for different homes are different plans. A spec that leaves the ID of a
+// zone open gets it from whoever found the zone.
 func (d DNSSpec) Home() string {
 	switch {
 	case d.Zone == ZoneCloudflare && d.Cloudflare.ZoneID != "":

@@ -12,6 +12,17 @@ import (
 	"github.com/relayfleet/fleetctl/fleet"
 )
 
+// ID is the zone's own: the one that was given, or that of the zone that was found by name,
+// "" until it was. It asks nobody.
+func (z *Zone) ID() string {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	if z.zoneID == "" && z.home != nil {
+		return z.home.ID
+	}
+	return z.zoneID
+}
+
 // id is the zone's, without a request if it was given.
 func (z *Zone) id(ctx context.Context) (string, error) {
 	if z.zoneID != "" {

@@ -76,6 +76,14 @@ type Zone interface {
 	Status(ctx context.Context) Status
 }
 
+// Closing is a [Zone] in which there are names at which no text can stand: aliases, and names
+// that are delegated to other servers.
+type Closing interface {
+	// Closed says of names of the fleet at entry why no record can be added there. Those that
+	// take records are left out. Right after Records it asks only for what that did not look at.
+	Closed(ctx context.Context, entry string, names []string) (map[string]error, error)
+}
+
 // Limits of a zone.
 type Limits struct {
 	MinTTL, MaxTTL time.Duration

@@ -14,7 +14,7 @@ const stageParallel = 8
 // identical plans, in an order from which make-before-break follows. What a failed
 // reading leaves unknown is deferred or kept, never undone.
 func Diff(s Spec, st State, in Intent) Plan {
-	p := &planner{roles: assign(s, st, in), limits: limitsOf(s.Relay.Limits), ordered: make(map[string]bool), told: make(map[spot]bool), plan: Plan{
+	p := &planner{roles: assign(s, st, in), limits: limitsOf(s.Relay.Limits), ordered: make(map[string]bool), told: make(map[spot]bool), shut: make(map[string]bool), plan: Plan{
 		Version: PlanVersion, Fleet: s.Name, Domain: strings.ToLower(s.DNS.Domain), Zone: s.DNS.Home(),
 		Stages: []Stage{}, Deferred: []Deferral{}, Kept: []Kept{},
 	}}
@@ -55,6 +55,7 @@ type planner struct {
 	*roles
 	plan        Plan
 	told        map[spot]bool   // records of others that this plan makes ours, or says why not
+	shut        map[string]bool // names at which something is missing and cannot be added
 	limits      string          // that every relay's configuration ends in
 	withdrawing map[spot]bool   // records that this plan withdraws
 	left        *ledger         // our records without these, nil until somebody asks

@@ -46,6 +46,23 @@ func (p *planner) publish() {
 		}
 	}
 	p.stage(StagePublish, 1, append(adds, updates...))
+	p.keepClosed()
+}
+
+// keepClosed names, each once, the names at which something ought to be published and
+// cannot be. The other names get their records.
+func (p *planner) keepClosed() {
+	if err := p.state.Closed.Err; err != nil {
+		p.keep(Ref{Kind: KindFleet}, fmt.Sprintf("whether every name takes records is not known: %v", err), true)
+	}
+	for _, name := range p.pub.layout.Names() {
+		if err := p.state.Closed.Value[name]; err != nil && p.shut[name] {
+			p.plan.Kept = append(p.plan.Kept, Kept{
+				Ref: Ref{Kind: KindFleet}, Problem: true, Hint: Hint(err),
+				Reason: fmt.Sprintf("nothing is published at %s: %v", name, err),
+			})
+		}
+	}
 }
 
 // publishOne compares one target with the records that are there.
@@ -65,6 +82,10 @@ func (p *planner) publishOne(m Machine, t target, adds, updates *[]Change) {
 			p.told[at] = true
 			p.plan.Kept = append(p.plan.Kept, unadopted(ref, rec.Comment))
 		}
+		return
+	}
+	if p.state.Closed.Value[at.name] != nil {
+		p.shut[at.name] = true
 		return
 	}
 	reason := "the relay serves and is not published"

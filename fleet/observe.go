@@ -49,6 +49,11 @@ func Observe(ctx context.Context, b Backends, s Spec) (State, error) {
 		st.Records = read(ctx, func(ctx context.Context) ([]dnsaddr.Record, error) {
 			return b.Zone.Records(ctx, s.DNS.RecordName())
 		})
+		if z, may := b.Zone.(dnsaddr.Closing); may && st.Records.OK() {
+			st.Closed = read(ctx, func(ctx context.Context) (map[string]error, error) {
+				return z.Closed(ctx, s.DNS.RecordName(), s.Layout().Names())
+			})
+		}
 		return nil
 	})
 	_ = group.Wait()

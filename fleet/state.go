@@ -21,6 +21,7 @@ type State struct {
 	Machines  Observed[[]Machine]              // ours, sorted by ID
 	Relays    map[string]Observed[Relay]       // by machine ID
 	Records   Observed[[]dnsaddr.Record]       // every TXT record at our name, foreign ones too
+	Closed    Observed[map[string]error]       // why no record can be added at a name of the layout, by name; of the others nothing
 	Leftovers Observed[[]string]               // what the provider keeps beside the machines
 	Shared    Observed[[]Drift]                // of what the provider keeps for all machines: the firewall
 	Quote     Observed[Quote]                  // of what the plan buys; the zero value before anybody asked

@@ -130,12 +130,13 @@ func TestProblems_SayWhatToDoWhereThePlanKnows(t *testing.T) {
 	p := fleet.Plan{Kept: []fleet.Kept{
 		{Ref: fleet.Ref{Kind: fleet.KindMachine, Node: "nyc1-1"}, Reason: "it has no public address", Problem: true, Hint: "give it one"},
 		{Ref: fleet.Ref{Kind: fleet.KindMachine, Node: "nyc1-2"}, Reason: "silent", Problem: true},
+		{Ref: fleet.Ref{Kind: fleet.KindFleet}, Reason: "nothing is published at a name", Problem: true, Hint: "remove the CNAME"},
 	}}
 	var got []string
 	for _, err := range problems(p, fleet.State{}) {
 		got = append(got, fleet.Hint(err))
 	}
-	want := []string{"give it one", "see why with 'fleetctl logs nyc1-2' and 'fleetctl doctor'"}
+	want := []string{"give it one", "see why with 'fleetctl logs nyc1-2' and 'fleetctl doctor'", "remove the CNAME"}
 	if !slices.Equal(got, want) {
 		t.Errorf("got hints %q, want %q", got, want)
 	}

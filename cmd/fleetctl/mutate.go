@@ -168,10 +168,15 @@ func commandLine(cmd *cobra.Command, args []string) []string {
 	return line
 }
 
-// observe reads the whole fleet and says so.
+// observe reads the whole fleet and says so. From then on the spec says which zone it is that
+// the records were read from, also where the environment named it or a search found it: plans
+// are bound to that one.
 func (s *session) observe(ctx context.Context) (fleet.State, error) {
 	s.app.say("reading fleet %s …", s.spec.Name)
 	st, err := fleet.Observe(ctx, s.b, s.spec)
+	if z, known := s.zone.(interface{ ID() string }); known {
+		s.spec.DNS.Cloudflare.ZoneID = z.ID()
+	}
 	return st, errors.Join(err, barred(st))
 }
 
@@ -330,8 +335,12 @@ func problems(p fleet.Plan, st fleet.State) []error {
 			text = subject + ": " + k.Ref.ID + " is kept: " + k.Reason
 		}
 		err := errors.New(text)
+		hint := k.Hint
 		if k.Ref.Node != "" {
-			err = fleet.WithHint(err, cmp.Or(k.Hint, "see why with 'fleetctl logs "+k.Ref.Node+"' and 'fleetctl doctor'"))
+			hint = cmp.Or(hint, "see why with 'fleetctl logs "+k.Ref.Node+"' and 'fleetctl doctor'")
+		}
+		if hint != "" {
+			err = fleet.WithHint(err, hint)
 		}
 		code := exitPartial
 		if unread := st.Records.Err; unread != nil && strings.HasSuffix(k.Reason, unread.Error()) {

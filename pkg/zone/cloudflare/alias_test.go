@@ -61,6 +61,35 @@ func TestApply_AnAliasAtANameThatGetsNothingIsInNobodysWay(t *testing.T) {
 	}
 }
 
+// A dry run learns it from the list that it made.
+func TestClosed_NamesTheAliasWithoutARequest(t *testing.T) {
+	for want, rec := range closing(listed) {
+		bubble(t, cftest.Config{}, func(t *testing.T, r *rig) {
+			if _, err := r.Put(apex, rec); err != nil {
+				t.Fatal(err)
+			}
+			z := r.zone(nil)
+			apply(t, z, dnsaddr.Changes{Add: several(1, 2)})
+			for _, before := range []struct {
+				listed bool
+				calls  int
+			}{{true, 0}, {false, 1}} {
+				if before.listed {
+					records(t, z)
+				} else {
+					z = r.zone(nil)
+				}
+				r.ResetCalls()
+				closed, err := z.Closed(t.Context(), entry, []string{entry, listed, "_dnsaddr.fra1." + domain})
+				if err != nil || len(closed) != 1 || r.total() != before.calls {
+					t.Fatalf("got %v, %v in calls %v, want one name in %d", closed, err, r.Calls(), before.calls)
+				}
+				wantErr(t, "Closed", closed[listed], nil, listed+" "+want, "remove the CNAME")
+			}
+		})
+	}
+}
+
 func TestRecords_OfOtherTypesAreCountedAndLeftOut(t *testing.T) {
 	bubble(t, cftest.Config{}, func(t *testing.T, r *rig) {
 		for _, name := range []string{entry, listed} {

@@ -100,7 +100,10 @@ type Zone struct {
 	last *listing // since the last write
 }
 
-var _ dnsaddr.Zone = (*Zone)(nil)
+var (
+	_ dnsaddr.Zone    = (*Zone)(nil)
+	_ dnsaddr.Closing = (*Zone)(nil)
+)
 
 // Calls is how many requests were sent to the API so far, those sent again included.
 func (z *Zone) Calls() int { return int(z.api.trans.Sent()) }
@@ -173,6 +176,27 @@ func (z *Zone) records(ctx context.Context, entry string) ([]stored, error) {
 		return nil, err
 	}
 	return l.have, nil
+}
+
+// Closed implements [dnsaddr.Closing]. Right after Records it makes no request.
+func (z *Zone) Closed(ctx context.Context, entry string, names []string) (map[string]error, error) {
+	l, known := z.lately(strings.ToLower(entry), dnsaddr.Changes{})
+	if !known {
+		id, err := z.id(ctx)
+		if err == nil {
+			l, err = z.list(ctx, id, strings.ToLower(entry))
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: list records: %w", entry, err)
+		}
+	}
+	out := make(map[string]error)
+	for _, name := range names {
+		if err := l.closed[strings.ToLower(name)]; err != nil {
+			out[name] = err
+		}
+	}
+	return out, nil
 }
 
 // checkEntry wants the entry name of a domain.

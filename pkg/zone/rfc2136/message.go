@@ -79,7 +79,7 @@ func newUpdate(v view, s stage, names []string) update {
 }
 
 func marksOf(name string, before, after set) write {
-	return write{companion(name), set{markTTL, before.data}, set{markTTL, after.data}}
+	return write{companion(name), set{ttl: markTTL, data: before.data}, set{ttl: markTTL, data: after.data}}
 }
 
 // noteLists makes the entry name's companion list those of the names that have marks.

@@ -35,6 +35,9 @@ type change struct{ add, remove []rdata }
 // one to be updated or removed that somebody edited is [dnsaddr.ErrEdited].
 func newPlan(v view, c dnsaddr.Changes, newID func() string) (plan, error) {
 	for _, r := range c.Add {
+		if err := v.places[nameOf(v.entry, r)].closed(); err != nil {
+			return plan{}, err
+		}
 		if name := companion(nameOf(v.entry, r)); len(name) > maxName {
 			return plan{}, fmt.Errorf("%w: %s would be %d bytes long, at most %d are accepted", dnsaddr.ErrBadRecord, name, len(name), maxName)
 		}

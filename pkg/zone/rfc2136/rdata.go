@@ -93,11 +93,12 @@ func unescape(s string) string {
 
 // set is the TXT records of one name. The zero value is none.
 type set struct {
-	ttl  uint32 // seconds; says nothing without records
-	data map[rdata]bool
+	ttl    uint32 // seconds; says nothing without records
+	data   map[rdata]bool
+	closed error // why no record can stand there, nil if one can
 }
 
-func (s set) clone() set { return set{s.ttl, maps.Clone(s.data)} }
+func (s set) clone() set { return set{s.ttl, maps.Clone(s.data), s.closed} }
 
 func (s *set) add(d rdata) {
 	if s.data == nil {

@@ -19,8 +19,17 @@ import (
 const asking = 8
 
 // read returns what stands at the names of the fleet at entry, and certainly at those in
-// names. Without a transfer it can only find lists that are in the companion.
+// names. Without a transfer it can only find lists that are in the companion. That no record
+// can stand at the entry name is an error.
 func (z *Zone) read(ctx context.Context, entry string, names []string) (view, error) {
+	v, err := z.look(ctx, entry, names)
+	if err != nil {
+		return view{}, err
+	}
+	return v, v.places[entry].closed()
+}
+
+func (z *Zone) look(ctx context.Context, entry string, names []string) (view, error) {
 	if err := ctx.Err(); err != nil {
 		return view{}, err
 	}
@@ -106,7 +115,7 @@ func (z *Zone) txt(ctx context.Context, name string) (set, error) {
 		}
 		switch rr := rr.(type) {
 		case *dns.CNAME:
-			return set{}, aliasError(name, rr.Target)
+			return set{closed: aliasError(name, rr.Target)}, nil
 		case *dns.TXT:
 			s.keep(rr)
 		}

@@ -83,11 +83,15 @@ type Zone struct {
 	mu  sync.Mutex
 	key *key   // nil until it was read
 	top string // the zone's name, "" until it is known
+	got view   // what Records read last
 
 	untransferable atomic.Bool // the server refused a transfer
 }
 
-var _ dnsaddr.Zone = (*Zone)(nil)
+var (
+	_ dnsaddr.Zone    = (*Zone)(nil)
+	_ dnsaddr.Closing = (*Zone)(nil)
+)
 
 // New returns the zone. It asks nobody anything, and does not read the secret.
 func New(cfg Config) (*Zone, error) {
@@ -144,7 +148,34 @@ func (z *Zone) Records(ctx context.Context, entry string) ([]dnsaddr.Record, err
 	if err != nil {
 		return nil, fmt.Errorf("%s: list records: %w", entry, err)
 	}
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	z.got = v
 	return v.records(), nil
+}
+
+// Closed implements [dnsaddr.Closing]: at an alias, and where the name of its companion is one.
+// What a transfer did not bring is not there; otherwise the names that Records did not ask for
+// are asked for.
+func (z *Zone) Closed(ctx context.Context, entry string, names []string) (map[string]error, error) {
+	entry = strings.ToLower(entry)
+	z.mu.Lock()
+	v := z.got
+	z.mu.Unlock()
+	asked := slices.DeleteFunc(slices.Clone(names), func(name string) bool { _, known := v.places[name]; return known })
+	if v.entry != entry || z.untransferable.Load() && len(asked) > 0 {
+		var err error
+		if v, err = z.look(ctx, entry, names); err != nil {
+			return nil, fmt.Errorf("%s: look for aliases: %w", entry, err)
+		}
+	}
+	out := make(map[string]error)
+	for _, name := range names {
+		if err := v.places[strings.ToLower(name)].closed(); err != nil {
+			out[name] = err
+		}
+	}
+	return out, nil
 }
 
 // checkEntry wants the name of a fleet in this zone.

@@ -133,7 +133,13 @@ func (s *stream) record(rr dns.RR) error {
 		}
 	case *dns.CNAME:
 		if dnsaddr.OfFleet(s.entry, name) {
-			return aliasError(owner, rr.Target)
+			p := s.view.places[name]
+			if isMark {
+				p.marks.closed = aliasError(owner, rr.Target)
+			} else {
+				p.values.closed = aliasError(owner, rr.Target)
+			}
+			s.view.places[name] = p
 		}
 	case *dns.TXT:
 		if !dnsaddr.OfFleet(s.entry, name) {

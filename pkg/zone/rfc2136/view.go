@@ -1,6 +1,7 @@
 package rfc2136
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -15,6 +16,9 @@ type view struct {
 
 // place is what stands at one name and at its companion.
 type place struct{ values, marks set }
+
+// closed is why no record can be added there, nil if one can.
+func (p place) closed() error { return cmp.Or(p.values.closed, p.marks.closed) }
 
 func (p place) clone() place { return place{p.values.clone(), p.marks.clone()} }
 

@@ -1,0 +1,120 @@
+package fleet_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/relayfleet/fleetctl/dnsaddr"
+	"github.com/relayfleet/fleetctl/dnsaddr/zonetest"
+	"github.com/relayfleet/fleetctl/fleet"
+)
+
+// closing is a zone with a name at which no text can stand.
+type closing struct {
+	*zonetest.Memory
+	name string
+	why  error // nil: every name takes records
+	err  error // of the question itself
+}
+
+func (c *closing) Closed(_ context.Context, _ string, names []string) (map[string]error, error) {
+	if c.why == nil || c.err != nil || !slices.Contains(names, c.name) {
+		return nil, c.err
+	}
+	return map[string]error{c.name: c.why}, nil
+}
+
+func (c *closing) Apply(ctx context.Context, entry string, ch dnsaddr.Changes) error {
+	for _, r := range ch.Add {
+		if c.why != nil && r.Name == c.name {
+			return c.why
+		}
+	}
+	return c.Memory.Apply(ctx, entry, ch)
+}
+
+// What a plan publishes at a name that takes nothing would be refused at the write. The plan
+// says so, and leaves it out; the other names get what is theirs.
+func TestDiff_ANameThatTakesNoRecordIsNamedBeforeTheFirstWrite(t *testing.T) {
+	for what, c := range map[string]struct {
+		nodes   int
+		compact string
+		name    string
+	}{
+		"a list":           {17, "", "_dnsaddr.ra.p2p.demo.test"},
+		"the compact name": {3, "few", "_dnsaddr.few.p2p.demo.test"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newSim(t, 1)
+				s.resize(c.nodes, 2)
+				s.spec.DNS.Publish.Compact = c.compact
+				zone := &closing{Memory: s.zone, name: c.name, why: fleet.WithHint(errors.New(c.name+" is an alias (CNAME) of elsewhere.test"), "remove the CNAME")}
+				s.b.Zone = zone
+				o, err := s.up()
+				if err != nil {
+					t.Fatalf("up: %v", err)
+				}
+				said := 0
+				for _, k := range o.Plan.Problems() {
+					if strings.Contains(k.Reason, "nothing is published at "+c.name+": ") && strings.Contains(k.Reason, "alias (CNAME) of elsewhere.test") && k.Hint == "remove the CNAME" {
+						said++
+					}
+				}
+				if said != 1 || len(o.Failures) > 0 {
+					t.Errorf("got problems %+v and failures %v, want the alias named once and no failure", o.Plan.Problems(), o.Failures)
+				}
+				at := make(map[string]int)
+				for _, r := range s.peek() {
+					if o, ours := r.Owner(); ours && o.Fleet == "demo" {
+						at[r.Name]++
+					}
+				}
+				layout := s.spec.Layout()
+				for _, name := range layout.Names() {
+					if want := layout.Relays(name); name != c.name && at[name] != want {
+						t.Errorf("%s: got %d records, want %d", name, at[name], want)
+					}
+				}
+				again := s.plan(t, fleet.Intent{RecordsOnly: true})
+				if !again.Empty() || len(again.Problems()) != 1 {
+					t.Errorf("sync: got changes %v and problems %+v, want none and one", again.Changes(), again.Problems())
+				}
+				if down := s.plan(t, fleet.Intent{Down: true}); len(down.Problems()) > 0 || down.Empty() {
+					t.Errorf("down: got problems %+v, want everything to go", down.Problems())
+				}
+				zone.why = nil
+				must(t, "up once the alias is gone", s.up)
+				s.atItsPlaces(t)
+			})
+		})
+	}
+}
+
+// plan is what would be done now.
+func (s *sim) plan(t *testing.T, in fleet.Intent) fleet.Plan {
+	t.Helper()
+	st, err := fleet.Observe(t.Context(), s.b, s.spec)
+	if err != nil {
+		t.Fatalf("observe: %v", err)
+	}
+	return fleet.Diff(s.spec, st, in)
+}
+
+// What is not known of a name is said, and is no reason to take anything for absent.
+func TestDiff_NamesThatCouldNotBeAskedForAreAProblemAndChangeNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSim(t, 3)
+		must(t, "up", s.up)
+		s.b.Zone = &closing{Memory: s.zone, err: errors.New("no answer")}
+		p := s.plan(t, fleet.Intent{RecordsOnly: true})
+		if got := fmt.Sprint(p.Problems()); !p.Empty() || !strings.Contains(got, "whether every name takes records is not known: no answer") {
+			t.Errorf("got changes %v and problems %s, want none and what is not known", p.Changes(), got)
+		}
+	})
+}

@@ -4,12 +4,44 @@ import "fmt"
 
 // Bill is what a plan does to the monthly price of a fleet, in the quote's currency.
 type Bill struct {
-	Currency string  `json:"currency"` // "" where machines cost nothing, or nothing is bought
-	Before   float64 `json:"before"`
-	During   float64 `json:"during"` // while what is bought and what goes are both there
-	After    float64 `json:"after"`
-	Machines int     `json:"machines"` // while it goes on
+	Currency string // "" where machines cost nothing, or nothing is bought
+	Before   Amount
+	During   Amount // while what is bought and what goes are both there
+	After    Amount
+	Machines int // while it goes on
 }
+
+// Amount is what machines cost in a month.
+type Amount struct {
+	Sum     float64 // of the prices that are known
+	AtLeast bool    // the price of some machine is not
+}
+
+// Known is the amount, nil where the price of some machine is not known.
+func (a Amount) Known() *float64 {
+	if a.AtLeast {
+		return nil
+	}
+	return &a.Sum
+}
+
+// In writes an amount of a currency: "12.00 USD", "at least 12.00 USD", or "unknown" where
+// no price at all is known.
+func (a Amount) In(currency string) string {
+	switch {
+	case a.AtLeast && a.Sum == 0:
+		return "unknown"
+	case a.AtLeast:
+		return fmt.Sprintf("at least %.2f %s", a.Sum, currency)
+	}
+	return fmt.Sprintf("%.2f %s", a.Sum, currency)
+}
+
+// Priced reports whether the price of a line is known.
+func (q Quote) Priced(line PriceLine) bool { return q.Currency == "" || line.Monthly > 0 }
+
+// Monthly is what the machines that are there cost.
+func (q Quote) Monthly() Amount { return BillOf(q, Plan{}).Before }
 
 // BillOf reckons a plan's bill from a quote.
 func BillOf(q Quote, p Plan) Bill {
@@ -21,16 +53,19 @@ func BillOf(q Quote, p Plan) Bill {
 	for _, d := range p.Deferred {
 		going[d.Ref.ID] = going[d.Ref.ID] || d.Action == ActionDelete
 	}
-	for _, line := range q.Now {
-		b.Before += line.Monthly
-		if !going[line.ID] {
-			b.After += line.Monthly
+	add := func(line PriceLine, to ...*Amount) {
+		for _, a := range to {
+			a.Sum, a.AtLeast = a.Sum+line.Monthly, a.AtLeast || !q.Priced(line)
 		}
 	}
-	b.During = b.Before
+	for _, line := range q.Now {
+		add(line, &b.Before, &b.During)
+		if !going[line.ID] {
+			add(line, &b.After)
+		}
+	}
 	for _, line := range q.Buy {
-		b.During += line.Monthly
-		b.After += line.Monthly
+		add(line, &b.During, &b.After)
 	}
 	return b
 }
@@ -43,8 +78,8 @@ func (g *guard) checkBudget(p Plan) {
 		return
 	}
 	bill := BillOf(q, p)
-	if most := g.spec.MaxMonthly(); most > 0 && bill.During > float64(most) {
-		g.object(Ref{Kind: KindFleet}, fmt.Sprintf("the fleet would cost %.2f %s a month, max_monthly is %d", bill.During, bill.Currency, most),
+	if most := g.spec.MaxMonthly(); most > 0 && bill.During.Sum > float64(most) {
+		g.object(Ref{Kind: KindFleet}, fmt.Sprintf("the fleet would cost %s a month, max_monthly is %d", bill.During.In(bill.Currency), most),
 			"raise digitalocean.max_monthly, or ask for fewer or smaller machines")
 	}
 	if most := g.spec.MaxMachines(); most > 0 && bill.Machines > most {

@@ -268,10 +268,24 @@ func TestBill_CountsWhatGoesOnlyAfterwards(t *testing.T) {
 		Stages:   []fleet.Stage{{Changes: []fleet.Change{{Action: fleet.ActionMark, Ref: fleet.Ref{ID: "1"}}}}},
 		Deferred: []fleet.Deferral{{Action: fleet.ActionDelete, Ref: fleet.Ref{ID: "1"}}},
 	}
-	want := fleet.Bill{Currency: "USD", Before: 12, During: 24, After: 18, Machines: 3}
-	if got := fleet.BillOf(q, p); got != want {
-		t.Errorf("bill: got %+v, want %+v", got, want)
+	all := func(sum float64) fleet.Amount { return fleet.Amount{Sum: sum} }
+	some := func(sum float64) fleet.Amount { return fleet.Amount{Sum: sum, AtLeast: true} }
+	bill := func(why string, want fleet.Bill) {
+		t.Helper()
+		want.Currency, want.Machines = q.Currency, 3
+		if got := fleet.BillOf(q, p); got != want {
+			t.Errorf("%s: got %+v, want %+v", why, got, want)
+		}
 	}
+	bill("all prices are known", fleet.Bill{Before: all(12), During: all(24), After: all(18)})
+	q.Now[0].Monthly = 0
+	bill("the price of what goes is not known", fleet.Bill{Before: some(6), During: some(18), After: all(18)})
+	q.Now[0].Monthly, q.Now[1].Monthly = 6, 0
+	bill("that of what stays is not", fleet.Bill{Before: some(6), During: some(18), After: some(12)})
+	q.Now[1].Monthly, q.Buy[0].Monthly = 6, 0
+	bill("that of what is bought is not", fleet.Bill{Before: all(12), During: some(12), After: some(6)})
+	q.Currency, q.Now[0].Monthly, q.Now[1].Monthly = "", 0, 0
+	bill("machines cost nothing", fleet.Bill{})
 }
 
 func TestDown_TakesTheRelayOffAMachineOfOthersAndLeavesTheMachine(t *testing.T) {

@@ -150,7 +150,7 @@ type PriceLine struct {
 	Node    string  `json:"node"`
 	ID      string  `json:"id"`      // "" for one that is yet to be bought
 	What    string  `json:"what"`    // "s-1vcpu-1gb in nyc1"
-	Monthly float64 `json:"monthly"` // in the quote's currency
+	Monthly float64 `json:"monthly"` // in the quote's currency; 0 of one that has any: not known
 	// Transfer is how many bytes may leave the machine in a month at that price; 0: not
 	// known, or not bounded.
 	Transfer int64 `json:"transfer_bytes,omitempty"`

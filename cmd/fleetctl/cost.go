@@ -44,23 +44,25 @@ type costView struct {
 	Lines    []costLine   `json:"lines"`
 	Monthly  costPerMonth `json:"monthly"`
 	Account  costAccount  `json:"account"`
+	bill     fleet.Bill
 }
 
 // costLine is one machine's price.
 type costLine struct {
-	Node    string  `json:"node"`
-	Machine string  `json:"machine"` // "" for one that 'up' would buy
-	What    string  `json:"what"`
-	Monthly float64 `json:"monthly"`
-	Change  string  `json:"change"` // "buy", "delete", or "" for what stays
+	Node    string   `json:"node"`
+	Machine string   `json:"machine"` // "" for one that 'up' would buy
+	What    string   `json:"what"`
+	Monthly *float64 `json:"monthly"` // nil is unknown
+	Change  string   `json:"change"`  // "buy", "delete", or "" for what stays
 }
 
-// costPerMonth is the price of the fleet before, while and after 'up' does what it plans.
+// costPerMonth is the price of the fleet before, while and after 'up' does what it plans;
+// nil where that of some machine is not known.
 type costPerMonth struct {
-	Now    float64 `json:"now"`
-	During float64 `json:"during"`
-	After  float64 `json:"after"`
-	Most   int     `json:"most"` // max_monthly of the spec, 0 for no bound
+	Now    *float64 `json:"now"`
+	During *float64 `json:"during"`
+	After  *float64 `json:"after"`
+	Most   int      `json:"most"` // max_monthly of the spec, 0 for no bound
 }
 
 // costAccount is the room on the provider's account.
@@ -91,8 +93,16 @@ func newCostView(s fleet.Spec, q fleet.Quote, p fleet.Plan) costView {
 	bill := fleet.BillOf(q, p)
 	v := costView{
 		Fleet: s.Name, Currency: q.Currency, Lines: []costLine{},
-		Monthly: costPerMonth{Now: bill.Before, During: bill.During, After: bill.After, Most: s.MaxMonthly()},
+		Monthly: costPerMonth{Now: bill.Before.Known(), During: bill.During.Known(), After: bill.After.Known(), Most: s.MaxMonthly()},
 		Account: costAccount{Machines: q.Used, Limit: q.Limit},
+		bill:    bill,
+	}
+	add := func(line fleet.PriceLine, change string) {
+		row := costLine{Node: line.Node, Machine: line.ID, What: line.What, Change: change}
+		if q.Priced(line) {
+			row.Monthly = &line.Monthly
+		}
+		v.Lines = append(v.Lines, row)
 	}
 	going := make(map[string]bool)
 	for _, c := range p.Changes() {
@@ -102,14 +112,14 @@ func newCostView(s fleet.Spec, q fleet.Quote, p fleet.Plan) costView {
 		going[id] = true
 	}
 	for _, line := range q.Now {
-		row := costLine{Node: line.Node, Machine: line.ID, What: line.What, Monthly: line.Monthly}
+		change := ""
 		if going[line.ID] {
-			row.Change = "delete"
+			change = "delete"
 		}
-		v.Lines = append(v.Lines, row)
+		add(line, change)
 	}
 	for _, line := range q.Buy {
-		v.Lines = append(v.Lines, costLine{Node: line.Node, What: line.What, Monthly: line.Monthly, Change: "buy"})
+		add(line, "buy")
 	}
 	return v
 }
@@ -121,23 +131,26 @@ func (v costView) Table() render.Table {
 	}
 	changes := false
 	for _, l := range v.Lines {
-		var machine any = l.Machine
-		if l.Machine == "" {
-			machine = nil
+		var machine, monthly any
+		if l.Machine != "" {
+			machine = l.Machine
+		}
+		if l.Monthly != nil {
+			monthly = money{*l.Monthly}
 		}
 		change := render.Toned{Value: l.Change}
 		if l.Change != "" {
 			changes, change.Tone = true, render.Warn
 		}
-		t.Rows = append(t.Rows, []any{l.Node, l.What, money{l.Monthly}, v.Currency, machine, change})
+		t.Rows = append(t.Rows, []any{l.Node, l.What, monthly, v.Currency, machine, change})
 	}
 	if v.Currency == "" {
 		t.Notes = append(t.Notes, "the machines cost nothing")
 		return t
 	}
-	t.Notes = append(t.Notes, v.amount("now", v.Monthly.Now))
+	t.Notes = append(t.Notes, v.amount("now", v.bill.Before))
 	if changes {
-		t.Notes = append(t.Notes, v.amount("while 'fleetctl up' is at work", v.Monthly.During), v.amount("afterwards", v.Monthly.After))
+		t.Notes = append(t.Notes, v.amount("while 'fleetctl up' is at work", v.bill.During), v.amount("afterwards", v.bill.After))
 	}
 	if v.Monthly.Most > 0 {
 		t.Notes = append(t.Notes, fmt.Sprintf("at most, as fleet.yaml says: %d %s a month", v.Monthly.Most, v.Currency))
@@ -148,8 +161,8 @@ func (v costView) Table() render.Table {
 	return t
 }
 
-func (v costView) amount(when string, monthly float64) string {
-	return fmt.Sprintf("%s: %.2f %s a month", when, monthly, v.Currency)
+func (v costView) amount(when string, monthly fleet.Amount) string {
+	return fmt.Sprintf("%s: %s a month", when, monthly.In(v.Currency))
 }
 
 // money is a price with its cents, for people and for CSV alike.

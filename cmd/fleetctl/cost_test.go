@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"strings"
 	"testing"
 
@@ -21,8 +22,8 @@ func TestCost_SaysWhatItIsNowMeanwhileAndAfterwards(t *testing.T) {
 		{Action: fleet.ActionCreate, Ref: fleet.Ref{Kind: fleet.KindMachine, Node: "nyc1-1"}},
 	}}}}
 	v := newCostView(spec, q, p)
-	if want := (costPerMonth{Now: 18.5, During: 24.5, After: 12, Most: 30}); v.Monthly != want {
-		t.Errorf("a month: got %+v, want %+v", v.Monthly, want)
+	if got, want := jsonOf(t, v.Monthly), `{"now":18.5,"during":24.5,"after":12,"most":30}`; got != want {
+		t.Errorf("a month: got %s, want %s", got, want)
 	}
 	var changes []string
 	for _, l := range v.Lines {
@@ -43,6 +44,41 @@ func TestCost_SaysWhatItIsNowMeanwhileAndAfterwards(t *testing.T) {
 			t.Errorf("text: got %q, want %q in it", out.String(), want)
 		}
 	}
+}
+
+func TestCost_APriceThatIsNotKnownIsNotNothing(t *testing.T) {
+	q := fleet.Quote{Currency: "USD", Now: []fleet.PriceLine{{Node: "fra1-1", ID: "1", Monthly: 6}, {Node: "nyc1-1", ID: "2", What: "a size of old, price not known"}}}
+	p := fleet.Plan{Stages: []fleet.Stage{{Changes: []fleet.Change{{Action: fleet.ActionDelete, Ref: fleet.Ref{Kind: fleet.KindMachine, Node: "nyc1-1", ID: "2"}}}}}}
+	v := newCostView(fleet.Spec{Name: "blue"}, q, p)
+	if got, want := jsonOf(t, v.Monthly), `{"now":null,"during":null,"after":6,"most":0}`; got != want {
+		t.Errorf("a month: got %s, want %s", got, want)
+	}
+	if got, want := jsonOf(t, v.Lines[1]), `"monthly":null`; !strings.Contains(got, want) {
+		t.Errorf("the machine: got %s, want %s in it", got, want)
+	}
+	for format, want := range map[render.Format][]string{
+		render.FormatTable: {"now: at least 6.00 USD a month\n", "afterwards: 6.00 USD a month\n"},
+		render.FormatCSV:   {",6.00,USD,1,", "price not known\",,USD,2,delete"},
+	} {
+		var out bytes.Buffer
+		if err := render.Write(&out, v, render.Options{Format: format}); err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range want {
+			if !strings.Contains(out.String(), want) || strings.Contains(out.String(), "0.00") {
+				t.Errorf("%s: got %q, want %q in it, and no price of 0", format, out.String(), want)
+			}
+		}
+	}
+}
+
+func jsonOf(t *testing.T, v any) string {
+	t.Helper()
+	text, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 func TestCost_WithoutChangesThereIsOneFigure(t *testing.T) {

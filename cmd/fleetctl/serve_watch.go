@@ -288,7 +288,7 @@ func (w *watcher) price(ctx context.Context, s *session) {
 	defer cancel()
 	var cost []web.Cost // not known
 	quote, err := s.b.Provider.Quote(ctx, nil)
-	switch monthly := monthlyOf(quote); {
+	switch monthly := quote.Monthly().Known(); {
 	case err != nil:
 	case quote.Currency == "":
 		cost = []web.Cost{}

@@ -202,6 +202,9 @@ func TestUsage_OneMachineWithoutAPriceLeavesTheSumUnknown(t *testing.T) {
 	if v.Cost.Monthly != nil || v.Cost.PerPeer != nil || v.Total.Transfer != nil {
 		t.Errorf("got %+v and %+v, want the sums unknown", v.Cost, v.Total)
 	}
+	if v.Relays[0].Monthly != nil {
+		t.Errorf("got %g for %s, want its price unknown", *v.Relays[0].Monthly, v.Relays[0].Node)
+	}
 	if v.Relays[1].Monthly == nil || *v.Relays[1].Monthly != 6 {
 		t.Errorf("got %+v, want the price of nyc1-1", v.Relays[1])
 	}

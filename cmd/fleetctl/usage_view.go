@@ -188,7 +188,7 @@ func (v *usageView) price(quote fleet.Observed[fleet.Quote]) {
 			if row.Node != line.Node || row.machine != line.ID { // of a node there are two machines while one replaces the other
 				continue
 			}
-			if line.Monthly > 0 {
+			if q.Priced(line) {
 				row.Monthly = new(line.Monthly)
 			}
 			if line.Transfer > 0 {
@@ -196,21 +196,9 @@ func (v *usageView) price(quote fleet.Observed[fleet.Quote]) {
 			}
 		}
 	}
-	if v.Cost.Monthly = monthlyOf(q); v.Cost.Monthly == nil {
+	if v.Cost.Monthly = q.Monthly().Known(); v.Cost.Monthly == nil {
 		v.Notes = append(v.Notes, "the provider names no price for some machines, so the sum is not known")
 	}
-}
-
-// monthlyOf is what the machines of a fleet cost together; nil unless the price of each is known.
-func monthlyOf(q fleet.Quote) *float64 {
-	var total float64
-	for _, line := range q.Now {
-		if line.Monthly <= 0 {
-			return nil
-		}
-		total += line.Monthly
-	}
-	return &total
 }
 
 // sum adds up what is known.

@@ -267,10 +267,10 @@ func (t *planText) bill(b fleet.Bill) {
 	}
 	unit := Safe(b.Currency)
 	meanwhile := ""
-	if b.During > max(b.Before, b.After) {
-		meanwhile = fmt.Sprintf("%.2f %s meanwhile, ", b.During, unit)
+	if b.During != b.Before && b.During != b.After {
+		meanwhile = b.During.In(unit) + " meanwhile, "
 	}
-	t.line(0, fmt.Sprintf("price per month: %.2f %s now, %s%.2f %s after", b.Before, unit, meanwhile, b.After, unit), Plain)
+	t.line(0, fmt.Sprintf("price per month: %s now, %s%s after", b.Before.In(unit), meanwhile, b.After.In(unit)), Plain)
 }
 
 func (t *planText) identities(title, mark string, tone Tone, all []Identity) {

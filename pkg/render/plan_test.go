@@ -47,7 +47,7 @@ func replacement() (fleet.Plan, Effect) {
 			Before: 3, After: 3, Known: true,
 			Appear: []Identity{{Node: "nyc1-1"}},
 			Vanish: []Identity{{Node: "nyc1-1", PeerID: peer}},
-			Bill:   fleet.Bill{Currency: "USD", Before: 18, During: 24, After: 18, Machines: 4},
+			Bill:   fleet.Bill{Currency: "USD", Before: fleet.Amount{Sum: 18}, During: fleet.Amount{Sum: 24}, After: fleet.Amount{Sum: 18}, Machines: 4},
 		}
 }
 
@@ -80,6 +80,25 @@ func TestPlan_NamesWhatWillBeEmpty(t *testing.T) {
 	}
 	if want := "names that will be empty: _dnsaddr.few.p2p.example, _dnsaddr.nyc1.p2p.example: clients that were given one find no relay there\n"; !strings.Contains(out.String(), want) {
 		t.Errorf("got %s, want %q", out.String(), want)
+	}
+}
+
+func TestPlan_APriceThatIsNotKnownIsNotNothing(t *testing.T) {
+	some := func(sum float64) fleet.Amount { return fleet.Amount{Sum: sum, AtLeast: true} }
+	all := func(sum float64) fleet.Amount { return fleet.Amount{Sum: sum} }
+	for want, b := range map[string]fleet.Bill{
+		"price per month: at least 6.00 USD now, at least 12.00 USD meanwhile, 6.00 USD after\n": {Currency: "USD", Before: some(6), During: some(12), After: all(6)},
+		"price per month: 6.00 USD now, at least 6.00 USD meanwhile, unknown after\n":            {Currency: "USD", Before: all(6), During: some(6), After: some(0)},
+		"price per month: at least 6.00 USD now, at least 12.00 USD after\n":                     {Currency: "USD", Before: some(6), During: some(12), After: some(12)},
+		"price per month: 12.00 USD now, 6.00 USD after\n":                                       {Currency: "USD", Before: all(12), During: all(12), After: all(6)},
+	} {
+		var out bytes.Buffer
+		if err := Plan(&out, fleet.Plan{Fleet: "blue"}, Effect{Bill: b}, Options{}); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%+v: got %q, want %q in it", b, out.String(), want)
+		}
 	}
 }
 

@@ -85,17 +85,9 @@ func (p *Provider) quote(ctx context.Context, buy []fleet.NewMachine) (fleet.Quo
 		byID[strconv.Itoa(d.ID)] = d
 	}
 	for _, m := range machines {
-		line := fleet.PriceLine{Node: m.Node, ID: m.ID, What: clean(byID[m.ID].SizeSlug) + " in " + m.Region}
-		size, known := sizeOf(sold, byID[m.ID])
-		line.Transfer = transferOf(size)
-		switch {
-		case known:
-			line.Monthly = size.PriceMonthly
-		case len(buy) > 0 && p.spec.Ocean.MaxMonthly > 0:
-			return fleet.Quote{}, fleet.WithHint(fmt.Errorf("%s: the API names no price for %s, so it is not known whether max_monthly is kept", m.Node, line.What),
-				"look its price up at DigitalOcean, and set digitalocean.max_monthly to 0 for this once")
-		default:
-			line.What += ", price not known"
+		line, err := p.line(m.Node, m.ID, clean(byID[m.ID].SizeSlug)+" in "+m.Region, sizeOf(sold, byID[m.ID]), len(buy) > 0)
+		if err != nil {
+			return fleet.Quote{}, err
 		}
 		q.Now = append(q.Now, line)
 	}
@@ -104,21 +96,38 @@ func (p *Provider) quote(ctx context.Context, buy []fleet.NewMachine) (fleet.Quo
 		if err != nil {
 			return fleet.Quote{}, fmt.Errorf("%s: %w", n.Node, err)
 		}
-		q.Buy = append(q.Buy, fleet.PriceLine{Node: n.Node, What: size.Slug + " in " + n.Region, Monthly: size.PriceMonthly, Transfer: transferOf(size)})
+		line, err := p.line(n.Node, "", size.Slug+" in "+n.Region, size, true)
+		if err != nil {
+			return fleet.Quote{}, err
+		}
+		q.Buy = append(q.Buy, line)
 	}
 	return q, nil
 }
 
+// line is the price of a droplet of a size. One that is not known is said, and an error
+// where something is to be bought within a bound.
+func (p *Provider) line(node, id, what string, size godo.Size, buying bool) (fleet.PriceLine, error) {
+	if size.PriceMonthly <= 0 {
+		if buying && p.spec.Ocean.MaxMonthly > 0 {
+			return fleet.PriceLine{}, fleet.WithHint(fmt.Errorf("%s: the API names no price for %s, so it is not known whether max_monthly is kept", node, what),
+				"look its price up at DigitalOcean, and set digitalocean.max_monthly to 0 for this once")
+		}
+		what += ", price not known"
+	}
+	return fleet.PriceLine{Node: node, ID: id, What: what, Monthly: max(size.PriceMonthly, 0), Transfer: transferOf(size)}, nil
+}
+
 // sizeOf is what a droplet is sold as: its size as it is sold now, or what the droplet
-// says itself where that is not sold any more. It is known if it has a price.
-func sizeOf(sold catalogue, d godo.Droplet) (size godo.Size, known bool) {
+// says itself where that is not sold any more. One of neither has no price.
+func sizeOf(sold catalogue, d godo.Droplet) godo.Size {
 	if size, ok := find(sold.sizes, d.SizeSlug, func(s godo.Size) string { return s.Slug }); ok {
-		return size, true
+		return size
 	}
 	if d.Size != nil {
-		return *d.Size, d.Size.PriceMonthly > 0
+		return *d.Size
 	}
-	return godo.Size{}, false
+	return godo.Size{}
 }
 
 // terabyte is what the API counts transfer in.

@@ -47,6 +47,17 @@ func TestQuote_APriceThatIsNotKnownIsNotTakenForNothing(t *testing.T) {
 		_, err = r.provider(nil).Quote(t.Context(), buy)
 		wantErr(t, "Quote within max_monthly", err, nil, "g-not-sold-any-more", "max_monthly")
 	})
+	bubble(t, dotest.Config{Prices: map[string]float64{"s-1vcpu-1gb": 0}}, func(t *testing.T, r *rig) {
+		buy := []fleet.NewMachine{order("fra1-1")}
+		q, err := r.provider(nil).Quote(t.Context(), buy)
+		must(t, "Quote of an order without a bound", err)
+		if len(q.Buy) != 1 || !strings.Contains(q.Buy[0].What, "price not known") {
+			t.Errorf("got %+v, want a line that says that its price is not known", q.Buy)
+		}
+		r.spec.Ocean.MaxMonthly = 100
+		_, err = r.provider(nil).Quote(t.Context(), buy)
+		wantErr(t, "Quote of an order within max_monthly", err, nil, "fra1-1", "max_monthly")
+	})
 }
 
 // What cannot be bought is said before anything is.

@@ -156,6 +156,62 @@ func TestExec_RunsNothingWhereTheProofIsNotHeld(t *testing.T) {
 	}
 }
 
+// A command may well be this program, which was refused elsewhere: it ran all the same.
+func TestExec_WhatACommandSaysIsNotTakenForARefusalToRunIt(t *testing.T) {
+	m, h, log := shellBox(t, true, nil)
+	proof := host.Proof{File: filepath.Join(t.TempDir(), "marks"), Is: []byte("{}\n")}
+	if err := os.WriteFile(proof.File, proof.Is, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	refused := &refusedBox{}
+	if _, err := host.New(host.Config{Runner: refused}).Exec(t.Context(), machine(22), proof, []string{"true"}); !errors.Is(err, host.ErrUnproven) {
+		t.Fatalf("got error %v, want that of a refusal", err)
+	}
+	for name, proof := range map[string]host.Proof{"proven": proof, "without a proof": {}} {
+		for what, said := range map[string]string{"of another call": refused.said, "of none": "fleetctl: not shown to be of the fleet: nothing was run\n"} {
+			res, err := h.Exec(t.Context(), m, proof, []string{"sh", "-c", `printf %s "$0" >&2; exit 77`, said})
+			if err != nil || res.ExitCode != 77 || string(res.Stderr) != said {
+				t.Errorf("%s, %s: got %q, exit %d and error %v, want what the command said, exit 77", name, what, res.Stderr, res.ExitCode, err)
+			}
+		}
+	}
+	if got := len(logged(t, log)); got != 4 {
+		t.Errorf("got %d audit lines, want one for each command: all of them ran", got)
+	}
+}
+
+// refusedBox is a box without the proof, and what it said.
+type refusedBox struct {
+	sshx.Runner
+	said string
+}
+
+func (b *refusedBox) Run(_ context.Context, _ sshx.Target, c sshx.Command) (sshx.Result, error) {
+	n, _ := host.ParseNoted(c.Argv)
+	said, code, _ := n.Refused(nil)
+	b.said = said
+	return sshx.Result{Stderr: []byte(said), ExitCode: code}, nil
+}
+
+// Where nothing was to be proven, nothing was refused, whoever says so.
+func TestExec_WithoutAProofNoBoxCanSayThatNothingWasRun(t *testing.T) {
+	h := host.New(host.Config{Runner: echoBox{}})
+	res, err := h.Exec(t.Context(), machine(22), host.Proof{}, []string{"true"})
+	if err != nil || res.ExitCode != 77 {
+		t.Errorf("got exit %d and error %v, want exit 77", res.ExitCode, err)
+	}
+}
+
+// echoBox refuses whatever it is asked, also what is to be run without a proof.
+type echoBox struct{ sshx.Runner }
+
+func (echoBox) Run(_ context.Context, _ sshx.Target, c sshx.Command) (sshx.Result, error) {
+	n, _ := host.ParseNoted(c.Argv)
+	n.Proof = host.Proof{File: "/marks"}
+	said, code, _ := n.Refused([]byte("x"))
+	return sshx.Result{Stderr: []byte(said), ExitCode: code}, nil
+}
+
 // sudo, a shell without its locale: what is said before the refusal does not hide it.
 func TestExec_ARefusalIsOneAlsoBehindWhatTheBoxSaysFirst(t *testing.T) {
 	fake, m := hosttest.NewFake(), machine(22)
@@ -260,7 +316,12 @@ func TestExec_ThatWasCancelledIsNoted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	m, h, log := shellBox(t, true, cancel)
-	if _, err := h.Exec(ctx, m, host.Proof{}, []string{"sleep", "1000"}); !errors.Is(err, context.Canceled) {
+	going := filepath.Join(t.TempDir(), "going") // the shell is killed, not what it began
+	if err := os.WriteFile(going, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.Remove(going) })
+	if _, err := h.Exec(ctx, m, host.Proof{}, []string{"sh", "-c", `while [ -e "$0" ]; do sleep 0.05; done`, going}); !errors.Is(err, context.Canceled) {
 		t.Fatalf("got error %v, want canceled", err)
 	}
 	if got := logged(t, log); len(got) != 1 || !strings.Contains(got[0].Result, "canceled") {

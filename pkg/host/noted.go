@@ -3,6 +3,7 @@ package host
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -24,10 +25,11 @@ var ErrUnproven = errors.New("the box is not shown to be the fleet's")
 // The shell of a box looks at the proof, runs what follows and notes how it ended, all in
 // one round trip: what is asked or noted by another command is waited for, and lost with
 // the connection. $0 is the audit log, $1 a line of it that lacks its end, $2 and $3 are
-// the proof. The command has a shell of its own, which it may leave.
+// the proof, $4 is a word of this call: what a command says is not taken for the refusal to
+// run it. The command has a shell of its own, which it may leave.
 const (
-	notedScript = `[ -z "$2" ] || [ "$(cat "$2" 2>/dev/null)" = "$3" ] || { echo "` + notProven + `" >&2; exit 77; }
-line=$1; shift 3; ("$@"); code=$?; result=ok; [ $code = 0 ] || result="exit status $code"; umask 077
+	notedScript = `[ -z "$2" ] || [ "$(cat "$2" 2>/dev/null)" = "$3" ] || { echo "` + notProven + ` ($4)" >&2; exit 77; }
+line=$1; shift 4; ("$@"); code=$?; result=ok; [ $code = 0 ] || result="exit status $code"; umask 077
 { printf '%s%s"}\n' "$line" "$result" | cat >>"$0"; } 2>/dev/null && { sync "$0" 2>/dev/null || :; } || echo "` + notNoted + `" >&2
 exit $code`
 	notNoted  = "fleetctl: not noted in the audit log"
@@ -45,10 +47,10 @@ func (b box) noted(ctx context.Context, did string, proof Proof, c sshx.Command)
 	if err != nil {
 		return sshx.Result{}, err
 	}
-	argv := c.Argv
+	argv, word := c.Argv, rand.Text()
 	c.Argv = append([]string{
 		"sh", "-c", notedScript, b.auditLog(), string(bytes.TrimSuffix(line, []byte("ok\"}\n"))),
-		proof.File, string(bytes.TrimRight(proof.Is, "\n")),
+		proof.File, string(bytes.TrimRight(proof.Is, "\n")), word,
 	}, argv...)
 	res, err := b.run.Run(ctx, b.at, c)
 	if err != nil {
@@ -56,7 +58,7 @@ func (b box) noted(ctx context.Context, did string, proof Proof, c sshx.Command)
 		return res, err
 	}
 	// sudo and shells may say something of their own before it.
-	if res.ExitCode == unproven && len(res.Stdout) == 0 && bytes.HasSuffix(res.Stderr, []byte(notProven+"\n")) {
+	if proof.File != "" && res.ExitCode == unproven && len(res.Stdout) == 0 && bytes.HasSuffix(res.Stderr, []byte(refusal(word))) {
 		return sshx.Result{}, ErrUnproven
 	}
 	said, lacking := bytes.CutSuffix(res.Stderr, []byte(notNoted+"\n"))
@@ -89,6 +91,9 @@ func (b box) failed(ctx context.Context, did string, proof Proof, err error) {
 	b.audit(ctx, did, err)
 }
 
+// refusal is what the shell says that was not shown the proof.
+func refusal(word string) string { return notProven + " (" + word + ")\n" }
+
 // shown reports whether what a file says is the proof.
 func (p Proof) shown(has []byte) bool {
 	return bytes.Equal(bytes.TrimRight(has, "\n"), bytes.TrimRight(p.Is, "\n"))
@@ -108,14 +113,16 @@ type Noted struct {
 	Log, Line string // the audit log, and the line without the end that [Ended] gives it
 	Proof     Proof
 	Argv      []string // what is to be run
+
+	word string
 }
 
 // ParseNoted takes a command apart, if it is one that the box is to note.
 func ParseNoted(argv []string) (Noted, bool) {
-	if len(argv) < 8 || argv[0] != "sh" || argv[1] != "-c" || argv[2] != notedScript {
+	if len(argv) < 9 || argv[0] != "sh" || argv[1] != "-c" || argv[2] != notedScript {
 		return Noted{}, false
 	}
-	return Noted{Log: argv[3], Line: argv[4], Proof: Proof{File: argv[5], Is: []byte(argv[6])}, Argv: argv[7:]}, true
+	return Noted{Log: argv[3], Line: argv[4], Proof: Proof{File: argv[5], Is: []byte(argv[6])}, word: argv[7], Argv: argv[8:]}, true
 }
 
 // Refused is what the shell says and how it ends where the file of the proof says has and
@@ -124,7 +131,7 @@ func (n Noted) Refused(has []byte) (stderr string, code int, ok bool) {
 	if n.Proof.File == "" || n.Proof.shown(has) {
 		return "", 0, false
 	}
-	return notProven + "\n", unproven, true
+	return refusal(n.word), unproven, true
 }
 
 // Ended is the end of a line that is Noted, for an exit code.

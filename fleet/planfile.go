@@ -66,7 +66,7 @@ func wordlessDeferrals(all []Deferral) []Deferral {
 
 // DecodePlan reads a plan file for the fleet of a spec. It refuses another fleet's plan, one
 // for another domain or zone, another version, fields that it does not know, and what is
-// not a plan at all.
+// not a plan at all. Whoever knows where the file is says how to write another.
 func DecodePlan(r io.Reader, s Spec) (Plan, error) {
 	data, err := io.ReadAll(io.LimitReader(r, maxPlanFile+1))
 	if err != nil {
@@ -77,10 +77,10 @@ func DecodePlan(r io.Reader, s Spec) (Plan, error) {
 	}
 	var head struct{ Version int }
 	if err := json.Unmarshal(data, &head); err != nil {
-		return Plan{}, WithHint(fmt.Errorf("plan file: not a plan: %w", err), "make one with `fleetctl plan --out FILE`")
+		return Plan{}, fmt.Errorf("plan file: not a plan: %w", err)
 	}
 	if head.Version != PlanVersion {
-		return Plan{}, WithHint(fmt.Errorf("plan file: version %d, this fleetctl reads version %d", head.Version, PlanVersion), "make a new plan with `fleetctl plan --out FILE`")
+		return Plan{}, fmt.Errorf("plan file: version %d, this fleetctl reads version %d", head.Version, PlanVersion)
 	}
 	var file struct {
 		Plan
@@ -92,8 +92,11 @@ func DecodePlan(r io.Reader, s Spec) (Plan, error) {
 		return Plan{}, fmt.Errorf("plan file: %w", err)
 	}
 	p := file.Plan
-	if p.Fleet == s.Name && (p.Domain == "" || p.Zone == "") { // its hash, if it has one, is of what a plan was then
-		return Plan{}, WithHint(errors.New("plan file: it does not say for which domain and zone it is: an earlier version of fleetctl made it"), "make a new plan with `fleetctl plan --out FILE`")
+	if p.Fleet != s.Name { // whatever else may be wrong with it
+		return Plan{}, fmt.Errorf("plan file: it is for fleet %q, the spec is for %q", p.Fleet, s.Name)
+	}
+	if p.Domain == "" || p.Zone == "" { // its hash, if it has one, is of what a plan was then
+		return Plan{}, errors.New("plan file: it does not say for which domain and zone it is: an earlier version of fleetctl made it")
 	}
 	if file.Hash != "" && file.Hash != p.Digest() {
 		return Plan{}, fmt.Errorf("plan file: its hash is not that of the plan in it: the file was changed")
@@ -104,12 +107,10 @@ func DecodePlan(r io.Reader, s Spec) (Plan, error) {
 	return p, nil
 }
 
-// isOf is an error if the plan is for another fleet, domain or zone than the spec.
+// isOf is an error if the plan is for another domain or zone than the spec.
 func (p Plan) isOf(s Spec) error {
 	domain, zone := strings.ToLower(s.DNS.Domain), s.DNS.Home()
 	switch {
-	case p.Fleet != s.Name:
-		return fmt.Errorf("is for fleet %q, the spec is for %q", p.Fleet, s.Name)
 	case p.Domain != domain:
 		return fmt.Errorf("is for the domain %q, the spec is for %q", p.Domain, domain)
 	case p.Zone != zone:

@@ -170,7 +170,7 @@ func (v statsView) Table() render.Table {
 			r.Node, status, r.Connected, r.Peak, lifetime, granted, circuits, uptime, r.NATStatus, render.PeerID(r.PeerID),
 		})
 		if r.Old != nil && *r.Old {
-			t.Notes = append(t.Notes, r.Node+": an old relay, read through its files and its old API: it tells less, and not the time of its clock")
+			t.Notes = append(t.Notes, oldNote(r.Node))
 		}
 		for _, w := range r.Warnings {
 			t.Notes = append(t.Notes, r.Node+": "+w)
@@ -183,6 +183,11 @@ func (v statsView) Table() render.Table {
 		t.Notes = append(t.Notes, fmt.Sprintf("the bars are the last %d days of the history", pastDays))
 	}
 	return t
+}
+
+// oldNote says what it means that a relay is an old one.
+func oldNote(node string) string {
+	return node + ": an old relay, read through its files and its old API: it tells less, and not the time of its clock"
 }
 
 // untold reports whether a relay does not tell of a number, because it did not answer or

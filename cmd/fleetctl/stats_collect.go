@@ -123,11 +123,7 @@ func (c *collector) round(ctx context.Context) (collectView, error) {
 	if err != nil {
 		return collectView{}, err
 	}
-	v := collectView{Summary: summary, Took: time.Since(began).Round(time.Millisecond).Seconds(), reasons: make(map[string]error)}
-	for _, r := range readings {
-		v.reasons[r.Node] = reasonOf(r)
-	}
-	return v, nil
+	return newCollectView(summary, readings, time.Since(began)), nil
 }
 
 // reasonOf is why something of a reading is missing, nil if that is not known.
@@ -200,9 +196,23 @@ func (a *app) line(v collectView) error {
 // collectView is what a collection brought.
 type collectView struct {
 	history.Summary
-	Took float64 `json:"took_secs"`
+	Took float64  `json:"took_secs"`
+	Old  []string `json:"old"` // nodes of old relays, sorted
 
 	reasons map[string]error // by node: why something of it is missing
+}
+
+func newCollectView(summary history.Summary, readings []stats.Reading, took time.Duration) collectView {
+	v := collectView{Summary: summary, Took: took.Round(time.Millisecond).Seconds(), Old: []string{}, reasons: make(map[string]error)}
+	for _, r := range readings {
+		v.reasons[r.Node] = reasonOf(r)
+		if r.Old {
+			v.Old = append(v.Old, r.Node)
+		}
+	}
+	slices.Sort(v.Old)
+	v.Old = slices.Compact(v.Old) // a node may have two machines
+	return v
 }
 
 // line is the round in one line.
@@ -211,6 +221,9 @@ func (v collectView) line() string {
 		v.At.UTC().Format(time.RFC3339), v.Answered, v.Relays, v.New, v.Changed, render.Elapsed(time.Duration(v.Took*float64(time.Second))))
 	for _, node := range v.Unread {
 		text += "; " + node + ": " + v.reason(node)
+	}
+	for _, node := range v.Old {
+		text += "; " + node + ": an old relay"
 	}
 	return render.Safe(text)
 }
@@ -232,6 +245,9 @@ func (v collectView) Table() render.Table {
 		{Name: "took", Value: time.Duration(v.Took * float64(time.Second))},
 		{Name: "as of", Value: v.At},
 	}}
+	for _, node := range v.Old {
+		t.Notes = append(t.Notes, oldNote(node))
+	}
 	t.Notes = append(t.Notes, v.Warnings...)
 	for _, e := range v.Events {
 		t.Notes = append(t.Notes, eventText(e))
@@ -242,8 +258,8 @@ func (v collectView) Table() render.Table {
 // CSV is one row; the nodes that are missing are in one cell.
 func (v collectView) CSV() render.Table {
 	return render.Table{
-		Columns: []render.Column{{Name: "at"}, {Name: "relays"}, {Name: "answered"}, {Name: "missing"}, {Name: "unread"}, {Name: "new"}, {Name: "changed"}, {Name: "own"}, {Name: "took_secs"}},
-		Rows:    [][]any{{v.At, v.Relays, v.Answered, v.Missing, v.Unread, v.New, v.Changed, v.Own, v.Took}},
+		Columns: []render.Column{{Name: "at"}, {Name: "relays"}, {Name: "answered"}, {Name: "missing"}, {Name: "unread"}, {Name: "new"}, {Name: "changed"}, {Name: "own"}, {Name: "took_secs"}, {Name: "old"}},
+		Rows:    [][]any{{v.At, v.Relays, v.Answered, v.Missing, v.Unread, v.New, v.Changed, v.Own, v.Took, v.Old}},
 	}
 }
 

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/relayfleet/fleetctl/dnsaddr"
 	"github.com/relayfleet/fleetctl/fleet"
 	"github.com/relayfleet/fleetctl/pkg/sshx"
 )
@@ -104,14 +106,41 @@ func TestAdoptionView_HasOneRowForEachMachineAndSaysWhatFailed(t *testing.T) {
 	}
 }
 
+// machineList is a provider that lists machines, and does nothing else.
+type machineList struct {
+	fleet.Provider
+	machines []fleet.Machine
+}
+
+func (l machineList) Machines(context.Context) ([]fleet.Machine, error) {
+	return slices.Clone(l.machines), nil
+}
+
 func TestRelease_AMachineWithoutMarksIsRefusedBeforeAnythingIsDone(t *testing.T) {
 	t.Parallel()
-	own := fleet.Machine{ID: "1", Node: "a-1"}
-	if err := releasable([]fleet.Machine{own}); err != nil {
-		t.Errorf("a machine with marks: got %v, want no error", err)
+	s, zone := testSession(t, namedProber{})
+	s.b.Provider = machineList{machines: []fleet.Machine{{ID: "1", Node: "nyc1-1"}, {ID: "7", Node: "nyc1-2", Unmarked: true}}}
+	records := func() []dnsaddr.Record {
+		t.Helper()
+		all, err := zone.Records(t.Context(), testEntry)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return all
 	}
-	err := releasable([]fleet.Machine{own, {ID: "7", Node: "b-1", Unmarked: true}})
-	if exitCode(err) != exitRefused || !strings.Contains(err.Error(), "b-1") || !strings.Contains(fleet.Hint(err), "fleetctl adopt --id 7") {
-		t.Errorf("got %v with hint %q and exit %d, want b-1 refused, with who takes it back", err, fleet.Hint(err), exitCode(err))
+	before := records()
+	v, machines, err := s.toRelease(t.Context(), []string{"nyc1-1"})
+	if err != nil || len(v.Machines) != 1 || len(machines) != 1 {
+		t.Errorf("a machine with marks: got %+v, %+v and error %v, want it and no error", v, machines, err)
+	}
+	v, machines, err = s.toRelease(t.Context(), []string{"nyc1-1", "nyc1-2"})
+	if exitCode(err) != exitRefused || !strings.Contains(err.Error(), "nyc1-2") || !strings.Contains(fleet.Hint(err), "fleetctl adopt --id 7") {
+		t.Errorf("got %v with hint %q and exit %d, want nyc1-2 refused, with who takes it back", err, fleet.Hint(err), exitCode(err))
+	}
+	if len(v.Machines) > 0 || len(machines) > 0 {
+		t.Errorf("got %+v and %+v to be given back, want neither of the two", v.Machines, machines)
+	}
+	if after := records(); !slices.Equal(after, before) {
+		t.Errorf("got records %+v, want %+v as before", after, before)
 	}
 }

@@ -4,10 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"net"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/miekg/dns"
 
 	"github.com/relayfleet/fleetctl/dnsaddr"
 	"github.com/relayfleet/fleetctl/dnsaddr/zonetest"
@@ -54,23 +55,16 @@ func TestColdStart_WithoutAReservationIsNotVerified(t *testing.T) {
 // the zone.
 func TestColdStart_AsksTheResolversOfTheSpecOrTheZonesOwnServer(t *testing.T) {
 	named, own := resolvetest.Start(t, testZone().Recursive).Addr, resolvetest.Start(t, testZone().Recursive).Addr
-	closed, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	silent := closed.LocalAddr().String()
-	if err := closed.Close(); err != nil {
-		t.Fatal(err)
-	}
+	failing := resolvetest.Start(t, resolvetest.Rcode(dns.RcodeServerFailure)).Addr
 	for what, c := range map[string]struct {
 		resolvers []string
 		want      string
 	}{
-		"dns.resolvers":        {[]string{named, "192.0.2.1"}, named},
-		"the first plain one":  {[]string{"https://192.0.2.1/dns-query", "tls://192.0.2.1", named}, named},
-		"the next of a silent": {[]string{silent, named}, named},
-		"none":                 {nil, own},
-		"none that is plain":   {[]string{"tls://192.0.2.1"}, own},
+		"dns.resolvers":              {[]string{named, "192.0.2.1"}, named},
+		"the first plain one":        {[]string{"https://192.0.2.1/dns-query", "tls://192.0.2.1", named}, named},
+		"the next of one that fails": {[]string{failing, named}, named},
+		"none":                       {nil, own},
+		"none that is plain":         {[]string{"tls://192.0.2.1"}, own},
 	} {
 		s, zone := testSession(t, namedProber{})
 		s.spec.DNS.Zone, s.spec.DNS.Resolvers = fleet.ZoneRFC2136, c.resolvers

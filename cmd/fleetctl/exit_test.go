@@ -110,8 +110,8 @@ func TestExit_AnInterruptedCommandSaysHowToGoOn(t *testing.T) {
 	}
 }
 
-// A list that failed ends dry runs and runs alike, with what to do about it.
-func TestExitCode_RateUsedUpAtAListIsThatOfAQuota(t *testing.T) {
+// A rate that is used up is that of a quota, and whatever else is of a run that is partial.
+func TestExitCode_AListThatFailedEndsDryRunsAndRunsAlikeWithWhatToDo(t *testing.T) {
 	for want, why := range map[int]error{exitQuota: fleet.WithHint(fmt.Errorf("list: %w", dnsaddr.ErrFull), "wait a minute"), exitPartial: fleet.WithHint(errors.New("list: in another zone"), "correct the ID")} {
 		s, _ := testSession(t, namedProber{})
 		st := fleet.State{}

@@ -153,8 +153,8 @@ func TestCollect_TheLimitIsOfReadingAlone(t *testing.T) {
 	})
 }
 
-// One who only looks cannot bring a store of an older fleetctl up to date, and says so
-// rather than that there is none.
+// A file in its place that is no store is said to be one that cannot be opened, rather than
+// that there is none.
 func TestSeries_AHistoryThatCannotBeOpenedIsNotCalledAbsent(t *testing.T) {
 	w := idleWatcher(t)
 	dir, err := statedir.Open(t.TempDir(), "demo", "/fleet.yaml")

@@ -74,13 +74,17 @@ func outage(t *testing.T) (*watcher, *session) {
 
 func TestServe_AProviderThatIsAwayHidesNoRelayThatAnswers(t *testing.T) {
 	w, _ := outage(t)
-	w.ask(t.Context(), w.tunnels)
-	f := w.Look().Fleet
+	want := []string{"serving", "unreadable", "unreadable"}
 	var states []string
-	for _, r := range f.Relays {
-		states = append(states, r.State)
+	f := w.Look().Fleet
+	for tries := 0; tries < 5 && !slices.Equal(states, want); tries++ { // the answer of a computer that is busy may come too late
+		w.ask(t.Context(), w.tunnels)
+		f, states = w.Look().Fleet, nil
+		for _, r := range f.Relays {
+			states = append(states, r.State)
+		}
 	}
-	if want := []string{"serving", "unreadable", "unreadable"}; !slices.Equal(states, want) {
+	if !slices.Equal(states, want) {
 		t.Errorf("the relays are %q, want %q: one answers", states, want)
 	}
 	if want := "as they were listed at 2026-03-02 03:04:05 UTC"; !slices.ContainsFunc(f.Errors, func(e string) bool { return strings.Contains(e, want) }) {

@@ -40,22 +40,43 @@ func ttlMost() time.Duration {
 
 // write applies changes to the zone. A TTL that leaves the zone with them, and is longer than
 // the one of the spec, is noted on machines first: resolvers keep what they were given for
-// as long as it said then, and afterwards nothing in the zone tells.
+// as long as it said then, and afterwards nothing in the zone tells. The same is so of the
+// spec's own TTL where the last records go: somebody may lower it before the next run. That
+// run is the only one which needs that note, so that the records go without it, too.
 func (r *run) write(ctx context.Context, stage string, now []dnsaddr.Record, c dnsaddr.Changes) error {
-	touched := touchedBy(r.spec, now, c)
-	longest := longestOf(r.spec, touched)
-	if longest <= r.spec.DNS.TTL {
+	longest, takes := longestOf(r.spec, touchedBy(r.spec, now, c)), writeTakes
+	lowered := longest > r.spec.DNS.TTL
+	switch {
+	case lowered:
+	case empties(r.spec, now, c):
+		takes = min(takes, longest) // the next run waits for it, whether the TTL was lowered or not
+	default:
 		return r.b.Zone.Apply(ctx, r.spec.DNS.RecordName(), c)
 	}
 	began, published := time.Now(), nodesOf(r.spec, slices.Concat(now, c.Update))
-	if err := r.note(ctx, stage, published, began.Add(longest+writeTakes)); err != nil {
+	if err := r.note(ctx, stage, published, began.Add(longest+takes)); err != nil && (lowered || ctx.Err() != nil) {
 		return err
 	}
 	err := r.b.Zone.Apply(ctx, r.spec.DNS.RecordName(), c)
-	if took := time.Since(began); took > writeTakes && ctx.Err() == nil {
-		err = errors.Join(err, r.note(ctx, stage, published, began.Add(longest+took)))
+	if took := time.Since(began); took > takes && ctx.Err() == nil {
+		if again := r.note(ctx, stage, published, began.Add(longest+took)); lowered {
+			err = errors.Join(err, again)
+		}
 	}
 	return err
+}
+
+// empties reports whether a write takes away the last records that are ours.
+func empties(s Spec, now []dnsaddr.Record, c dnsaddr.Changes) bool {
+	gone := make(map[string]bool, len(c.Remove))
+	for _, rec := range c.Remove {
+		gone[rec.ID] = true
+	}
+	stays := func(rec dnsaddr.Record) bool {
+		_, ours := rec.OwnedBy(s.Name)
+		return ours && !gone[rec.ID]
+	}
+	return len(c.Remove) > 0 && len(c.Add)+len(c.Update) == 0 && !slices.ContainsFunc(now, stays)
 }
 
 // touchedBy lists the records whose TTL a write may end: ours, also those that it does not
@@ -184,6 +205,9 @@ func (p *planner) cached() (d time.Duration, why string) {
 		case left <= keptMost+clockSlack && left > d:
 			d = (left + time.Second - 1).Truncate(time.Second)
 			why = "resolvers may keep its record since before dns.ttl was lowered, until " + until
+			if len(p.owned) == 0 {
+				why = "resolvers may keep its record, which was withdrawn before, until " + until
+			}
 		}
 	}
 	if unread > 0 && unread >= min(witnesses, len(p.state.Machines.Value)) && ttlMost() > d {

@@ -98,6 +98,66 @@ func TestApply_ALoweredTTLIsKnownToTheRunAfterOneThatWasKilled(t *testing.T) {
 	}
 }
 
+// Where the last record goes nothing in the zone says any more for how long resolvers keep it,
+// and fleet.yaml may say less at the next run.
+func TestApply_ATTLLoweredAfterTheLastRecordWentIsKnownToTheNextDown(t *testing.T) {
+	for _, ttl := range []time.Duration{time.Minute, longTTL} {
+		for _, after := range []time.Duration{time.Second, time.Hour, 23 * time.Hour} {
+			synctest.Test(t, func(t *testing.T) {
+				s := longLived(t)
+				old := holder(s, "ra-1").Machine.ID
+				in := fleet.Intent{Down: true}
+				shown := s.plan(t, in)
+				ctx, kill := context.WithTimeout(t.Context(), after)
+				defer kill()
+				st, err := fleet.Observe(ctx, s.b, s.spec)
+				if err != nil {
+					t.Fatal(err)
+				}
+				began := time.Now()
+				if _, err := fleet.Converge(ctx, s.b, s.spec, in, st, shown, nil); ctx.Err() == nil {
+					t.Fatalf("got %v, want it killed in its wait", err)
+				}
+				left := s.plan(t, in)
+				for _, c := range left.Changes() {
+					if c.Action == fleet.ActionWithdraw {
+						t.Fatalf("killed after %s: %s is still there", after, c.Ref.ID)
+					}
+				}
+				s.spec.DNS.TTL = ttl
+				for _, c := range s.plan(t, in).Changes() {
+					if c.Action == fleet.ActionWait && ttl < longTTL && !strings.Contains(c.Reason, "which was withdrawn before, until ") {
+						t.Errorf("got the reason %q, want the withdrawal named", c.Reason)
+					}
+				}
+				again := time.Now()
+				must(t, "down", s.down)
+				if slices.ContainsFunc(s.world.Boxes(), func(b fleettest.Box) bool { return b.Machine.ID == old }) {
+					t.Fatal("the old machine is still there")
+				}
+				if got := time.Since(began); got < longTTL {
+					t.Errorf("killed after %s, then a TTL of %s: gone %s after the last record, whose TTL was %s", after, ttl, got, longTTL)
+				}
+				if got, most := time.Since(again), max(ttl, longTTL-after)+time.Hour; got > most {
+					t.Errorf("killed after %s, then a TTL of %s: took %s, want no more than %s", after, ttl, got, most)
+				}
+			})
+		}
+	}
+}
+
+// The records of relays whose boxes take no note go all the same: this run waits anyway.
+func TestApply_TheLastRecordsGoWhereNoMachineCanBeMarked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := longLived(t)
+		s.b.Provider = unmarkable{s.b.Provider, []string{"ra-1", "rb-1", "rc-1"}}
+		_, _ = s.down() // which cannot mark that they drain either
+		if got := s.peek(); slices.ContainsFunc(got, func(r dnsaddr.Record) bool { _, is := r.OwnedBy("demo"); return is }) {
+			t.Errorf("got %v, want none of ours", got)
+		}
+	})
+}
+
 // A zone may write late: an API that takes no more requests for a while, name servers that
 // follow slowly.
 func TestApply_ALoweredTTLCountsFromTheEndOfTheWrite(t *testing.T) {

@@ -74,7 +74,8 @@ type Machine struct {
 	KeysProblem string   `json:"keys_problem,omitempty"`
 
 	// CachedUntil is the mark "cached", zero if there is none: until then resolvers may keep
-	// records of the fleet, this machine's and others', from before dns.ttl was lowered.
+	// records of the fleet, this machine's and others', from before dns.ttl was lowered, or
+	// from before the last of them was withdrawn.
 	CachedUntil time.Time `json:"cached_until,omitzero"`
 
 	// Problem is why the provider cannot say that the machine is ours, "" if it can: its

@@ -13,7 +13,7 @@
 //	hostkey:HEX     its Ed25519 SSH host key, 64 hex digits; two while a key is changed
 //	adopted:yes     made by others and not taken over
 //	state:DIR       its relay's state is in /var/lib/DIR
-//	cached:SECONDS  until when resolvers may keep records from before dns.ttl was lowered
+//	cached:SECONDS  until when resolvers may keep records of before dns.ttl was lowered, or the last was withdrawn
 //
 // Tags belong to the whole account, and an account may have several fleets. A tag that is
 // one droplet's alone (op, hostkey) goes with the droplet: before a delete, a tag

@@ -54,8 +54,10 @@ func TestServe_InChromium(t *testing.T) {
 		t.Error("the first Tab leads to no visible way past the head of the page")
 	}
 
+	keepsFocus := holdFocus(b)
 	took := killsShow(t, f, b)
 	t.Logf("a killed relay shows within %s", took.Round(10*time.Millisecond))
+	keepsFocus(t)
 	b.picture("killed")
 
 	withoutScript(t, b, at)
@@ -89,6 +91,23 @@ func killsShow(t *testing.T, f *testFleet, b *browser) time.Duration {
 	}
 	t.Errorf("no killed relay showed within 5 s, the last one after %s", took)
 	return took
+}
+
+// holdFocus opens the numbers of a chart and leaves the keyboard there. What it returns fails
+// the test unless both are so when the page has put another chart in that one's place.
+func holdFocus(b *browser) func(t *testing.T) {
+	b.do(chromedp.Click("#charts figure:nth-of-type(2) summary"), chromedp.Focus("#charts figure:nth-of-type(2) summary"))
+	title := b.text(`(window.held = document.activeElement).textContent`)
+	return func(t *testing.T) {
+		t.Helper()
+		b.until("the chart is drawn anew", `!window.held.isConnected`)
+		if got := b.text(`document.activeElement.tagName + " " + document.activeElement.textContent`); got != "SUMMARY "+title {
+			t.Errorf("the page was drawn anew: the keyboard is at %q, want it where it was, at %q", got, title)
+		}
+		if !b.truth(`document.querySelector("#charts figure:nth-of-type(2) details").open`) {
+			t.Errorf("the page was drawn anew: %q is closed, want it open as it was", title)
+		}
+	}
 }
 
 // withoutScript loads the page where no script runs: all of it must be there.

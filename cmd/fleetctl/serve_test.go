@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"os"
 	"path/filepath"
 	"strings"
@@ -23,6 +24,25 @@ func TestServe_AnswersBeyondLoopbackOnlyWithTLSAndAToken(t *testing.T) {
 			if _, err := a.openDoor(f); exitCode(err) != exitRefused || fleet.Hint(err) == "" {
 				t.Errorf("--listen %s, token %v, no TLS: %v (exit %d), want it refused with exit %d and a hint", listen, f.tokenFile != "", err, exitCode(err), exitRefused)
 			}
+		}
+	}
+	cert, key := certify(t, t.TempDir(), 1, time.Now())
+	for name, c := range map[string]struct {
+		serveFlags
+		refused bool
+	}{
+		"TLS without a token":   {serveFlags{listen: ":0", tlsCert: cert, tlsKey: key}, true},
+		"TLS and a token":       {serveFlags{listen: ":0", tlsCert: cert, tlsKey: key, tokenFile: token}, false},
+		"a certificate, no key": {serveFlags{listen: defaultListen, tlsCert: cert}, true},
+		"a key, no certificate": {serveFlags{listen: defaultListen, tlsKey: key}, true},
+	} {
+		a, _, _ := testApp(t)
+		d, err := a.openDoor(c.serveFlags)
+		if (err != nil) != c.refused {
+			t.Errorf("%s: %v, want it refused: %v", name, err, c.refused)
+		}
+		if err == nil && (d.token == "" || d.tls == nil || d.tls.MinVersion < tls.VersionTLS12 || d.certificate == nil) {
+			t.Errorf("%s: the door is %+v, want it to ask for the token over TLS 1.2 or newer", name, d)
 		}
 	}
 	for _, listen := range []string{"127.0.0.1:0", "localhost:8484", "[::1]:0", "127.3.2.1:1"} {

@@ -23,6 +23,7 @@ const (
 	restAfterLook = 10 * time.Second // a whole look at most so soon after another
 	surveyEvery   = time.Minute      // the DNS servers
 	costEvery     = time.Hour        // the provider's prices
+	costRetry     = time.Minute      // the same after they could not be read
 	changeEvery   = 2 * time.Second  // fleet.yaml
 	surveyLimit   = 30 * time.Second // one survey
 )
@@ -169,7 +170,7 @@ func (w *watcher) watch(ctx context.Context, s *session) error {
 	group.Go(func() error { return w.looks(ctx, s.look) })
 	every(signEvery, func() { w.ask(ctx, tunnels) })
 	every(surveyEvery, func() { w.survey(ctx, s) })
-	every(costEvery, func() { w.price(ctx, s) })
+	group.Go(func() error { return prices(ctx, func() error { return w.price(ctx, s) }) })
 	every(w.flags.every, func() { w.collect(ctx, s) })
 	group.Go(func() error { return w.changes(ctx, s) })
 	return group.Wait()
@@ -281,9 +282,21 @@ func (w *watcher) lost(err error) {
 	})
 }
 
+// prices asks for prices until ctx ends, sooner again where they could not be read.
+func prices(ctx context.Context, ask func() error) error {
+	for ctx.Err() == nil {
+		pause := costEvery
+		if ask() != nil {
+			pause = costRetry
+		}
+		wait(ctx, pause, nil)
+	}
+	return ctx.Err()
+}
+
 // price asks the provider what the machines cost. An old price may be a wrong one, and so
 // is that of some of them.
-func (w *watcher) price(ctx context.Context, s *session) {
+func (w *watcher) price(ctx context.Context, s *session) error {
 	ctx, cancel := context.WithTimeout(ctx, surveyLimit)
 	defer cancel()
 	var cost []web.Cost // not known
@@ -296,4 +309,5 @@ func (w *watcher) price(ctx context.Context, s *session) {
 		cost = []web.Cost{{Currency: quote.Currency, Monthly: *monthly}}
 	}
 	w.note(func(v *seen) { v.cost = cost })
+	return err
 }

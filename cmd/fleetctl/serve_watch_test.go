@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -195,11 +196,31 @@ func TestServe_ACostThatIsNotKnownIsNeitherNothingNorAPartOfIt(t *testing.T) {
 		"the price of one of them is unknown": {quoted{quote: fleet.Quote{Currency: "USD", Now: []fleet.PriceLine{line(6), line(0)}}}, nil},
 		"the provider does not answer":        {quoted{err: errors.New("away")}, nil},
 	} {
-		w.price(t.Context(), &session{b: fleet.Backends{Provider: c.quoted}})
+		if err := w.price(t.Context(), &session{b: fleet.Backends{Provider: c.quoted}}); !errors.Is(err, c.err) {
+			t.Errorf("%s: got error %v, want %v", name, err, c.err)
+		}
 		if got := w.Look().Fleet.Cost; !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%s: got %#v, want %#v", name, got, c.want)
 		}
 	}
+}
+
+func TestServe_PricesThatCouldNotBeReadAreAskedForAgainSoon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Hour)
+		defer cancel()
+		var at []time.Duration
+		begun := time.Now()
+		err := prices(ctx, func() error {
+			if at = append(at, time.Since(begun)); len(at) < 3 {
+				return errors.New("away")
+			}
+			return nil
+		})
+		if want := []time.Duration{0, time.Minute, 2 * time.Minute, 62 * time.Minute}; !slices.Equal(at, want) || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("asked at %v and ended with %v, want %v and the end of its context", at, err, want)
+		}
+	})
 }
 
 func TestKeeper_ReadsWhatAnotherCollectorWritesAndTakesOver(t *testing.T) {

@@ -82,7 +82,7 @@ func TestShared_WhomOnlySomeWritesConcernGetsAReadingThatSawThose(t *testing.T) 
 		if got := since(1); got != 1 {
 			t.Errorf("got a reading that saw %d writes, want 1", got)
 		}
-		time.Sleep(2 * time.Minute)
+		<-time.After(2 * time.Minute)
 		if since(0); r.readings.Load() != 3 {
 			t.Errorf("got %d readings, want a third when the last one is old", r.readings.Load())
 		}

@@ -14,8 +14,12 @@ import (
 )
 
 // witnesses is how many machines keep the note of a longer TTL: enough to outlive one that
-// somebody deletes by hand or releases. No run deletes one of them before the time in the note.
-const witnesses = 3
+// somebody deletes by hand or releases. No later run deletes one of them before the time in the
+// note. Where fewer than witnessesLeast of those that should take it do, no TTL is lowered.
+const (
+	witnesses      = 3
+	witnessesLeast = 2
+)
 
 // writeTakes is how long the write of a zone takes, at most, until its last name server
 // follows. What took longer is noted again, by a run that lives to do it.
@@ -94,8 +98,8 @@ func touchedBy(s Spec, now []dnsaddr.Record, c dnsaddr.Changes) []dnsaddr.Record
 }
 
 // note marks machines of ours whose relays are published with a time until which resolvers may
-// keep answers. One that cannot be marked is named, and another is. It is an error if there are
-// such machines and none was marked: the next command could delete one too early.
+// keep answers. One that cannot be marked is named, and another is. It is an error if fewer than
+// witnessesLeast are marked of as many: the next command could delete one too early.
 func (r *run) note(ctx context.Context, stage string, published map[string]bool, until time.Time) error {
 	machines, err := r.machines(ctx)
 	if err != nil {
@@ -120,9 +124,9 @@ func (r *run) note(ctx context.Context, stage string, published map[string]bool,
 		failed = append(failed, err)
 		r.reporter.note(stage, Change{Ref: machineRef(m)}, fmt.Sprintf("could not be marked with how long resolvers may keep records: %v", err))
 	}
-	if noted == 0 && len(failed) > 0 {
-		return WithHint(fmt.Errorf("mark a machine with how long resolvers may keep records: none of %d takes it: %w", len(failed), failed[0]),
-			"put that right, or set dns.ttl to what the records have until it is")
+	if noted < min(witnessesLeast, noted+len(failed)) {
+		return WithHint(fmt.Errorf("mark machines with how long resolvers may keep records: %d of %d take it: %w", noted, noted+len(failed), failed[0]),
+			"put that right, and leave dns.ttl and the records of others as they are until then")
 	}
 	return nil
 }
@@ -210,7 +214,7 @@ func (p *planner) cached() (d time.Duration, why string) {
 			}
 		}
 	}
-	if unread > 0 && unread >= min(witnesses, len(p.state.Machines.Value)) && ttlMost() > d {
+	if unread > 0 && unread >= min(witnessesLeast, len(p.state.Machines.Value)) && ttlMost() > d {
 		d, why = ttlMost(), fmt.Sprintf("%d machines do not say whether dns.ttl was longer lately: resolvers may keep its record for the longest; hosts that are gone can be taken out of fleet.yaml", unread)
 	}
 	return d, why

@@ -180,6 +180,17 @@ func TestMachines_MarksAreReadByOneCommand(t *testing.T) {
 	}
 }
 
+// What was noted there is not known, and that something was is.
+func TestMachines_AMarkThatIsNoTimeIsNotTakenForNone(t *testing.T) {
+	t.Parallel()
+	b := newBox(t)
+	put(t, b, `{"fleet": "demo", "node": "ams3-1", "cached": "tomorrow"}`)
+	m := list(t, open(t, sshtest.Client(t, sshx.Config{}, b), "demo", b))["ams3-1"]
+	if m.Problem != "" || time.Until(m.CachedUntil) < 365*24*time.Hour {
+		t.Errorf("got problem %q and until %s, want a time further ahead than any that is noted", m.Problem, m.CachedUntil)
+	}
+}
+
 // A login shell that greets, a box without cat, and one whose cat reads something else.
 func TestMachines_WhatIsNotWholeMarksIsReadAsAFile(t *testing.T) {
 	t.Parallel()

@@ -108,7 +108,7 @@ func (p *Provider) look(ctx context.Context, h fleet.HostSpec) fleet.Machine {
 		m.Problem = explain(m, err)
 	case there:
 		m.Adopted = has.Adopted
-		m.CachedUntil, _ = fleet.ParseCached(has.Cached) // without the mark there is no time
+		m.CachedUntil = has.cachedUntil()
 	default:
 		m.Drift = []fleet.Drift{{Name: "owner", To: p.cfg.Fleet, Fix: fleet.FixInPlace}}
 	}

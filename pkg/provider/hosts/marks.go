@@ -11,6 +11,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/relayfleet/fleetctl/fleet"
 	"github.com/relayfleet/fleetctl/pkg/host"
@@ -30,6 +31,19 @@ type marks struct {
 	Node    string `json:"node"`         // for people: the spec is what counts
 	Adopted bool   `json:"adopted,omitempty"`
 	Cached  string `json:"cached,omitempty"` // the mark of this name
+}
+
+// cachedUntil is the time of the mark, zero without one. Of a text that is no time it is the
+// last that there is: that something was noted is known.
+func (k marks) cachedUntil() time.Time {
+	if k.Cached == "" {
+		return time.Time{}
+	}
+	until, err := fleet.ParseCached(k.Cached)
+	if err != nil {
+		return time.Unix(99_999_999_999, 0).UTC()
+	}
+	return until
 }
 
 func stateDir(m fleet.Machine) string { return cmp.Or(m.State, fleet.StateDir) }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/relayfleet/fleetctl/dnsaddr"
 	"github.com/relayfleet/fleetctl/dnsaddr/zonetest"
@@ -30,7 +31,7 @@ func (c *closing) Closed(_ context.Context, _ string, names []string) (map[strin
 }
 
 func (c *closing) Apply(ctx context.Context, entry string, ch dnsaddr.Changes) error {
-	for _, r := range ch.Add {
+	for _, r := range slices.Concat(ch.Add, ch.Update) {
 		if c.why != nil && r.Name == c.name {
 			return c.why
 		}
@@ -117,4 +118,43 @@ func TestDiff_NamesThatCouldNotBeAskedForAreAProblemAndChangeNothing(t *testing.
 			t.Errorf("got changes %v and problems %s, want none and what is not known", p.Changes(), got)
 		}
 	})
+}
+
+// Neither does such a name take what makes a record ours, or repairs one: a server may drop
+// that without a word.
+func TestDiff_NothingIsAdoptedOrRepairedAtANameThatTakesNoRecord(t *testing.T) {
+	for what, c := range map[string]struct {
+		prepare func(t *testing.T, s *sim)
+		want    int // problems
+	}{
+		"records without a comment":   {func(t *testing.T, s *sim) { comment(t, s, "") }, 1},
+		"records of somebody":         {func(t *testing.T, s *sim) { comment(t, s, "made by hand") }, 1},
+		"records with another TTL":    {func(_ *testing.T, s *sim) { s.spec.DNS.TTL += time.Second }, 1},
+		"records as they ought to be": {func(*testing.T, *sim) {}, 1},
+		"records that are kept": {func(t *testing.T, s *sim) {
+			comment(t, s, "made by hand")
+			for _, r := range s.peek() {
+				if a, err := dnsaddr.ParseValue(r.Value); err == nil {
+					s.spec.DNS.Keep = append(s.spec.DNS.Keep, a.String())
+				}
+			}
+		}, 0},
+	} {
+		t.Run(what, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, _ := settled(t, func(s *sim) { c.prepare(t, s) })
+				entry := s.spec.DNS.RecordName()
+				zone := &closing{Memory: s.zone, name: entry, why: errors.New("its companion is an alias (CNAME)")}
+				s.b.Zone = zone
+				writes := s.zone.Writes()
+				p := s.plan(t, fleet.Intent{RecordsOnly: true, Adopt: true})
+				if problems := p.Problems(); !p.Empty() || len(problems) != c.want || c.want > 0 && !strings.Contains(problems[0].Reason, "nothing is published at "+entry+": its companion is an alias") {
+					t.Errorf("got changes %v and problems %+v, want none and %d, the name", p.Changes(), problems, c.want)
+				}
+				if _, err := s.converge(fleet.Intent{RecordsOnly: true, Adopt: true}); err != nil || s.zone.Writes() != writes {
+					t.Errorf("got %v after %d writes, want none", err, s.zone.Writes()-writes)
+				}
+			})
+		})
+	}
 }

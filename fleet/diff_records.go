@@ -38,7 +38,7 @@ func (p *planner) publish() {
 	}
 	for _, rec := range p.owned {
 		// A record that is on its way out keeps its TTL: the wait after it depends on it.
-		if fields := p.recordDrift(rec); len(fields) > 0 && (p.belongs(rec) || p.mightBeOf(rec)) {
+		if fields := p.recordDrift(rec); len(fields) > 0 && (p.belongs(rec) || p.mightBeOf(rec)) && !p.closed(p.spot(rec).name) {
 			updates = append(updates, Change{
 				Action: ActionUpdate, Ref: p.recordRef(p.home(rec), rec),
 				Fields: fields, Reason: "the record differs from the spec",
@@ -65,27 +65,36 @@ func (p *planner) keepClosed() {
 	}
 }
 
+// closed reports whether a name at which something is missing or differs takes no records,
+// and notes it for keepClosed.
+func (p *planner) closed(name string) bool {
+	if p.state.Closed.Value[name] == nil {
+		return false
+	}
+	p.shut[name] = true
+	return true
+}
+
 // publishOne compares one target with the records that are there.
 func (p *planner) publishOne(m Machine, t target, adds, updates *[]Change) {
 	at := t.spot
-	if _, ours := p.ours[at]; ours {
-		return
-	}
+	_, ours := p.ours[at]
+	rec, theirs := p.theirs[at]
 	ref := p.ref(m.Node, at)
-	if rec, there := p.theirs[at]; there {
+	switch {
+	case theirs && p.keeps(rec):
 		// One of somebody else with our relay's address serves clients as well.
-		switch {
-		case p.adoptable(rec, m):
-			p.told[at] = true
-			*updates = append(*updates, Change{Action: ActionUpdate, Ref: ref, Fields: p.recordDrift(rec), Reason: "it is our relay's, and its comment does not say so: it is adopted"})
-		case !p.keeps(rec):
-			p.told[at] = true
-			p.plan.Kept = append(p.plan.Kept, unadopted(ref, rec.Comment))
-		}
 		return
-	}
-	if p.state.Closed.Value[at.name] != nil {
-		p.shut[at.name] = true
+	case p.closed(at.name), ours:
+		// What stands at a closed name all the same, nobody is shown.
+		return
+	case theirs && p.adoptable(rec, m):
+		p.told[at] = true
+		*updates = append(*updates, Change{Action: ActionUpdate, Ref: ref, Fields: p.recordDrift(rec), Reason: "it is our relay's, and its comment does not say so: it is adopted"})
+		return
+	case theirs:
+		p.told[at] = true
+		p.plan.Kept = append(p.plan.Kept, unadopted(ref, rec.Comment))
 		return
 	}
 	reason := "the relay serves and is not published"

@@ -1,8 +1,10 @@
 package rfc2136_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/relayfleet/fleetctl/dnsaddr"
 	"github.com/relayfleet/fleetctl/pkg/zone/rfc2136/rfctest"
@@ -39,6 +41,70 @@ func TestZone_AnAliasAtAListIsNamedAndKeepsNothingElseBack(t *testing.T) {
 	}
 }
 
+// What is delegated takes an update and is never seen: no name of it may be in one, and those
+// beside it are published.
+func TestZone_ADelegationAtAListIsNamedAndKeepsNothingElseBack(t *testing.T) {
+	const listed, other = "_dnsaddr.nyc1.p2p.zone.test", "_dnsaddr.fra1.p2p.zone.test"
+	for _, cut := range []string{listed, "_fleetctl.nyc1.p2p.zone.test", "nyc1.p2p.zone.test"} {
+		for _, refuse := range []bool{false, true} {
+			s := rfctest.Start(t, apex)
+			s.RefuseTransfers(refuse)
+			s.Put(t, strings.ToUpper(cut)+". 60 NS ns1.elsewhere.test.", cut+". 60 NS ns2.elsewhere.test.")
+			z := open(t, config(s))
+			beside := relay("192.0.2.2")
+			beside.Name = other
+			apply(t, z, dnsaddr.Changes{Add: []dnsaddr.Record{relay("192.0.2.1"), beside}})
+			if got := list(t, z); len(got) != 2 {
+				t.Errorf("%s, transfers refused %t: got records %v, want those at the names beside it", cut, refuse, got)
+			}
+			closed, err := z.Closed(t.Context(), name, []string{name, listed, other})
+			if err != nil || len(closed) != 1 || closed[listed] == nil || !strings.Contains(closed[listed].Error(), cut+" is delegated (NS) to other servers") || !strings.Contains(hint(closed[listed]), "delete the NS records of "+cut) {
+				t.Errorf("%s, transfers refused %t: got %v, %v, want %s alone, and why", cut, refuse, closed, err, listed)
+			}
+			here, there := relay("192.0.2.3"), relay("192.0.2.4")
+			there.Name = listed
+			s.Fail(nil)
+			err = z.Apply(t.Context(), name, dnsaddr.Changes{Add: []dnsaddr.Record{here, there}})
+			if err == nil || !strings.Contains(err.Error(), cut+" is delegated (NS)") || s.Updates() != 0 {
+				t.Errorf("%s, transfers refused %t: Apply: got %v after %d updates, want the delegation named before the first", cut, refuse, err, s.Updates())
+			}
+		}
+	}
+}
+
+// A mark that a server drops is waited for in vain, after the TTL was written.
+func TestApply_WhatStandsWhereNoMarkCanIsNotUpdated(t *testing.T) {
+	const listed = "_dnsaddr.nyc1.p2p.zone.test"
+	for _, refuse := range []bool{false, true} {
+		for _, closing := range []string{"CNAME", "NS"} {
+			s := rfctest.Start(t, apex)
+			s.RefuseTransfers(refuse)
+			z := open(t, config(s))
+			ours := relay("192.0.2.1")
+			ours.Name, ours.Comment = listed, ""
+			apply(t, z, dnsaddr.Changes{Add: []dnsaddr.Record{relay("192.0.2.2"), ours}})
+			s.Put(t, `_fleetctl.p2p.zone.test. 300 TXT "fleetctl v=1 list=nyc1"`)
+			got := list(t, z)
+			i := slices.IndexFunc(got, func(r dnsaddr.Record) bool { return r.Name == listed })
+			if i < 0 {
+				t.Fatalf("transfers refused %t: got %v, want a record at %s", refuse, got, listed)
+			}
+			adopted := got[i]
+			adopted.Comment, adopted.TTL = "fleetctl:demo/nyc1-1", 2*time.Minute
+			s.Put(t, "_fleetctl.nyc1.p2p.zone.test. 60 "+closing+" elsewhere.test.")
+			s.Fail(nil)
+			err := z.Apply(t.Context(), name, dnsaddr.Changes{Update: []dnsaddr.Record{adopted}})
+			if err == nil || !strings.Contains(err.Error(), "_fleetctl.nyc1.p2p.zone.test is ") || !strings.Contains(err.Error(), "("+closing+")") || s.Updates() != 0 {
+				t.Errorf("%s, transfers refused %t: got %v after %d updates, want why no mark can stand there before the first", closing, refuse, err, s.Updates())
+			}
+			apply(t, z, dnsaddr.Changes{Remove: []dnsaddr.Record{got[i]}})
+			if left := s.TXT(listed); len(left) != 0 {
+				t.Errorf("%s, transfers refused %t: got %q at %s, want what is removed gone", closing, refuse, left, listed)
+			}
+		}
+	}
+}
+
 // Names of the DNS have no case: neither the configured ones, nor those that a server answers with.
 func TestNew_NamesAndKeysHaveNoCase(t *testing.T) {
 	for _, refuse := range []bool{false, true} {
@@ -68,6 +134,19 @@ func TestRecords_WhereTheEntryNameIsAnAliasAreAnError(t *testing.T) {
 			s.Put(t, alias+". 60 CNAME elsewhere.test.")
 			if got, err := open(t, config(s)).Records(t.Context(), name); err == nil || !strings.Contains(err.Error(), alias+" is an alias (CNAME) of elsewhere.test") {
 				t.Errorf("%s, transfers refused %t: got %v, %v, want the alias named", alias, refuse, got, err)
+			}
+		}
+	}
+}
+
+func TestRecords_WhereTheEntryNameIsDelegatedAreAnError(t *testing.T) {
+	for _, cut := range []string{name, companion, domain} {
+		for _, refuse := range []bool{false, true} {
+			s := rfctest.Start(t, apex)
+			s.RefuseTransfers(refuse)
+			s.Put(t, cut+". 60 NS ns.elsewhere.test.")
+			if got, err := open(t, config(s)).Records(t.Context(), name); err == nil || !strings.Contains(err.Error(), cut+" is delegated (NS)") {
+				t.Errorf("%s, transfers refused %t: got %v, %v, want the delegation named", cut, refuse, got, err)
 			}
 		}
 	}

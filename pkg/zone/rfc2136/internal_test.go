@@ -68,6 +68,23 @@ func TestStream_RefusesATransferThatIsNotWhole(t *testing.T) {
 	}
 }
 
+// A resolver, too, says who is to be asked: of a name above the zone, or of the zone.
+func TestReferral_IsToANameBelowTheZones(t *testing.T) {
+	const asked = "_dnsaddr.nyc1.p2p.zone.test"
+	for owner, want := range map[string]string{
+		".": "", "test.": "", "zone.test.": "", "ZONE.test.": "", "other.zone.test.": "", "x." + asked + ".": "",
+		"p2p.zone.test.": "p2p.zone.test", "NYC1.p2p.zone.test.": "nyc1.p2p.zone.test", asked + ".": asked,
+	} {
+		ns := []dns.RR{&dns.NS{Hdr: dns.RR_Header{Name: owner, Rrtype: dns.TypeNS, Class: dns.ClassINET}, Ns: "ns.elsewhere.test."}}
+		if got, ok := referral(&dns.Msg{Ns: ns}, "zone.test", asked); got != want || ok != (want != "") {
+			t.Errorf("%s: got %q, %t; want %q", owner, got, ok, want)
+		}
+		if got, ok := referral(&dns.Msg{Answer: ns, Ns: ns}, "zone.test", asked); ok {
+			t.Errorf("%s, with an answer: got %q, want none", owner, got)
+		}
+	}
+}
+
 // Whatever an answer holds, it is listed or not, and what is planned from it touches no
 // record but ours.
 func FuzzAnswer(f *testing.F) {

@@ -59,6 +59,9 @@ func newPlan(v view, c dnsaddr.Changes, newID func() string) (plan, error) {
 		case !there:
 			return plan{}, fmt.Errorf("update %s: %w", r.Value, dnsaddr.ErrNoRecord)
 		}
+		if err := v.places[at.name].closed(); err != nil {
+			return plan{}, err // a server drops the mark without a word, and takes the TTL
+		}
 		added.update(at, r.Comment)
 		lower(ttls, at.name, r.TTL)
 	}

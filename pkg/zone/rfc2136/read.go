@@ -12,6 +12,7 @@ import (
 	"github.com/miekg/dns"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/relayfleet/fleetctl/dnsaddr"
 	"github.com/relayfleet/fleetctl/fleet"
 )
 
@@ -106,6 +107,9 @@ func (z *Zone) txt(ctx context.Context, name string) (set, error) {
 		return set{}, z.unanswered(name, a.Rcode)
 	}
 	if !a.Authoritative {
+		if cut, ok := referral(a, z.zoneName(), name); ok {
+			return set{closed: delegationError(dnsaddr.Name(z.cfg.Domain), cut)}, nil
+		}
 		return set{}, z.noAuthority(name)
 	}
 	s := set{}
@@ -121,6 +125,25 @@ func (z *Zone) txt(ctx context.Context, name string) (set, error) {
 		}
 	}
 	return s, nil
+}
+
+// referral finds in an answer without authority the name, below the zone's, from which on
+// other servers answer for name. What a resolver says of a zone that it does not hold is none.
+func referral(a *dns.Msg, zone, name string) (cut string, ok bool) {
+	if a.Rcode != dns.RcodeSuccess || len(a.Answer) > 0 {
+		return "", false
+	}
+	for _, rr := range a.Ns {
+		ns, isNS := rr.(*dns.NS)
+		if !isNS {
+			continue
+		}
+		cut := dns.CanonicalName(ns.Hdr.Name)
+		if top := dns.CanonicalName(zone); cut != top && dns.IsSubDomain(top, cut) && dns.IsSubDomain(cut, dns.Fqdn(name)) {
+			return strings.TrimSuffix(cut, "."), true
+		}
+	}
+	return "", false
 }
 
 // keep takes a record into a set. Of different TTLs, which a set cannot have, it keeps
@@ -202,4 +225,14 @@ func (z *Zone) unanswered(name string, code int) error {
 func aliasError(name, target string) error {
 	return fleet.WithHint(fmt.Errorf("%s is an alias (CNAME) of %s: no record can stand beside it", name, strings.TrimSuffix(target, ".")),
 		"delete the CNAME record, or choose another dns.domain")
+}
+
+// delegationError says that other servers answer for cut and for what is below it. It does not
+// name one of them: that would be another one each time.
+func delegationError(entry, cut string) error {
+	hint := "delete the NS records of " + cut + ", or choose another dns.domain"
+	if dns.IsSubDomain(dns.Fqdn(cut), dns.Fqdn(entry)) {
+		hint = "name the primary of the zone " + cut + " (dns.rfc2136.server and zone)"
+	}
+	return fleet.WithHint(fmt.Errorf("%s is delegated (NS) to other servers: no record of this zone is seen there", cut), hint)
 }

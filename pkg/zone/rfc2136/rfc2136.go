@@ -154,9 +154,9 @@ func (z *Zone) Records(ctx context.Context, entry string) ([]dnsaddr.Record, err
 	return v.records(), nil
 }
 
-// Closed implements [dnsaddr.Closing]: at an alias, and where the name of its companion is one.
-// What a transfer did not bring is not there; otherwise the names that Records did not ask for
-// are asked for.
+// Closed implements [dnsaddr.Closing]: at an alias and at a name that is delegated to
+// other servers, and where the name of its companion is one or the other. What a transfer did
+// not bring is not there; otherwise the names that Records did not ask for are asked for.
 func (z *Zone) Closed(ctx context.Context, entry string, names []string) (map[string]error, error) {
 	entry = strings.ToLower(entry)
 	z.mu.Lock()
@@ -166,7 +166,7 @@ func (z *Zone) Closed(ctx context.Context, entry string, names []string) (map[st
 	if v.entry != entry || z.untransferable.Load() && len(asked) > 0 {
 		var err error
 		if v, err = z.look(ctx, entry, names); err != nil {
-			return nil, fmt.Errorf("%s: look for aliases: %w", entry, err)
+			return nil, fmt.Errorf("%s: look for aliases and delegations: %w", entry, err)
 		}
 	}
 	out := make(map[string]error)

@@ -9,7 +9,6 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/relayfleet/fleetctl/dnsaddr"
-	"github.com/relayfleet/fleetctl/fleet"
 )
 
 // Bounds of a transfer. A larger zone is read by queries.
@@ -127,20 +126,18 @@ func (s *stream) record(rr dns.RR) error {
 	}
 	switch rr := rr.(type) {
 	case *dns.NS:
-		if dns.IsSubDomain(rr.Hdr.Name, dns.Fqdn(s.entry)) && !strings.EqualFold(rr.Hdr.Name, s.zone) {
-			return fleet.WithHint(fmt.Errorf("%s is delegated to other servers, among them %s", owner, strings.TrimSuffix(rr.Ns, ".")),
-				"name the primary of the zone "+owner+" (dns.rfc2136.server and zone)")
+		if strings.EqualFold(rr.Hdr.Name, s.zone) {
+			return nil
 		}
+		err := delegationError(s.entry, owner)
+		if dns.IsSubDomain(rr.Hdr.Name, dns.Fqdn(s.entry)) {
+			return err
+		}
+		s.close(name, isMark, err)
+		// A list and its companion are both right below the list's own domain.
+		s.close(dnsaddr.Name(owner), false, err)
 	case *dns.CNAME:
-		if dnsaddr.OfFleet(s.entry, name) {
-			p := s.view.places[name]
-			if isMark {
-				p.marks.closed = aliasError(owner, rr.Target)
-			} else {
-				p.values.closed = aliasError(owner, rr.Target)
-			}
-			s.view.places[name] = p
-		}
+		s.close(name, isMark, aliasError(owner, rr.Target))
 	case *dns.TXT:
 		if !dnsaddr.OfFleet(s.entry, name) {
 			return nil
@@ -154,4 +151,18 @@ func (s *stream) record(rr dns.RR) error {
 		s.view.places[name] = p
 	}
 	return nil
+}
+
+// close notes why no record can stand at a name, or at its companion, if it is of the fleet.
+func (s *stream) close(name string, isMark bool, why error) {
+	if !dnsaddr.OfFleet(s.entry, name) {
+		return
+	}
+	p := s.view.places[name]
+	if isMark {
+		p.marks.closed = why
+	} else {
+		p.values.closed = why
+	}
+	s.view.places[name] = p
 }

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/miekg/dns"
@@ -108,6 +109,10 @@ func (s *Server) answer(m *dns.Msg, q dns.Question) {
 		m.Rcode = dns.RcodeRefused
 		return
 	}
+	if cut := s.delegation(name); len(cut) > 0 {
+		m.Ns = append(m.Ns, cut...)
+		return
+	}
 	m.Authoritative = !s.foreign
 	kinds := s.data[name]
 	if alias := kinds[dns.TypeCNAME]; len(alias) > 0 {
@@ -130,6 +135,17 @@ func (s *Server) answer(m *dns.Msg, q dns.Question) {
 		}
 	}
 	m.Rcode = dns.RcodeNameError
+}
+
+// delegation is the NS records of the name, at or above the given one, that other servers
+// answer for. What stands there or below in this zone is only transferred.
+func (s *Server) delegation(name string) []dns.RR {
+	for ; name != s.zone; name = name[strings.Index(name, ".")+1:] {
+		if cut := s.data[name][dns.TypeNS]; len(cut) > 0 {
+			return cut
+		}
+	}
+	return nil
 }
 
 // transfer sends the zone in messages of a few records.

@@ -55,7 +55,7 @@ type planner struct {
 	*roles
 	plan        Plan
 	told        map[spot]bool   // records of others that this plan makes ours, or says why not
-	shut        map[string]bool // names at which something is missing and cannot be added
+	shut        map[string]bool // names at which something is wanted and that take no records
 	limits      string          // that every relay's configuration ends in
 	withdrawing map[spot]bool   // records that this plan withdraws
 	left        *ledger         // our records without these, nil until somebody asks

@@ -65,8 +65,8 @@ func (p *planner) keepClosed() {
 	}
 }
 
-// closed reports whether a name at which something is missing or differs takes no records,
-// and notes it for keepClosed.
+// closed reports whether a name at which something is wanted takes no records, and notes it
+// for keepClosed.
 func (p *planner) closed(name string) bool {
 	if p.state.Closed.Value[name] == nil {
 		return false
@@ -86,7 +86,7 @@ func (p *planner) publishOne(m Machine, t target, adds, updates *[]Change) {
 		// One of somebody else with our relay's address serves clients as well.
 		return
 	case p.closed(at.name), ours:
-		// What stands at a closed name all the same, nobody is shown.
+		// One of ours that still stands where a name is delegated is shown to nobody.
 		return
 	case theirs && p.adoptable(rec, m):
 		p.told[at] = true

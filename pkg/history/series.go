@@ -23,7 +23,7 @@ type view struct {
 	by     bool
 	keep   Retention      // of the store
 	told   map[int64]bool // relays whose old daemon told of more than 0 of the metric; of counted ones
-	late   map[tell]int64 // from when in a step relays told of a metric that not every daemon tells of; nil: each does
+	late   map[tell]int64 // from when on the relays of a step told of a metric that not every daemon tells of; nil: each does
 	blurs  []bool         // by step: a sample is in it and in the one beside it
 }
 

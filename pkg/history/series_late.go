@@ -8,7 +8,7 @@ type tell struct {
 	step  int
 }
 
-// loadLate notes from when in each step the relays told of a metric that a daemon with
+// loadLate notes from when on the relays of each step told of a metric that a daemon with
 // telemetry may not tell of. Of other metrics it notes nothing.
 func (v *view) loadLate(ctx context.Context) error {
 	if v.metric.Name != countOwnBytes {
@@ -22,12 +22,14 @@ func (v *view) loadLate(ctx context.Context) error {
 				return err
 			}
 			first, _ := v.axis.index(at)
-			last := first
-			if v.axis.step == StepMinute { // which are kept of all relays together: their hour tells
-				last, _ = v.axis.index(at + length - 1)
-			}
+			last, _ := v.axis.index(at + length - 1)
 			for i := max(0, first); i <= min(last, v.axis.len()-1); i++ {
-				v.late[tell{relay, i}] = since // the earliest comes last
+				// One that began before the step was perhaps all of it that they told; if they
+				// told later too, or nothing was read later, it says from when.
+				key := tell{relay, i}
+				if _, told := v.late[key]; told || i == first || v.last[i].at < at+length {
+					v.late[key] = since // the earliest comes last
+				}
 			}
 			return nil
 		})

@@ -37,6 +37,14 @@ func (a Amount) In(currency string) string {
 	return fmt.Sprintf("%.2f %s", a.Sum, currency)
 }
 
+// InAMonth is [Amount.In] with its time: "12.00 USD a month"; what is unknown has none.
+func (a Amount) InAMonth(currency string) string {
+	if a.AtLeast && a.Sum == 0 {
+		return a.In(currency)
+	}
+	return a.In(currency) + " a month"
+}
+
 // Priced reports whether the price of a line is known.
 func (q Quote) Priced(line PriceLine) bool { return q.Currency == "" || line.Monthly > 0 }
 
@@ -79,7 +87,7 @@ func (g *guard) checkBudget(p Plan) {
 	}
 	bill := BillOf(q, p)
 	if most := g.spec.MaxMonthly(); most > 0 && bill.During.Sum > float64(most) {
-		g.object(Ref{Kind: KindFleet}, fmt.Sprintf("the fleet would cost %s a month, max_monthly is %d", bill.During.In(bill.Currency), most),
+		g.object(Ref{Kind: KindFleet}, fmt.Sprintf("the fleet would cost %s, max_monthly is %d", bill.During.InAMonth(bill.Currency), most),
 			"raise digitalocean.max_monthly, or ask for fewer or smaller machines")
 	}
 	if most := g.spec.MaxMachines(); most > 0 && bill.Machines > most {

@@ -162,7 +162,7 @@ func (v costView) Table() render.Table {
 }
 
 func (v costView) amount(when string, monthly fleet.Amount) string {
-	return fmt.Sprintf("%s: %s a month", when, monthly.In(v.Currency))
+	return when + ": " + monthly.InAMonth(v.Currency)
 }
 
 // money is a price with its cents, for people and for CSV alike.

@@ -72,6 +72,17 @@ func TestCost_APriceThatIsNotKnownIsNotNothing(t *testing.T) {
 	}
 }
 
+func TestCost_WhereNoPriceIsKnownItIsUnknown(t *testing.T) {
+	q := fleet.Quote{Currency: "USD", Now: []fleet.PriceLine{{Node: "fra1-1", ID: "1", What: "a size of old"}}}
+	var out bytes.Buffer
+	if err := render.Write(&out, newCostView(fleet.Spec{Name: "blue"}, q, fleet.Plan{}), render.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	if want := "now: unknown\n"; !strings.Contains(out.String(), want) {
+		t.Errorf("text: got %q, want %q in it", out.String(), want)
+	}
+}
+
 func jsonOf(t *testing.T, v any) string {
 	t.Helper()
 	text, err := json.Marshal(v)

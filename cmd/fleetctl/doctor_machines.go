@@ -37,7 +37,7 @@ func (s *session) examineAccount(ctx context.Context, st fleet.State, v *doctorV
 	}
 	v.add("quota", errors.Join(err, room), detail, "ask the provider for a higher limit, or for fewer nodes")
 	if err == nil {
-		v.add("price", nil, q.Monthly().In(q.Currency)+" a month", "")
+		v.add("price", nil, q.Monthly().InAMonth(q.Currency), "")
 	}
 }
 

@@ -49,6 +49,25 @@ func TestDoctor_FirewallThatCannotBeReadIsAProblem(t *testing.T) {
 	}
 }
 
+// priced is a provider that quotes what it is told to.
+type priced struct {
+	fleet.Provider
+	quote fleet.Quote
+}
+
+func (p priced) Quote(context.Context, []fleet.NewMachine) (fleet.Quote, error) { return p.quote, nil }
+
+func TestDoctor_SaysThePriceOfAMonthOrThatItIsUnknown(t *testing.T) {
+	for want, price := range map[string]float64{"6.00 USD a month": 6, "unknown": 0} {
+		q := fleet.Quote{Currency: "USD", Used: 1, Now: []fleet.PriceLine{{Node: "nyc1-1", ID: "m1", Monthly: price}}}
+		var v doctorView
+		(&session{b: fleet.Backends{Provider: priced{quote: q}}}).examineAccount(t.Context(), fleet.State{}, &v)
+		if n := len(v.Findings); n != 2 || v.Findings[1].Check != "price" || v.Findings[1].Detail != want {
+			t.Errorf("findings at a price of %v: got %+v, want the price last: %q", price, v.Findings, want)
+		}
+	}
+}
+
 func TestDoctor_ExitsWithTheCodeOfWhatKeepsItOut(t *testing.T) {
 	bad := finding{Check: "provider"}
 	for name, c := range map[string]struct {

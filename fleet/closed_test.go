@@ -158,3 +158,58 @@ func TestDiff_NothingIsAdoptedOrRepairedAtANameThatTakesNoRecord(t *testing.T) {
 		})
 	}
 }
+
+// A successor that cannot be published where its node stands would never take over, and its
+// predecessor never go: two machines would be paid for.
+func TestReplace_IsRefusedWhereTheSuccessorCouldNotBePublished(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := settled(t, func(*sim) {})
+		name := s.spec.DNS.RecordName()
+		s.b.Zone = &closing{Memory: s.zone, name: name, why: fleet.WithHint(errors.New("it is delegated"), "delete the NS records")}
+		before := len(s.world.Boxes())
+		_, err := s.replace("ra-1")
+		var refused *fleet.Refusal
+		if !errors.As(err, &refused) || !strings.Contains(err.Error(), "its successor could not be published at "+name+": it is delegated") {
+			t.Errorf("got %v, want it refused with the name and why", err)
+		}
+		if b := holder(s, "ra-1"); len(s.world.Boxes()) != before || b.Machine.Phase != fleet.PhaseActive {
+			t.Errorf("got %d machines and phase %s, want nothing done", len(s.world.Boxes()), b.Machine.Phase)
+		}
+	})
+}
+
+// One under way is not waited for either: nothing gets better by waiting.
+func TestReplace_ANameThatClosesMeanwhileIsNamedAndNotWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := settled(t, func(*sim) {})
+		zone := &closing{Memory: s.zone, name: s.spec.DNS.RecordName()}
+		s.b.Zone = zone
+		s.tell = func(e fleet.Event) {
+			if e.Kind == fleet.EventDone && e.Change.Action == fleet.ActionCreate {
+				zone.why = errors.New("it is delegated")
+			}
+		}
+		_, _ = s.replace("ra-1")
+		s.tell = nil
+		began := time.Now()
+		_, _ = s.up()
+		if took := time.Since(began); took > s.spec.Rollout.HealthyDeadline/2 {
+			t.Errorf("the next up took %s, want it not to wait for what does not come", took)
+		}
+		told := false
+		for _, d := range s.plan(t, fleet.Intent{}).Deferred {
+			told = told || d.Waiting == "its successor to be published at "+zone.name+", which takes no record"
+			if d.Soon {
+				t.Errorf("%s %s waits for %q as if it came by itself", d.Action, d.Ref.Node, d.Waiting)
+			}
+		}
+		if !told {
+			t.Errorf("got deferrals %+v, want the name that takes no record", s.plan(t, fleet.Intent{}).Deferred)
+		}
+		zone.why = nil
+		must(t, "up when the name takes records again", s.up)
+		if got := len(s.world.Boxes()); got != 3 {
+			t.Errorf("got %d machines, want 3", got)
+		}
+	})
+}

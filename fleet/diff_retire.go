@@ -58,12 +58,12 @@ func (p *planner) blocked(m Machine) bool {
 	case !ok && !p.abandoned(m) && m.Phase != PhaseDoomed:
 		return later("its box to answer; --abandon "+m.Node+" gives up its census and its peer ID for good", false)
 	case p.stillPublished(m):
-		return later("its record to be withdrawn", true)
+		return later("its record to be withdrawn", p.shutOut(m.Node) == "")
 	case p.newborn(m):
 		return false
 	}
 	if successor, held := p.held(m.Node); p.slotWanted(m.Node) && (!held || !p.serves(successor)) {
-		return later("its successor to be published and to serve", true)
+		return later("its successor to be published and to serve", p.shutOut(m.Node) == "")
 	}
 	if ok && m.Phase != PhaseDoomed && p.heir(m).ID == "" && !p.abandoned(m) {
 		return later("another relay that can take its census; --abandon "+m.Node+" gives that up for good", false)

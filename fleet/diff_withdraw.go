@@ -89,6 +89,8 @@ func (p *planner) judge(rec dnsaddr.Record) (reason, waiting string, soon bool) 
 		return "", "a successor in the slot", true
 	case slot && p.peer(successor) == p.peerOf(rec):
 		return p.judgeMoved(rec, successor)
+	case slot && !p.serves(successor) && p.shutOut(node) != "":
+		return "", "its successor to be published at " + p.shutOut(node) + ", which takes no record", false
 	case slot && !p.serves(successor):
 		return "", "its successor to be published and to serve", p.broken[successor.ID] == nil
 	case slot && p.breaksFloor(rec) && !p.allServe():
@@ -117,6 +119,8 @@ func (p *planner) judgeMoved(rec dnsaddr.Record, m Machine) (reason, waiting str
 	switch {
 	case p.broken[m.ID] != nil:
 		return "", "its relay to have an address that may be published", false
+	case !p.serves(m) && p.shutOut(m.Node) != "":
+		return "", "its relay to be published at " + p.shutOut(m.Node) + ", which takes no record", false
 	case !p.serves(m):
 		return "", "its relay to be published and to serve where the layout has it", true
 	case !slices.Contains(names, at.name) && !p.complete(at.name):

@@ -125,6 +125,11 @@ func (g *guard) checkMark(c Change, m Machine) {
 	sent := slices.ContainsFunc(g.marking, func(l marking) bool { return l.machine.ID == m.ID })
 	if !sent || fieldTo(c, MarkPhase) != string(PhaseOutgoing) {
 		g.object(c.Ref, "machine "+m.ID+" holds its slot", "")
+		return
+	}
+	if name := g.shutOut(m.Node); name != "" {
+		err := g.state.Closed.Value[name]
+		g.object(c.Ref, fmt.Sprintf("its successor could not be published at %s: %v", name, err), Hint(err))
 	}
 }
 

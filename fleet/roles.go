@@ -247,6 +247,17 @@ func (r *roles) serves(m Machine) bool {
 	return len(r.wanted[m.ID]) > 0
 }
 
+// shutOut is a name where a node ought to be and that takes no record, "" if there is none.
+// What is not published there does not come by waiting.
+func (r *roles) shutOut(node string) string {
+	for _, name := range r.pub.layout.At(node) {
+		if r.state.Closed.Value[name] != nil {
+			return name
+		}
+	}
+	return ""
+}
+
 // servesAt reports whether some address of m is published at a name and verified.
 func (r *roles) servesAt(m Machine, name string) bool {
 	return slices.ContainsFunc(r.wanted[m.ID], func(t target) bool {

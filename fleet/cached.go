@@ -49,21 +49,25 @@ func ttlMost() time.Duration {
 // run is the only one which needs that note, so that the records go without it, too.
 func (r *run) write(ctx context.Context, stage string, now []dnsaddr.Record, c dnsaddr.Changes) error {
 	longest, takes := longestOf(r.spec, touchedBy(r.spec, now, c)), writeTakes
-	lowered := longest > r.spec.DNS.TTL
+	lowered, last := longest > r.spec.DNS.TTL, empties(r.spec, now, c)
 	switch {
 	case lowered:
-	case empties(r.spec, now, c):
+	case last:
 		takes = min(takes, longest) // the next run waits for it, whether the TTL was lowered or not
 	default:
 		return r.b.Zone.Apply(ctx, r.spec.DNS.RecordName(), c)
 	}
+	least := witnessesLeast
+	if last {
+		least = 1 // no next run publishes, or retires what is published: only this one's end needs it
+	}
 	began, published := time.Now(), nodesOf(r.spec, slices.Concat(now, c.Update))
-	if err := r.note(ctx, stage, published, began.Add(longest+takes)); err != nil && (lowered || ctx.Err() != nil) {
+	if err := r.note(ctx, stage, published, began.Add(longest+takes), least); err != nil && (lowered || ctx.Err() != nil) {
 		return err
 	}
 	err := r.b.Zone.Apply(ctx, r.spec.DNS.RecordName(), c)
 	if took := time.Since(began); took > takes && ctx.Err() == nil {
-		if again := r.note(ctx, stage, published, began.Add(longest+took)); lowered {
+		if again := r.note(ctx, stage, published, began.Add(longest+took), least); lowered {
 			err = errors.Join(err, again)
 		}
 	}
@@ -99,8 +103,8 @@ func touchedBy(s Spec, now []dnsaddr.Record, c dnsaddr.Changes) []dnsaddr.Record
 
 // note marks machines of ours whose relays are published with a time until which resolvers may
 // keep answers. One that cannot be marked is named, and another is. It is an error if fewer than
-// witnessesLeast are marked of as many: the next command could delete one too early.
-func (r *run) note(ctx context.Context, stage string, published map[string]bool, until time.Time) error {
+// least are marked of as many: the next command could delete one too early.
+func (r *run) note(ctx context.Context, stage string, published map[string]bool, until time.Time, least int) error {
 	machines, err := r.machines(ctx)
 	if err != nil {
 		return err
@@ -124,9 +128,9 @@ func (r *run) note(ctx context.Context, stage string, published map[string]bool,
 		failed = append(failed, err)
 		r.reporter.note(stage, Change{Ref: machineRef(m)}, fmt.Sprintf("could not be marked with how long resolvers may keep records: %v", err))
 	}
-	if noted < min(witnessesLeast, noted+len(failed)) {
+	if noted < min(least, noted+len(failed)) {
 		return WithHint(fmt.Errorf("mark machines with how long resolvers may keep records: %d of %d take it: %w", noted, noted+len(failed), failed[0]),
-			"put that right, and leave dns.ttl and the records of others as they are until then")
+			"put that right, or take what is gone for good out of fleet.yaml; until then leave dns.ttl as the records have it, and name in dns.keep a record with a longer one that is not to be adopted")
 	}
 	return nil
 }
@@ -199,13 +203,17 @@ func (p *planner) cached() (d time.Duration, why string) {
 	for _, m := range p.state.Machines.Value {
 		left := m.CachedUntil.Sub(p.state.At)
 		until := m.CachedUntil.UTC().Format(time.RFC3339)
+		said := "says until " + until + ", longer than any TTL"
+		if m.CachedUntil.Equal(UnreadCached()) {
+			said = "is no time that can be read"
+		}
 		switch {
 		case m.CachedUntil.IsZero():
 			if m.Given && m.Problem != "" { // its marks are on it
 				unread++
 			}
 		case left > keptMost+clockSlack && ttlMost() > d:
-			d, why = ttlMost(), fmt.Sprintf("the mark %s of %s says until %s, longer than any TTL: resolvers may keep its record for the longest", MarkCached, m.ID, until)
+			d, why = ttlMost(), fmt.Sprintf("the mark %s of %s %s: resolvers may keep its record for the longest", MarkCached, m.ID, said)
 		case left <= keptMost+clockSlack && left > d:
 			d = (left + time.Second - 1).Truncate(time.Second)
 			why = "resolvers may keep its record since before dns.ttl was lowered, until " + until
@@ -224,6 +232,10 @@ func (p *planner) cached() (d time.Duration, why string) {
 func FormatCached(until time.Time) string {
 	return strconv.FormatInt(until.Add(time.Second-1).Unix(), 10)
 }
+
+// UnreadCached is the time of a [MarkCached] that is none: the last that there is, so that what was
+// noted is not taken for nothing.
+func UnreadCached() time.Time { return time.Unix(99_999_999_999, 0).UTC() }
 
 // ParseCached undoes [FormatCached].
 func ParseCached(text string) (time.Time, error) {

@@ -131,6 +131,20 @@ func TestApply_ALoweredTTLThatNoMachineCouldNoteIsNotWritten(t *testing.T) {
 	})
 }
 
+// The last records go with one note, too: no other run publishes or retires what is published.
+func TestApply_TheLastRecordsGoUnderALowerTTLWhereOneMachineTakesTheNote(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := longLived(t)
+		s.b.Provider = unmarkable{s.b.Provider, []string{"ra-1", "rc-1"}}
+		s.spec.DNS.TTL = time.Minute
+		began := time.Now()
+		must(t, "down", s.down)
+		if got := time.Since(began); got < longTTL {
+			t.Errorf("gone after %s, want the %s that the records had", got, longTTL)
+		}
+	})
+}
+
 // A fleet of a thousand is not marked machine by machine.
 func TestApply_ALoweredTTLIsNotedOnAFewMachines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -332,11 +332,15 @@ func TestDiff_AWaitForANoteThatNoTTLExplainsSaysSo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, st := settled(t, func(*sim) {})
 		m := &st.Machines.Value[0]
-		m.CachedUntil = st.At.AddDate(1, 0, 0)
-		want := "the mark cached of " + m.ID + " says until " + m.CachedUntil.UTC().Format(time.RFC3339) + ", longer than any TTL"
-		for _, c := range fleet.Diff(s.spec, st, fleet.Intent{Down: true}).Changes() {
-			if c.Action == fleet.ActionWait && !strings.Contains(c.Reason, want) {
-				t.Errorf("got %q, want %q", c.Reason, want)
+		for until, want := range map[time.Time]string{
+			st.At.AddDate(1, 0, 0): " says until " + st.At.AddDate(1, 0, 0).UTC().Format(time.RFC3339) + ", longer than any TTL",
+			fleet.UnreadCached():   " is no time that can be read",
+		} {
+			m.CachedUntil = until
+			for _, c := range fleet.Diff(s.spec, st, fleet.Intent{Down: true}).Changes() {
+				if c.Action == fleet.ActionWait && !strings.Contains(c.Reason, "the mark cached of "+m.ID+want) {
+					t.Errorf("got %q, want the mark that %q", c.Reason, want)
+				}
 			}
 		}
 	})

@@ -98,10 +98,15 @@ func markings() []marking {
 	}
 }
 
-// cachedUntil is the latest time of a droplet's tags, zero if there is none.
+// cachedUntil is the latest time of a droplet's tags, zero if there is none, and
+// [fleet.UnreadCached] if one of them is no time.
 func cachedUntil(tags []string) (latest time.Time) {
 	for _, v := range valuesOf(tags, tagCached) {
-		if at, err := fleet.ParseCached(v); err == nil && at.After(latest) {
+		at, err := fleet.ParseCached(v)
+		if err != nil {
+			at = fleet.UnreadCached()
+		}
+		if at.After(latest) {
 			latest = at
 		}
 	}

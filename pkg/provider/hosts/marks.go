@@ -33,15 +33,14 @@ type marks struct {
 	Cached  string `json:"cached,omitempty"` // the mark of this name
 }
 
-// cachedUntil is the time of the mark, zero without one. Of a text that is no time it is the
-// last that there is: that something was noted is known.
+// cachedUntil is the time of the mark, zero without one.
 func (k marks) cachedUntil() time.Time {
 	if k.Cached == "" {
 		return time.Time{}
 	}
 	until, err := fleet.ParseCached(k.Cached)
 	if err != nil {
-		return time.Unix(99_999_999_999, 0).UTC()
+		return fleet.UnreadCached()
 	}
 	return until
 }

@@ -9,7 +9,8 @@ type tell struct {
 }
 
 // loadLate notes from when on the relays of each step told of a metric that a daemon with
-// telemetry may not tell of. Of other metrics it notes nothing.
+// telemetry may not tell of. Of other metrics it notes nothing. One that stopped telling in
+// the hour under way is named once that is over.
 func (v *view) loadLate(ctx context.Context) error {
 	if v.metric.Name != countOwnBytes {
 		return nil

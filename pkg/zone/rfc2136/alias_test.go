@@ -72,6 +72,50 @@ func TestZone_ADelegationAtAListIsNamedAndKeepsNothingElseBack(t *testing.T) {
 	}
 }
 
+// Records of ours below a delegation are in the zone, and no query shows them: whoever said that
+// there are none would take the list for gone, and leave them for good.
+func TestRecords_AListOfOursThatWasDelegatedIsNotTakenForGone(t *testing.T) {
+	const listed = "_dnsaddr.nyc1.p2p.zone.test"
+	for _, refuse := range []bool{false, true} {
+		s := rfctest.Start(t, apex)
+		s.RefuseTransfers(refuse)
+		z := open(t, config(s))
+		ours := relay("192.0.2.1")
+		ours.Name = listed
+		apply(t, z, dnsaddr.Changes{Add: []dnsaddr.Record{relay("192.0.2.2"), ours}})
+		s.Put(t, "nyc1.p2p.zone.test. 60 NS ns.elsewhere.test.")
+		got, err := z.Records(t.Context(), name)
+		if refuse {
+			if err == nil || !strings.Contains(err.Error(), "nyc1.p2p.zone.test is delegated (NS)") {
+				t.Errorf("without transfers: got %v and %v, want why what is there cannot be seen", got, err)
+			}
+			s.Fail(nil)
+			if err := z.Apply(t.Context(), name, dnsaddr.Changes{Add: []dnsaddr.Record{relay("192.0.2.3")}}); err == nil || s.Updates() != 0 {
+				t.Errorf("without transfers: Apply: got %v after %d updates, want none", err, s.Updates())
+			}
+		} else if err != nil || len(got) != 2 {
+			t.Errorf("by transfer: got %v and %v, want both records", got, err)
+		}
+	}
+}
+
+// A DNAME is an alias of all that is below its name, and of nothing at it.
+func TestClosed_BelowADNAMENoRecordCanStand(t *testing.T) {
+	const listed, other = "_dnsaddr.nyc1.p2p.zone.test", "_dnsaddr.fra1.p2p.zone.test"
+	s := rfctest.Start(t, apex)
+	s.Put(t, "nyc1.p2p.zone.test. 60 DNAME elsewhere.test.", other+". 60 DNAME elsewhere.test.")
+	z := open(t, config(s))
+	_ = list(t, z)
+	closed, err := z.Closed(t.Context(), name, []string{name, listed, other})
+	if err != nil || len(closed) != 1 || closed[listed] == nil || !strings.Contains(closed[listed].Error(), "nyc1.p2p.zone.test is an alias (DNAME) of elsewhere.test") {
+		t.Errorf("got %v, %v, want %s alone, and why", closed, err, listed)
+	}
+	s.Put(t, "p2p.zone.test. 60 DNAME elsewhere.test.")
+	if got, err := z.Records(t.Context(), name); err == nil || !strings.Contains(err.Error(), "p2p.zone.test is an alias (DNAME)") {
+		t.Errorf("above the entry name: got %v, %v, want the alias named", got, err)
+	}
+}
+
 // A mark that a server drops is waited for in vain, after the TTL was written.
 func TestApply_WhatStandsWhereNoMarkCanIsNotUpdated(t *testing.T) {
 	const listed = "_dnsaddr.nyc1.p2p.zone.test"
@@ -96,6 +140,9 @@ func TestApply_WhatStandsWhereNoMarkCanIsNotUpdated(t *testing.T) {
 			err := z.Apply(t.Context(), name, dnsaddr.Changes{Update: []dnsaddr.Record{adopted}})
 			if err == nil || !strings.Contains(err.Error(), "_fleetctl.nyc1.p2p.zone.test is ") || !strings.Contains(err.Error(), "("+closing+")") || s.Updates() != 0 {
 				t.Errorf("%s, transfers refused %t: got %v after %d updates, want why no mark can stand there before the first", closing, refuse, err, s.Updates())
+			}
+			if refuse && closing == "NS" {
+				continue // what stands there cannot be seen, so nothing is written
 			}
 			apply(t, z, dnsaddr.Changes{Remove: []dnsaddr.Record{got[i]}})
 			if left := s.TXT(listed); len(left) != 0 {

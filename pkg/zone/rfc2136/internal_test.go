@@ -68,6 +68,23 @@ func TestStream_RefusesATransferThatIsNotWhole(t *testing.T) {
 	}
 }
 
+// A server may hold the zone that a list is delegated to itself, and answers for it at once.
+func TestCutBelow_IsAlsoTheZoneOfAnAnswerByTheSameServer(t *testing.T) {
+	const asked = "_dnsaddr.nyc1.p2p.zone.test"
+	for owner, want := range map[string]string{"zone.test.": "", "nyc1.p2p.zone.test.": "nyc1.p2p.zone.test"} {
+		soa := []dns.RR{&dns.SOA{Hdr: dns.RR_Header{Name: owner, Rrtype: dns.TypeSOA, Class: dns.ClassINET}}}
+		for _, code := range []int{dns.RcodeSuccess, dns.RcodeNameError} {
+			a := &dns.Msg{MsgHdr: dns.MsgHdr{Authoritative: true, Rcode: code}, Ns: soa}
+			if got, ok := cutBelow(a, "zone.test", asked); got != want || ok != (want != "") {
+				t.Errorf("%s, %s: got %q, %t; want %q", owner, dns.RcodeToString[code], got, ok, want)
+			}
+			if got, ok := cutBelow(a, "", asked); ok {
+				t.Errorf("%s, of a zone that is not known yet: got %q, want none", owner, got)
+			}
+		}
+	}
+}
+
 // A resolver, too, says who is to be asked: of a name above the zone, or of the zone.
 func TestReferral_IsToANameBelowTheZones(t *testing.T) {
 	const asked = "_dnsaddr.nyc1.p2p.zone.test"
@@ -76,10 +93,10 @@ func TestReferral_IsToANameBelowTheZones(t *testing.T) {
 		"p2p.zone.test.": "p2p.zone.test", "NYC1.p2p.zone.test.": "nyc1.p2p.zone.test", asked + ".": asked,
 	} {
 		ns := []dns.RR{&dns.NS{Hdr: dns.RR_Header{Name: owner, Rrtype: dns.TypeNS, Class: dns.ClassINET}, Ns: "ns.elsewhere.test."}}
-		if got, ok := referral(&dns.Msg{Ns: ns}, "zone.test", asked); got != want || ok != (want != "") {
+		if got, ok := cutBelow(&dns.Msg{Ns: ns}, "zone.test", asked); got != want || ok != (want != "") {
 			t.Errorf("%s: got %q, %t; want %q", owner, got, ok, want)
 		}
-		if got, ok := referral(&dns.Msg{Answer: ns, Ns: ns}, "zone.test", asked); ok {
+		if got, ok := cutBelow(&dns.Msg{Answer: ns, Ns: ns}, "zone.test", asked); ok {
 			t.Errorf("%s, with an answer: got %q, want none", owner, got)
 		}
 	}

@@ -69,6 +69,11 @@ func (z *Zone) query(ctx context.Context, entry string, names []string) (view, e
 		return view{}, err
 	}
 	maps.Copy(v.places, found)
+	for _, name := range v.lists() {
+		if err := v.places[name].closed(); errors.Is(err, errDelegated) {
+			return view{}, err // what is ours there is in the zone, and cannot be seen
+		}
+	}
 	return v, nil
 }
 
@@ -106,10 +111,10 @@ func (z *Zone) txt(ctx context.Context, name string) (set, error) {
 	if a.Rcode != dns.RcodeSuccess && a.Rcode != dns.RcodeNameError {
 		return set{}, z.unanswered(name, a.Rcode)
 	}
+	if cut, ok := cutBelow(a, z.zoneName(), name); ok {
+		return set{closed: delegationError(dnsaddr.Name(z.cfg.Domain), cut)}, nil
+	}
 	if !a.Authoritative {
-		if cut, ok := referral(a, z.zoneName(), name); ok {
-			return set{closed: delegationError(dnsaddr.Name(z.cfg.Domain), cut)}, nil
-		}
 		return set{}, z.noAuthority(name)
 	}
 	s := set{}
@@ -127,18 +132,21 @@ func (z *Zone) txt(ctx context.Context, name string) (set, error) {
 	return s, nil
 }
 
-// referral finds in an answer without authority the name, below the zone's, from which on
-// other servers answer for name. What a resolver says of a zone that it does not hold is none.
-func referral(a *dns.Msg, zone, name string) (cut string, ok bool) {
-	if a.Rcode != dns.RcodeSuccess || len(a.Answer) > 0 {
+// cutBelow finds in an answer the name, below the zone's, from which on another zone holds
+// name: in a referral to other servers, or as the zone of an answer by the same server. What a
+// resolver says of a zone that it does not hold is none.
+func cutBelow(a *dns.Msg, zone, name string) (cut string, ok bool) {
+	known := a.Rcode == dns.RcodeSuccess || a.Rcode == dns.RcodeNameError && a.Authoritative
+	if zone == "" || !known || !a.Authoritative && len(a.Answer) > 0 {
 		return "", false
 	}
 	for _, rr := range a.Ns {
-		ns, isNS := rr.(*dns.NS)
-		if !isNS {
+		switch rr.(type) {
+		case *dns.NS, *dns.SOA:
+		default:
 			continue
 		}
-		cut := dns.CanonicalName(ns.Hdr.Name)
+		cut := dns.CanonicalName(rr.Header().Name)
 		if top := dns.CanonicalName(zone); cut != top && dns.IsSubDomain(top, cut) && dns.IsSubDomain(cut, dns.Fqdn(name)) {
 			return strings.TrimSuffix(cut, "."), true
 		}
@@ -227,6 +235,9 @@ func aliasError(name, target string) error {
 		"delete the CNAME record, or choose another dns.domain")
 }
 
+// errDelegated is wrapped by the errors of delegationError.
+var errDelegated = errors.New("delegated (NS) to other servers")
+
 // delegationError says that other servers answer for cut and for what is below it. It does not
 // name one of them: that would be another one each time.
 func delegationError(entry, cut string) error {
@@ -234,5 +245,5 @@ func delegationError(entry, cut string) error {
 	if dns.IsSubDomain(dns.Fqdn(cut), dns.Fqdn(entry)) {
 		hint = "name the primary of the zone " + cut + " (dns.rfc2136.server and zone)"
 	}
-	return fleet.WithHint(fmt.Errorf("%s is delegated (NS) to other servers: no record of this zone is seen there", cut), hint)
+	return fleet.WithHint(fmt.Errorf("%s is %w: no record of this zone is seen there", cut, errDelegated), hint)
 }

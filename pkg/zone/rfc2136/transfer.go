@@ -9,6 +9,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/relayfleet/fleetctl/dnsaddr"
+	"github.com/relayfleet/fleetctl/fleet"
 )
 
 // Bounds of a transfer. A larger zone is read by queries.
@@ -136,6 +137,13 @@ func (s *stream) record(rr dns.RR) error {
 		s.close(name, isMark, err)
 		// A list and its companion are both right below the list's own domain.
 		s.close(dnsaddr.Name(owner), false, err)
+	case *dns.DNAME:
+		err := fleet.WithHint(fmt.Errorf("%s is an alias (DNAME) of %s: no record can stand below it", owner, strings.TrimSuffix(rr.Target, ".")),
+			"delete the DNAME record, or choose another dns.domain")
+		if owner != s.entry && dns.IsSubDomain(rr.Hdr.Name, dns.Fqdn(s.entry)) {
+			return err
+		}
+		s.close(dnsaddr.Name(owner), false, err) // it is one of everything below its name
 	case *dns.CNAME:
 		s.close(name, isMark, aliasError(owner, rr.Target))
 	case *dns.TXT:

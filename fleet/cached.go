@@ -59,7 +59,7 @@ func (r *run) write(ctx context.Context, stage string, now []dnsaddr.Record, c d
 	}
 	least := witnessesLeast
 	if last {
-		least = 1 // no next run publishes, or retires what is published: only this one's end needs it
+		least = 1 // only a down that is killed needs it: two dead machines do not hold up this one
 	}
 	began, published := time.Now(), nodesOf(r.spec, slices.Concat(now, c.Update))
 	if err := r.note(ctx, stage, published, began.Add(longest+takes), least); err != nil && (lowered || ctx.Err() != nil) {

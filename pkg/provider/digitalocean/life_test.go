@@ -324,3 +324,21 @@ func TestMark_OfATimeLeavesNoTags(t *testing.T) {
 		}
 	})
 }
+
+// Somebody's hand wrote it: what was noted is not known, and that something was is.
+func TestMachines_ATimeThatCannotBeReadIsNotTakenForNone(t *testing.T) {
+	bubble(t, dotest.Config{}, func(t *testing.T, r *rig) {
+		p := r.ready()
+		m := create(t, p, order("nyc1-1"))
+		r.do(http.MethodPost, "/v2/tags", `{"name":"cached:tomorrow"}`)
+		r.do(http.MethodPost, "/v2/tags/cached:tomorrow/resources", `{"resources":[{"resource_id":"`+m.ID+`","resource_type":"droplet"}]}`)
+		if got := r.list()[0].CachedUntil; !got.Equal(fleet.UnreadCached()) {
+			t.Errorf("got %s, want the time of what cannot be read", got)
+		}
+		until := time.Now().Add(time.Hour)
+		must(t, "Mark", p.Mark(t.Context(), m.ID, map[string]string{fleet.MarkCached: fleet.FormatCached(until)}, nil))
+		if got, want := r.list()[0].CachedUntil, fleet.FormatCached(until); fleet.FormatCached(got) != want {
+			t.Errorf("after another note: got %s, want that one", got)
+		}
+	})
+}
